@@ -1,0 +1,33 @@
+# Two commands do everything: `make book` and `make test`. PYTHON=python3.13 picks an interpreter.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: book test notebooks lab lint clean
+
+book: $(READY)  ## build the HTML book, warnings as errors
+	$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going
+	@echo "Open _build/html/index.html in a browser."
+
+test: $(READY)  ## everything that keeps the book true
+	$(BIN)/python -m pytest
+
+notebooks: $(READY)  ## execute the chapters whose source has changed
+	$(BIN)/python book/_ext/notebooks.py
+
+lab: $(READY)  ## read and run the chapters in JupyterLab
+	$(BIN)/jupyter lab book
+
+lint: $(READY)  ## format, lint and check types
+	$(BIN)/ruff format mixhier_lite tests book/_ext
+	$(BIN)/ruff check mixhier_lite tests book/_ext
+	$(BIN)/mypy
+
+clean:  ## remove what was built
+	rm -rf _build .venv
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else 'This book needs Python 3.11, 3.12 or 3.13; PYTHON=python3.12 make ... picks one. Found %d.%d.' % v)"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $(READY)

@@ -1,0 +1,87 @@
+"""The list of results: every numbered theorem with its scope, its proof and its tests."""
+
+import ast
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from docutils.statemachine import StringList
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(
+    r"^(?P<fence>:{3,})\{prf:(?P<kind>theorem|lemma)\} (?P<title>.+)\n"
+    r"(?P<body>(?:.*\n)*?)(?P=fence)$",
+    re.MULTILINE,
+)
+LABEL = re.compile(r"^:label: (\S+)$", re.MULTILINE)
+SCOPE = re.compile(r"^\*\*Scope\.\*\* ((?:.+\n?)+)", re.MULTILINE)
+
+
+class Result(NamedTuple):
+    """One numbered theorem or lemma of the book."""
+
+    label: str
+    title: str
+    scope: str
+    page: str
+    proved: bool
+
+
+def results(book: Path = ROOT / "book") -> list[Result]:
+    """Read every theorem and lemma from the pages, in the order of their file names."""
+    found = []
+    for page in sorted(book.glob("*.md")):
+        text = page.read_text()
+        for block in BLOCK.finditer(text):
+            label, scope = LABEL.search(block["body"]), SCOPE.search(block["body"])
+            rest = text[block.end() :].lstrip()
+            found.append(
+                Result(
+                    label[1] if label else "",
+                    block["title"],
+                    " ".join(scope[1].split()) if scope else "",
+                    page.stem,
+                    re.match(r":{3,}\{prf:proof\}", rest) is not None,
+                )
+            )
+    return found
+
+
+def markers(tests: Path = ROOT / "tests") -> dict[str, list[str]]:
+    """Map each label to the tests that carry ``@pytest.mark.theorem(label)``."""
+    found: dict[str, list[str]] = {}
+    for file in sorted(tests.rglob("test_*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(node, ast.FunctionDef) or not node.name.startswith("test"):
+                continue
+            for mark in node.decorator_list:
+                if isinstance(mark, ast.Call) and ast.unparse(mark.func).endswith("mark.theorem"):
+                    for label in mark.args:
+                        found.setdefault(ast.literal_eval(label), []).append(
+                            f"{file.name}::{node.name}"
+                        )
+    return found
+
+
+class ListOfResults(Directive):
+    """``{list-of-results}``: the table of all theorems and lemmas."""
+
+    def run(self):
+        """Write the table as a MyST list table and let MyST parse it."""
+        tested = markers()
+        lines = ["| result | scope | tests |", "|---|---|---|"]
+        for result in results():
+            tests = "<br>".join(f"`{name}`" for name in tested.get(result.label, []))
+            scope = result.scope.replace("|", r"\|")
+            lines.append(f"| {{prf:ref}}`{result.label}` {result.title} | {scope} | {tests} |")
+        box = nodes.container()
+        self.state.nested_parse(StringList(lines, source="list-of-results"), 0, box)
+        return box.children
+
+
+def setup(app):
+    """Register the directive."""
+    app.add_directive("list-of-results", ListOfResults)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

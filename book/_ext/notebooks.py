@@ -1,0 +1,70 @@
+"""Bring the notebooks up to date: ``python book/_ext/notebooks.py [chapter ...]``.
+
+Each ``book/NAME.md`` with code cells is paired with ``book/NAME.ipynb``, which holds the
+outputs that the built pages show. A notebook is executed anew when its source has changed;
+naming chapters, for instance ``03-henderson``, executes those in any case.
+"""
+
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+from jupytext.compare import NotebookDifference, compare_notebooks
+from nbclient import NotebookClient
+
+BOOK = Path(__file__).parents[1]
+
+
+def sources(book=BOOK):
+    """List the pages that hold code cells."""
+    return [page for page in sorted(book.glob("*.md")) if "```{code-cell}" in page.read_text()]
+
+
+def read_source(page):
+    """Read a MyST page as a notebook without outputs."""
+    notebook = jupytext.read(page, fmt="md:myst")
+    for k, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{k:03d}"
+    return notebook
+
+
+def differences(page):
+    """Say how a page and its notebook differ in their sources; '' where they agree."""
+    notebook = page.with_suffix(".ipynb")
+    if not notebook.exists():
+        return f"{notebook.name} does not exist"
+    try:
+        compare_notebooks(
+            nbformat.read(notebook, 4), read_source(page), fmt="md:myst", compare_ids=False
+        )
+    except NotebookDifference as problem:
+        return str(problem)
+    return ""
+
+
+def execute(page):
+    """Run a page from top to bottom and write its notebook with outputs."""
+    notebook = read_source(page)
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",
+        timeout=600,
+        record_timing=False,
+        resources={"metadata": {"path": str(BOOK)}},
+    )
+    client.execute()
+    notebook.metadata.pop("language_info", None)
+    nbformat.write(notebook, page.with_suffix(".ipynb"))
+
+
+def main(names):
+    """Execute the named pages, or all whose source has changed."""
+    for page in sources():
+        if page.stem in names or not names and differences(page):
+            print(page.stem, flush=True)
+            execute(page)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,39 @@
+"""A mixed model is a hierarchical model: the small engine of the book.
+
+Letters go in, words come out: ``X, D, Sigma, tau2`` are the letters of the equation
+y = X alpha + D beta + eps, and every route ``route(model, y)`` returns ``Effects``.
+"""
+
+from . import datasets
+from .effects import Effects
+from .equivalence import EQUIVALENCES, Equivalence
+from .errors import InputError
+from .flat import flat
+from .groups import indicator
+from .henderson import henderson, log_joint, mixed_model_equations
+from .hierarchical import GaussianFactor, HierarchicalModel, centred, gaussian, posterior
+from .mixed import LinearMixedModel, gls_blup
+from .ridge import ridge
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "EQUIVALENCES",
+    "Effects",
+    "Equivalence",
+    "GaussianFactor",
+    "HierarchicalModel",
+    "InputError",
+    "LinearMixedModel",
+    "centred",
+    "datasets",
+    "flat",
+    "gaussian",
+    "gls_blup",
+    "henderson",
+    "indicator",
+    "log_joint",
+    "mixed_model_equations",
+    "posterior",
+    "ridge",
+]

@@ -1,0 +1,65 @@
+"""The example that the book grew from: four groups, one covariate."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+from ..groups import indicator
+from ..inputs import Array
+
+
+@dataclass(frozen=True, eq=False)
+class FourGroups:
+    """A draw of the four groups, with the truth that made it."""
+
+    y: Array
+    """Response, shape (n,)."""
+    x: Array
+    """Covariate, shape (n,): about -beta_j in group j."""
+    groups: npt.NDArray[np.int64]
+    """Labels 0, 1, 2, 3, shape (n,): group j of the text has label j - 1."""
+    D: Array
+    """Indicator matrix, shape (n, 4)."""
+    alpha: float
+    """True slope, 1."""
+    beta: Array
+    """True group intercepts, 2, 4, 8, 12."""
+    tau2: float
+    """Variance of the noise, 1."""
+
+
+def four_groups(rng: np.random.Generator, n_per_group: int = 30) -> FourGroups:
+    """Draw the four groups of chapter *groups*: y = alpha x + beta_j + noise, x = -beta_j + noise.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        For instance ``np.random.default_rng(1)``.
+    n_per_group : int
+        Rows in each group, >= 1.
+
+    Raises
+    ------
+    InputError
+        n_per_group not a positive integer.
+
+    Examples
+    --------
+    >>> four_groups(np.random.default_rng(1)).D.sum(axis=0)
+    array([30., 30., 30., 30.])
+    """
+    whole = isinstance(n_per_group, (int, np.integer)) and not isinstance(n_per_group, bool)
+    if not whole or n_per_group < 1:
+        raise InputError(
+            "n_per_group is the number of rows in each group.",
+            "an integer, 1 or more",
+            f"{n_per_group!r}",
+            "pass for instance n_per_group=30",
+        )
+    alpha, beta, tau2 = 1.0, np.array([2.0, 4.0, 8.0, 12.0]), 1.0
+    groups = np.repeat(np.arange(4), n_per_group)
+    x = -beta[groups] + rng.standard_normal(len(groups))
+    y = alpha * x + beta[groups] + np.sqrt(tau2) * rng.standard_normal(len(groups))
+    return FourGroups(y, x, groups, indicator(groups, levels=range(4)), alpha, beta, tau2)

@@ -1,0 +1,102 @@
+"""Chapter *groups*: which observation belongs to which group."""
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError
+from .inputs import Array
+
+
+def indicator(groups: npt.ArrayLike, levels: npt.ArrayLike | None = None) -> Array:
+    """Indicator matrix D of group membership (see :prf:ref:`def-indicator`).
+
+    Parameters
+    ----------
+    groups : array_like, shape (n,)
+        A label for each observation: integers, strings, anything that sorts.
+    levels : array_like, shape (J,), optional
+        The labels in the order of the columns. Default: the sorted distinct labels.
+        A level without observations gets a column of zeros.
+
+    Returns
+    -------
+    ndarray, shape (n, J)
+        ``D[i, j]`` is 1.0 where observation i belongs to level j, else 0.0; rows sum to one.
+
+    Raises
+    ------
+    InputError
+        A label that is missing or stands in no level; repeated levels; no observation.
+
+    Notes
+    -----
+    Equivalent to ``pandas.get_dummies(groups, dtype=float)`` without a data frame.
+
+    Examples
+    --------
+    >>> indicator(["b", "a", "b"])
+    array([[0., 1.],
+           [1., 0.],
+           [0., 1.]])
+    """
+    labels = _labels(groups, "groups")
+    if len(labels) == 0:
+        raise InputError(
+            "groups is empty.", "a label for each observation", "no label", "pass at least one row"
+        )
+    distinct = _distinct(labels)
+    columns = distinct if levels is None else _labels(levels, "levels")
+    position = {label: j for j, label in enumerate(columns.tolist())}
+    if len(position) < len(columns):
+        raise InputError(
+            "levels holds a label twice.",
+            "each level once",
+            f"{len(columns)} levels, {len(position)} of them distinct",
+            "remove the repeated labels",
+        )
+    strangers = [label for label in distinct.tolist() if label not in position]
+    if strangers:
+        raise InputError(
+            "groups holds a label that is not among levels.",
+            f"labels from {columns.tolist()[:10]}",
+            f"{strangers[:10]}",
+            "add the label to levels, or drop its rows",
+        )
+    D = np.zeros((len(labels), len(columns)))
+    D[np.arange(len(labels)), [position[label] for label in labels.tolist()]] = 1.0
+    return D
+
+
+def _labels(values: npt.ArrayLike, name: str) -> npt.NDArray[np.generic]:
+    """Read a vector of labels and refuse missing ones."""
+    labels = np.asarray(values)
+    if labels.ndim != 1:
+        raise InputError(
+            f"{name} is not a vector of labels.",
+            "shape (n,), one label for each observation",
+            f"shape {labels.shape}",
+            f"pass one column of labels, for instance {name}.ravel()",
+        )
+    missing = [i for i, label in enumerate(labels.tolist()) if label is None or label != label]
+    if missing:
+        raise InputError(
+            f"{name} has missing labels.",
+            "a label in every row",
+            f"{len(missing)} missing, the first in row {missing[0]} (rows count from 0)",
+            "drop these rows in every input alike, or give them a level of their own",
+        )
+    return labels
+
+
+def _distinct(labels: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """Sorted distinct labels."""
+    try:
+        return np.unique(labels)
+    except TypeError:
+        kinds = sorted({type(label).__name__ for label in labels.tolist()})
+        raise InputError(
+            "groups mixes labels that cannot be sorted together.",
+            "labels of one kind",
+            f"labels of kinds {kinds}",
+            "convert all of them to strings, or pass levels in the order you want",
+        ) from None

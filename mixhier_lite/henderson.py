@@ -1,0 +1,101 @@
+"""Chapter *henderson*: the mixed-model equations, p + J unknowns instead of an n x n matrix."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cho_factor, cho_solve
+
+from .effects import Effects
+from .errors import InputError
+from .inputs import Array, identified, real
+from .mixed import LinearMixedModel
+from .symmetric import solve_and_invert
+
+
+def mixed_model_equations(model: LinearMixedModel) -> Array:
+    """Henderson's matrix, :eq:`eq-mme`: [X'X, X'D; D'X, D'D + tau2 Sigma^-1].
+
+    Returns
+    -------
+    ndarray, shape (p + J, p + J)
+
+    Raises
+    ------
+    InputError
+        Sigma singular, so that Sigma^-1 does not exist.
+    """
+    W = np.hstack([model.X, model.D])
+    A = W.T @ W
+    A[model.p :, model.p :] += model.tau2 * precision(model.Sigma)
+    return A
+
+
+def precision(Sigma: Array) -> Array:
+    """Sigma^-1 by Cholesky, or a refusal where Sigma is singular."""
+    J = len(Sigma)
+    scale = np.sqrt(np.diag(Sigma))
+    correlation = Sigma / np.outer(scale, scale) if (scale > 0).all() else Sigma
+    smallest = np.linalg.eigvalsh(correlation)[0] if J else 1.0
+    if smallest <= J * np.finfo(float).eps:
+        raise InputError(
+            "Sigma is singular, and Henderson's equations need its inverse.",
+            "a positive definite Sigma",
+            f"smallest eigenvalue of the correlations {smallest:.2g} (zero within rounding)",
+            "use gls_blup, ridge or posterior: they need only a root of Sigma",
+        )
+    inverse: Array = cho_solve(cho_factor(Sigma, lower=True), np.eye(J))
+    return (inverse + inverse.T) / 2
+
+
+def henderson(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
+    """Solve Henderson's mixed-model equations (:prf:ref:`thm-henderson`).
+
+    Parameters
+    ----------
+    model : LinearMixedModel
+        X of full column rank, Sigma positive definite.
+    y : array_like, shape (n,)
+
+    Returns
+    -------
+    Effects
+        ``cov`` is tau2 times the inverse of Henderson's matrix.
+
+    Raises
+    ------
+    InputError
+        Sigma singular; X rank deficient; y of the wrong length or not finite.
+
+    Notes
+    -----
+    Costs (p + J)^3. Source: Henderson (1950, 1975); Robinson (1991), section 2.
+    """
+    y = model.response(y)
+    identified(model.X)
+    A = mixed_model_equations(model)
+    b = np.concatenate([model.X.T @ y, model.D.T @ y])
+    solution, inverse = solve_and_invert(A, b, "Henderson's matrix")
+    return Effects(solution[: model.p], solution[model.p :], model.tau2 * inverse)
+
+
+def log_joint(
+    model: LinearMixedModel, y: npt.ArrayLike, alpha: npt.ArrayLike, beta: npt.ArrayLike
+) -> float:
+    """Log density of (y, beta) at fixed alpha, :eq:`eq-log-joint`: what Henderson maximised.
+
+    Parameters
+    ----------
+    model : LinearMixedModel
+        Sigma positive definite.
+    y, alpha, beta : array_like, shapes (n,), (p,), (J,)
+
+    Returns
+    -------
+    float
+        log p(y | beta; alpha) + log p(beta), with all constants.
+    """
+    y, beta = model.response(y), real(beta, "beta", 1)
+    e = y - model.X @ real(alpha, "alpha", 1) - model.D @ beta
+    penalty = beta @ precision(model.Sigma) @ beta
+    log_det = model.n * np.log(model.tau2) + np.linalg.slogdet(model.Sigma)[1]
+    constant = (model.n + model.J) * np.log(2 * np.pi)
+    return float(-0.5 * (e @ e / model.tau2 + penalty + log_det + constant))

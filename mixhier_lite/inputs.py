@@ -1,0 +1,140 @@
+"""Reading a user's arrays: float64, finite, of the right shape, never modified."""
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError
+
+Array = npt.NDArray[np.float64]
+
+_SHAPES = {0: "one number", 1: "a vector, one entry a row", 2: "a matrix, one row an observation"}
+
+
+def real(value: npt.ArrayLike, name: str, ndim: int) -> Array:
+    """Copy ``value`` into a read-only float64 array with ``ndim`` axes and finite entries."""
+    try:
+        array = np.array(value)
+        if np.iscomplexobj(array) or array.dtype.kind in "SUMm":
+            raise TypeError(f"entries of type {array.dtype}")
+        array = array.astype(np.float64)
+    except (TypeError, ValueError) as problem:
+        raise InputError(
+            f"{name} does not hold real numbers.",
+            f"{_SHAPES[ndim]}, of real numbers",
+            f"{type(value).__name__} that numpy cannot read as float64 ({problem})",
+            f"convert {name} to numbers first; for group labels use indicator(groups)",
+        ) from None
+    if array.ndim != ndim:
+        raise InputError(
+            f"{name} has the wrong number of axes.",
+            f"{_SHAPES[ndim]} ({ndim} axes)",
+            f"shape {array.shape} ({array.ndim} axes)",
+            f"one column is {name}[:, None], a vector is {name}.ravel()",
+        )
+    bad = ~np.isfinite(array)
+    if bad.any():
+        where = "" if ndim == 0 else f", the first in row {int(np.argwhere(bad)[0][0])}"
+        raise InputError(
+            f"{name} has missing or infinite values.",
+            "finite numbers only",
+            f"{int(bad.sum())} of {array.size} not finite{where} (rows count from 0)",
+            "drop or fill these rows in every input alike",
+        )
+    array.setflags(write=False)
+    return array
+
+
+def positive(value: npt.ArrayLike, name: str) -> float:
+    """Read one finite number greater than zero."""
+    number = float(real(value, name, 0))
+    if number <= 0:
+        raise InputError(
+            f"{name} is a variance and must be positive.",
+            f"{name} > 0",
+            f"{name} = {number:g}",
+            "pass the variance itself (not its logarithm or a standard deviation with a sign)",
+        )
+    return number
+
+
+def same_rows(**arrays: Array) -> None:
+    """Refuse arrays whose numbers of rows differ."""
+    if len({len(array) for array in arrays.values()}) > 1:
+        raise InputError(
+            f"{' and '.join(arrays)} have different numbers of rows.",
+            "one row for each observation in all of them",
+            ", ".join(f"{name}: {len(array)} rows" for name, array in arrays.items()),
+            "build all of them from the same rows, in the same order",
+        )
+
+
+def covariance(value: npt.ArrayLike, name: str, size: int, of: str) -> tuple[Array, Array]:
+    """Read a symmetric p.s.d. matrix; return it with a root ``L``, ``L L'`` equal to it."""
+    S = real(value, name, 2)
+    if S.shape != (size, size):
+        raise InputError(
+            f"{name} has the wrong shape.",
+            f"({size}, {size}), a row and a column for each {of}",
+            f"{S.shape}",
+            f"for independent effects of variance sigma2 pass sigma2 * np.eye({size})",
+        )
+    scale = np.abs(S).max(initial=0.0)
+    gap = np.abs(S - S.T).max(initial=0.0)
+    if gap > 1e-10 * scale:
+        i, j = np.unravel_index(np.argmax(np.abs(S - S.T)), S.shape)
+        raise InputError(
+            f"{name} is not symmetric.",
+            f"{name}[i, j] == {name}[j, i]",
+            f"{name}[{i}, {j}] = {S[i, j]:g} and {name}[{j}, {i}] = {S[j, i]:g}",
+            f"pass ({name} + {name}.T) / 2 if the difference is rounding",
+        )
+    S = (S + S.T) / 2
+    L = _root(S, name)
+    for array in (S, L):
+        array.setflags(write=False)
+    return S, L
+
+
+def _root(S: Array, name: str) -> Array:
+    """Cholesky's root where S is positive definite, the eigenvalue root where it is singular."""
+    try:
+        factor: Array = np.linalg.cholesky(S).astype(np.float64, copy=False)
+        return factor
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(S)
+    if values[0] < -1e-10 * max(values[-1], 0.0) or values[-1] < 0:
+        raise InputError(
+            f"{name} is not positive semi-definite, so it is no covariance matrix.",
+            "no negative eigenvalue",
+            f"smallest eigenvalue {values[0]:.4g}, largest {values[-1]:.4g}",
+            "check how it was built; a correlation outside [-1, 1] is a common cause",
+        )
+    L: Array = vectors * np.sqrt(np.clip(values, 0.0, None))
+    return L
+
+
+def dependent_columns(X: Array) -> list[int]:
+    """Find the columns of X that take part in a linear dependence (empty at full rank)."""
+    norms = np.linalg.norm(X, axis=0)
+    if X.shape[1] == 0:
+        return []
+    scaled = X / np.where(norms > 0, norms, 1.0)
+    R = np.linalg.qr(scaled, mode="r") if len(X) >= X.shape[1] else scaled
+    _, s, Vt = np.linalg.svd(R, full_matrices=True)
+    rank = int((s > max(X.shape) * np.finfo(float).eps * max(s[0], 1.0)).sum())
+    null = Vt[rank:]
+    return [int(k) for k in np.flatnonzero(np.abs(null).max(axis=0, initial=0.0) > 1e-6)]
+
+
+def identified(X: Array) -> None:
+    """Refuse an X whose columns are linearly dependent: alpha would not be identified."""
+    columns = dependent_columns(X)
+    if columns:
+        raise InputError(
+            "alpha is not identified, and the flat-prior posterior is improper: "
+            "the columns of X are linearly dependent.",
+            f"X of full column rank {X.shape[1]}",
+            f"a linear dependence among columns {columns} (counted from 0)",
+            "drop one of these columns, or give alpha a proper prior: "
+            "posterior(model, y, gaussian(mean, cov))",
+        )

@@ -1,0 +1,125 @@
+"""The visual language of the book: one style, one meaning for each colour.
+
+Nothing imports this module; chapters and readers do. It needs ``matplotlib``
+(``pip install 'mixhier-lite[plot]'``).
+"""
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+
+from .inputs import Array
+
+FIXED = "#0072B2"
+"""Blue: whatever belongs to the fixed effects."""
+RANDOM = "#D55E00"
+"""Vermilion: whatever belongs to the random effects."""
+NOISE = "#767676"
+"""Grey: noise, data, and what stands in the background."""
+TRUTH = "#000000"
+"""Black, dashed: the truth of a simulation."""
+GROUPS = ("#009E73", "#B5588B", "#2F86C1", "#A6761D")
+"""A colour for each of the four groups, told apart by every common form of colour vision."""
+MARKERS = ("o", "s", "^", "D")
+"""A marker for each of the four groups, so that colour is never the only sign."""
+
+
+def style() -> None:
+    """Set the book's figure style, and byte-stable SVG output inside a notebook."""
+    mpl.rcParams.update(mpl.rcParamsDefault)
+    mpl.rcParams.update(
+        {
+            "axes.spines.right": False,
+            "axes.spines.top": False,
+            "axes.titlesize": "medium",
+            "axes.titlelocation": "left",
+            "axes.prop_cycle": cycler(color=[FIXED, RANDOM, NOISE]),
+            "figure.constrained_layout.use": True,
+            "figure.figsize": (7.0, 3.6),
+            "font.size": 11,
+            "legend.frameon": False,
+            "lines.linewidth": 1.8,
+            "savefig.facecolor": "white",
+            "svg.hashsalt": "mixhier_lite",
+        }
+    )
+    try:
+        from IPython.core.getipython import get_ipython
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+    except ModuleNotFoundError:
+        return
+    if get_ipython() is not None:
+        set_matplotlib_formats("svg", metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+
+
+def four_digits(values: npt.ArrayLike) -> Array:
+    """Round to four significant digits: what is drawn is the same on every machine."""
+    values = np.asarray(values, dtype=np.float64)
+    exponent = np.floor(np.log10(np.where(values == 0, 1.0, np.abs(values))))
+    unit = 10.0 ** (exponent - 3)
+    rounded: Array = np.round(values / unit) * unit
+    return rounded
+
+
+def draw_groups(
+    x: npt.ArrayLike, y: npt.ArrayLike, groups: npt.ArrayLike, ax: Axes, names: bool = True
+) -> None:
+    """Scatter y against x, a colour and a marker for each of up to four groups.
+
+    Parameters
+    ----------
+    x, y : array_like, shape (n,)
+    groups : array_like, shape (n,)
+        Labels 0, 1, 2, 3; group j of the text has label j - 1.
+    ax : matplotlib.axes.Axes
+    names : bool
+        Write each group's name at its centre.
+    """
+    x, y, groups = four_digits(x), four_digits(y), np.asarray(groups)
+    for j in np.unique(groups):
+        rows = groups == j
+        ax.scatter(x[rows], y[rows], s=18, color=GROUPS[j], marker=MARKERS[j], alpha=0.75, lw=0)
+        if names:
+            ax.annotate(
+                f"group {j + 1}",
+                (x[rows].mean(), y[rows].max()),
+                xytext=(0, 6),
+                textcoords="offset points",
+                ha="center",
+                color=GROUPS[j],
+            )
+
+
+def draw_matrix(matrix: npt.ArrayLike, ax: Axes, title: str = "") -> AxesImage:
+    """Draw a symmetric matrix as an image, zero in white, on a scale shared by sign."""
+    matrix = four_digits(matrix)
+    limit = float(np.abs(matrix).max()) or 1.0
+    image = ax.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+    ax.set(title=title, xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    return image
+
+
+def draw_intervals(
+    centre: npt.ArrayLike, half_width: npt.ArrayLike, ax: Axes, color: str, shift: float = 0.0
+) -> None:
+    """Draw a caterpillar plot: a point and a horizontal interval for each entry, top to bottom.
+
+    Parameters
+    ----------
+    centre, half_width : array_like, shape (J,)
+        In units of the horizontal axis.
+    ax : matplotlib.axes.Axes
+    color : str
+        ``FIXED`` or ``RANDOM``.
+    shift : float
+        Vertical offset in rows, to set two kinds of interval side by side.
+    """
+    centre, half_width = four_digits(centre), four_digits(half_width)
+    row = np.arange(len(centre)) + shift
+    ax.errorbar(centre, row, xerr=half_width, fmt="o", ms=4, color=color, capsize=0)
+    if not ax.yaxis_inverted():
+        ax.invert_yaxis()
