@@ -34,6 +34,7 @@ def indicator(groups: npt.ArrayLike, levels: npt.ArrayLike | None = None) -> Arr
 
     Examples
     --------
+    >>> from mixhier_lite import indicator
     >>> indicator(["b", "a", "b"])
     array([[0., 1.],
            [1., 0.],
