@@ -1,5 +1,8 @@
 """Each notebook holds exactly its page's source, with every cell executed, in order."""
 
+import subprocess
+import sys
+
 import nbformat
 import notebooks
 import pytest
@@ -50,3 +53,11 @@ def test_a_change_is_noticed(tmp_path):
     assert notebooks.differences(page) == ""
     page.write_text(page.read_text().replace("np.", "xp.", 1))
     assert notebooks.differences(page) != ""
+
+
+def test_jupyterlab_renders_theorem_boxes():
+    """The extension that draws them fits the pinned JupyterLab."""
+    command = [sys.executable, "-m", "jupyter", "labextension", "list"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = [line for line in (run.stdout + run.stderr).splitlines() if "jupyterlab-myst" in line]
+    assert len(lines) == 1 and "enabled" in lines[0] and "OK" in lines[0], lines
