@@ -196,4 +196,5 @@ def posterior(model: LinearMixedModel, y: npt.ArrayLike, prior: GaussianFactor) 
     product = likelihood * on_alpha * on_u
     mean, cov = solve_and_invert(product.precision, product.shift, "The posterior precision")
     to_beta = block_diag(np.eye(p), model.L)
-    return Effects(mean[:p], model.L @ mean[p:], to_beta @ cov @ to_beta.T)
+    cov = to_beta @ cov @ to_beta.T
+    return Effects(mean[:p], model.L @ mean[p:], (cov + cov.T) / 2)
