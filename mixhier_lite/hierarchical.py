@@ -104,7 +104,7 @@ class GaussianFactor:
     precision: Array
     """P, shape (k, k), symmetric p.s.d., in inverse squared units of c."""
     shift: Array
-    """h, shape (k,): P times the mean, where a mean exists."""
+    """The vector h, shape (k,), which is P times the mean where a mean exists."""
 
     def __mul__(self, other: "GaussianFactor") -> "GaussianFactor":
         """Multiply the densities."""

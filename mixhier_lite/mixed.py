@@ -51,7 +51,7 @@ class LinearMixedModel:
     Sigma: Array
     tau2: float
     L: Array = field(init=False, repr=False)
-    """A root of Sigma, shape (J, J): L L' = Sigma. Lower triangular where Sigma is p.d."""
+    """A root of Sigma with L L' = Sigma, shape (J, J). Lower triangular where Sigma is p.d."""
 
     def __post_init__(self) -> None:
         """Read and check the four inputs once, so that no route has to."""
