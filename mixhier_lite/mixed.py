@@ -155,7 +155,7 @@ def gls_blup(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
     fixed = fixed_cov @ (VX.T @ y)
     gain = Sigma @ cho_solve(V, D).T  # Sigma D' V^-1, (J, n)
     random = gain @ (y - X @ fixed)
-    # Var(beta | y, alpha) as a sum of squares: no cancellation when Sigma is large
+    # Var(beta | y, alpha) as a sum of squares: p.s.d. however large Sigma is
     left = np.eye(model.J) - gain @ D
     cond_var = left @ Sigma @ left.T + model.tau2 * gain @ gain.T
     H = gain @ X
