@@ -193,8 +193,12 @@ def posterior(model: LinearMixedModel, y: npt.ArrayLike, prior: GaussianFactor) 
         block_diag(prior.precision, np.zeros((J, J))), np.append(prior.shift, np.zeros(J))
     )
     on_u = GaussianFactor(block_diag(np.zeros((p, p)), np.eye(J)), np.zeros(p + J))
-    product = likelihood * on_alpha * on_u
+    before = on_alpha * on_u
+    product = likelihood * before
     mean, cov = solve_and_invert(product.precision, product.shift, "The posterior precision")
+    # W'W squares the condition number of W; one correction from the rows repairs the mean
+    rest = W.T @ (y - W @ mean) / model.tau2 + before.shift - before.precision @ mean
+    mean = mean + cov @ rest
     to_beta = block_diag(np.eye(p), model.L)
     cov = to_beta @ cov @ to_beta.T
     return Effects(mean[:p], model.L @ mean[p:], (cov + cov.T) / 2)

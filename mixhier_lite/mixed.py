@@ -153,6 +153,7 @@ def gls_blup(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
     VX = cho_solve(V, X)
     fixed_cov = np.linalg.inv(X.T @ VX)
     fixed = fixed_cov @ (VX.T @ y)
+    fixed = fixed + fixed_cov @ (VX.T @ (y - X @ fixed))  # one correction from the residual
     gain = Sigma @ cho_solve(V, D).T  # Sigma D' V^-1, (J, n)
     random = gain @ (y - X @ fixed)
     # Var(beta | y, alpha) as a sum of squares: p.s.d. however large Sigma is
