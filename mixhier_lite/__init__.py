@@ -8,12 +8,15 @@ from . import datasets
 from .effects import Effects
 from .equivalence import EQUIVALENCES, Equivalence
 from .errors import InputError
+from .fit import Fit, fit
 from .flat import flat
+from .gram import Gram
 from .groups import indicator
 from .henderson import henderson, log_joint, mixed_model_equations
 from .hierarchical import GaussianFactor, HierarchicalModel, centred, gaussian, posterior
 from .mixed import LinearMixedModel, gls_blup
 from .ridge import ridge
+from .term import Term
 
 __version__ = "0.1.0"
 
@@ -21,12 +24,16 @@ __all__ = [
     "EQUIVALENCES",
     "Effects",
     "Equivalence",
+    "Fit",
     "GaussianFactor",
+    "Gram",
     "HierarchicalModel",
     "InputError",
     "LinearMixedModel",
+    "Term",
     "centred",
     "datasets",
+    "fit",
     "flat",
     "gaussian",
     "gls_blup",

@@ -1,0 +1,171 @@
+"""Eliminating the largest term level by level, and what is left for the others.
+
+Arrays of many small matrices have the level last: shape (q, q, J). Loops run over q and
+numpy runs over the levels.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .inputs import Array
+
+Sparse = Any  # scipy.sparse is imported where it is used
+
+
+def choleskies(M: Array) -> Array:
+    """Lower Cholesky factors of many p.d. matrices at once, shape (q, q, J)."""
+    L = np.zeros_like(M)
+    for k in range(len(M)):
+        L[k, k] = np.sqrt(M[k, k] - (L[k, :k] ** 2).sum(axis=0))
+        for i in range(k + 1, len(M)):
+            L[i, k] = (M[i, k] - (L[i, :k] * L[k, :k]).sum(axis=0)) / L[k, k]
+    return L
+
+
+def forward(L: Array, B: Array) -> Array:
+    """Solve L_j F_j = B_j for every level; B has shape (q, r, J)."""
+    F = np.empty_like(B)
+    for k in range(len(B)):
+        F[k] = B[k]
+        for i in range(k):
+            F[k] -= L[k, i] * F[i]
+        F[k] /= L[k, k]
+    return F
+
+
+def backward(L: Array, F: Array) -> Array:
+    """Solve L_j' U_j = F_j for every level; F has shape (q, r, J)."""
+    U = np.empty_like(F)
+    for k in reversed(range(len(F))):
+        U[k] = F[k]
+        for i in range(k + 1, len(F)):
+            U[k] -= L[i, k] * U[i]
+        U[k] /= L[k, k]
+    return U
+
+
+def rows_of(F: Array) -> Array:
+    """Stack the rows of all F_j: shape (q, r, J) becomes (q J, r)."""
+    return F.swapaxes(1, 2).reshape(-1, F.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """The term that is eliminated: one small problem for each level."""
+
+    A: Array
+    """Z_j'W Z_j, shape (q, q, J)."""
+    B: Array
+    """Z_j'W [X y], shape (q, p + 1, J)."""
+    count: Array
+    """How many levels of the data each entry stands for, shape (J,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rest:
+    """The other terms, m columns together: dense among themselves, sparse against the levels."""
+
+    slices: tuple[tuple[int, int, int], ...]
+    """Start, stop and q of each term among the m columns."""
+    A22: Array
+    """Z'WZ of these terms, shape (m, m)."""
+    B22: Array
+    """Z'W [X y] of these terms, shape (m, p + 1)."""
+    rows: Array
+    """Level of each stored entry of A12, shape (e,)."""
+    columns: Array
+    """Column of each stored entry of A12, shape (e,)."""
+    values: Array
+    """Z_j'W Z of a level with a column of these terms, shape (q, e)."""
+    J: int
+    """Number of levels eliminated."""
+
+    @property
+    def m(self) -> int:
+        """Number of columns."""
+        return len(self.A22)
+
+    def sparse(self, values: Array) -> list[Sparse]:
+        """Entries as q sparse matrices of shape (J, m)."""
+        from scipy.sparse import csr_matrix
+
+        start = np.searchsorted(self.rows, np.arange(self.J + 1))
+        return [csr_matrix((v, self.columns, start), (self.J, self.m)) for v in values]
+
+    def eliminate(self, L: Array, F: Array, T: Array) -> tuple[Array, Array, Array]:
+        """Return F12 = L^-1 T'A12 (entries), A22 - F12'F12 and B22 - F12'F."""
+        if not self.m:
+            return self.values, self.A22, self.B22
+        F12 = forward(L[:, :, self.rows], (T.T @ self.values)[:, None])[:, 0]
+        A22, B22 = self.A22.copy(), self.B22.copy()
+        for k, matrix in enumerate(self.sparse(F12)):
+            product = (matrix.T @ matrix).tocoo()
+            A22[product.row, product.col] -= product.data
+            B22 -= matrix.T @ F[k].T
+        return F12, A22, B22
+
+    def residual(self, A: Array, T: Array, L: Array, F12: Array) -> Array:
+        """Return E12 = A12 - A_j T L^-T F12, as entries (q, e)."""
+        U = T @ backward(L[:, :, self.rows], F12[:, None])[:, 0]
+        left: Array = self.values - np.einsum("kle,le->ke", A[:, :, self.rows], U)
+        return left
+
+    def gather(self, values: Array, columns: Array) -> Array:
+        """Multiply entries of a (q J, m) matrix by (m, r) columns: shape (q, r, J)."""
+        if not self.m:
+            return np.zeros((len(values), columns.shape[1], self.J))
+        return np.stack([(matrix @ columns).T for matrix in self.sparse(values)])
+
+    def fill(self, E12: Array, Q: Array) -> Array:
+        """Sum E_j Q E_j' over the levels, for entries E12 of shape (q, e)."""
+        matrices, q = self.sparse(E12), len(E12)
+        out = np.zeros((q, q))
+        for k in range(q):
+            for i in range(k + 1):
+                product = (matrices[k].T @ matrices[i]).tocoo()
+                out[k, i] = out[i, k] = product.data @ Q[product.row, product.col]
+        return out
+
+    def left(self, T: list[Array], M: Array) -> Array:
+        """Multiply T' into the rows of M, term by term."""
+        return self.right([t.T for t in T], M)
+
+    def right(self, T: list[Array], M: Array) -> Array:
+        """Multiply T into the rows of M, term by term."""
+        out = np.empty_like(M)
+        for (start, stop, q), t in zip(self.slices, T, strict=True):
+            out[start:stop] = (t @ M[start:stop].reshape(-1, q, M.shape[1])).reshape(stop - start, -1)
+        return out
+
+
+def pooled(A: Array, B: Array) -> Levels:
+    """Pool the levels with equal A_j: their B_j matter only through the sum of B_j x B_j.
+
+    c levels with one A become at most q (p + 1) levels, whose B are the rows of the
+    triangular factor of all c: the same second moments, by QR.
+    """
+    J, q, p1 = B.shape
+    weights = np.cos(np.arange(1, q * q + 1))  # equal A_j have equal keys, bit by bit
+    key = sum((w * a for w, a in zip(weights, A.reshape(J, -1).T, strict=True)), np.zeros(J))
+    first, kind = np.unique(key, return_index=True, return_inverse=True)[1:]
+    size = q * p1
+    if len(first) * size > J / 2 or not np.array_equal(A[first][kind], A):
+        return Levels(last(A), last(B), np.ones(J))
+    order = np.argsort(kind, kind="stable")
+    count = np.bincount(kind)
+    flat, parts, counts, kinds = B.reshape(J, size)[order], [], [], []
+    for k, (stop, c) in enumerate(zip(np.cumsum(count), count, strict=True)):
+        part = flat[stop - c : stop]
+        part = np.linalg.qr(part, mode="r") if c > size else part
+        parts.append(part)
+        counts.append(np.append(c, np.zeros(len(part) - 1)))
+        kinds.append(np.full(len(part), k))
+    few = np.concatenate(parts).reshape(-1, q, p1)
+    return Levels(last(A[first][np.concatenate(kinds)]), last(few), np.concatenate(counts))
+
+
+def last(stack: Array) -> Array:
+    """Move the levels to the last axis."""
+    return np.ascontiguousarray(np.moveaxis(stack, 0, -1))

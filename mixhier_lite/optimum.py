@@ -1,0 +1,221 @@
+"""The global minimum of a criterion: scan, descend, polish, and certify the boundary.
+
+A *face* is a set of entries of T that may differ from zero. The criterion is smooth on every
+face, and a covariance of lower rank is an ordinary point of a smaller face.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from .inputs import Array
+from .variance import Criterion
+
+Shape = tuple[int, bool]
+"""Number of columns of a term, and whether they are correlated."""
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """The criterion restricted to some entries of T, as a function of a vector x."""
+
+    criterion: Criterion
+    shapes: tuple[Shape, ...]
+    ranks: tuple[tuple[int, ...], ...]
+    """For each term the columns of T that are not zero."""
+
+    @property
+    def cells(self) -> list[tuple[int, int, int]]:
+        """Term, row and column of every entry of x."""
+        return [
+            (t, i, j)
+            for t, ((q, correlated), columns) in enumerate(zip(self.shapes, self.ranks, strict=True))
+            for j in columns
+            for i in (range(j, q) if correlated else (j,))
+        ]
+
+    def unpack(self, x: Array) -> list[Array]:
+        """T for every term."""
+        T = [np.zeros((q, q)) for q, _ in self.shapes]
+        for (t, i, j), value in zip(self.cells, x, strict=True):
+            T[t][i, j] = value
+        return T
+
+    def pack(self, T: list[Array]) -> Array:
+        """The entries of T that belong to the face."""
+        return np.array([T[t][i, j] for t, i, j in self.cells])
+
+    def value(self, x: Array) -> float:
+        """The criterion, infinite where nothing is left of y."""
+        at = self.criterion.solve(self.unpack(x))
+        return np.inf if at is None else at.value
+
+    def slope(self, x: Array) -> tuple[float, Array]:
+        """The criterion and its gradient."""
+        T = self.unpack(x)
+        at = self.criterion.solve(T)
+        if at is None:
+            return np.inf, np.zeros(len(x))
+        return at.value, self.pack(self.criterion.gradient(T, at))
+
+
+def minimise(criterion: Criterion, shapes: tuple[Shape, ...]) -> tuple[list[Array], tuple[int, ...]]:
+    """Find the global minimum; return T for every term and the rank of each Sigma."""
+    face = Face(criterion, shapes, tuple(tuple(range(q)) for q, _ in shapes))
+    found = [descend(face, x) for x in _starts(face)]
+    lowest = min(value for value, _ in found)
+    settled = [_settle(face, x) for value, x in found if value <= lowest + 1e-3]
+    _, T, ranks = min(settled, key=lambda s: s[0])
+    return T, ranks
+
+
+def descend(face: Face, x: Array) -> tuple[float, Array]:
+    """Descend by BFGS with backtracking, then polish by Newton's method."""
+    value, g = face.slope(x)
+    if not len(x) or not np.isfinite(value):
+        return value, x
+    H = np.eye(len(x)) * min(1.0, 0.5 / max(float(np.abs(g).max()), 1e-300))
+    for iteration in range(200):
+        d = -H @ g
+        d *= min(1.0, 2.0 * (1.0 + float(np.abs(x).max())) / max(float(np.abs(d).max()), 1e-300))
+        decrease, step = float(g @ d), 1.0
+        if -decrease < 1e-7:
+            break
+        while (new := face.slope(x + step * d))[0] > value + 1e-4 * step * decrease and step > 1e-9:
+            step /= 4
+        if new[0] > value:
+            break
+        s, change = step * d, new[1] - g
+        x, value, g = x + s, new[0], new[1]
+        curvature = float(s @ change)
+        if curvature > 1e-12 * float(np.linalg.norm(s) * np.linalg.norm(change)):
+            if iteration == 0:
+                H = np.eye(len(x)) * curvature / float(change @ change)
+            left = np.eye(len(x)) - np.outer(s, change) / curvature
+            H = left @ H @ left.T + np.outer(s, s) / curvature
+    return polish(face, x)
+
+
+def polish(face: Face, x: Array) -> tuple[float, Array]:
+    """Newton's method, with differences of the gradient for the second derivatives."""
+    value, g = face.slope(x)
+    if not len(x):
+        return value, x
+    last = np.inf
+    for _ in range(8):
+        if last > 1e-3:  # far from the end, the second derivatives are taken anew
+            h = 1e-5 * (1.0 + np.abs(x))
+            G = np.array([face.slope(x + hk * e)[1] - g for hk, e in zip(h, np.eye(len(x)), strict=True)])
+            curvature, axes = np.linalg.eigh((G / h[:, None] + G.T / h) / 2)
+        d = -axes @ ((axes.T @ g) / np.maximum(np.abs(curvature), 1e-10 * np.abs(curvature).max()))
+        size = float(np.abs(d / (1.0 + np.abs(x))).max())
+        if not size < 0.1 * last or size < 1e-15:
+            break
+        new = face.slope(x + d)
+        if new[0] > value + 1e-11 * (1.0 + abs(value)):
+            break
+        x, value, g, last = x + d, new[0], new[1], size
+    return value, x
+
+
+def _starts(face: Face) -> Iterator[Array]:
+    """Points to descend from: the low points of a scan over the standard deviations."""
+    diagonal = np.array([i == j for _, i, j in face.cells])
+    k = int(diagonal.sum())
+
+    def at(sizes: Array) -> Array:
+        x = np.zeros(len(diagonal))
+        x[diagonal] = sizes
+        return x
+
+    cost = face.criterion.levels.B.size + face.criterion.rest.m ** 3 / 100
+    grid = 10.0 ** np.linspace(-2, 3, {1: 26, 2: 8}.get(k, 6) if cost < 1e5 else 6)
+    if k <= 2 and cost < 1e5:
+        values = np.array([face.value(at(np.array(s))) for s in product(grid, repeat=k)])
+        values = values.reshape((len(grid),) * k)
+        low = np.isfinite(values)
+        for axis in range(k):
+            padded = np.moveaxis(np.pad(values, 1, constant_values=np.inf), axis + 0, 0)
+            inner = tuple([slice(None)] + [slice(1, -1)] * (k - 1))
+            around = np.minimum(padded[:-2][inner], padded[2:][inner])
+            low &= values <= np.moveaxis(around, 0, axis)
+        spots = sorted(np.argwhere(low).tolist(), key=lambda s: float(values[tuple(s)]))
+        yield from (at(grid[s]) for s in spots[:4])
+        return
+    common = [face.value(at(np.full(k, s))) for s in grid]
+    best = np.full(k, grid[int(np.argmin(common))])
+    yield at(best)
+    _, x = descend(face, at(best))
+    for c in range(k):
+        line = np.tile(np.abs(x[diagonal]), (len(grid), 1))
+        line[:, c] = grid
+        values = np.array([face.value(at(s)) for s in line])
+        padded = np.pad(values, 1, constant_values=np.inf)
+        low = (values <= padded[:-2]) & (values <= padded[2:])
+        if low.sum() > 1:
+            yield from (at(line[s]) for s in np.flatnonzero(low))
+
+
+def _settle(face: Face, x: Array) -> tuple[float, list[Array], tuple[int, ...]]:
+    """Move to the boundary where that is certified, and away from it where it is not."""
+    full = tuple(q for q, _ in face.shapes)
+    value = face.value(x)
+    for _ in range(5):
+        T = face.unpack(x)
+        smaller = _reduced(face, T)
+        if smaller is None:
+            break
+        lower, start = smaller
+        edge, z = polish(lower, start)
+        if edge > value + 1e-8 * (1.0 + 1e-4 * abs(value)):
+            break
+        Tz = lower.unpack(z)
+        away = _away(lower, Tz)
+        if away is None:
+            return edge, Tz, tuple(len(r) for r in lower.ranks)
+        new, moved = descend(face, face.pack(away))
+        if new >= edge - 1e-10 * (1.0 + abs(edge)):
+            return edge, Tz, tuple(len(r) for r in lower.ranks)
+        value, x = new, moved
+    return value, face.unpack(x), full
+
+
+def _reduced(face: Face, T: list[Array]) -> tuple[Face, Array] | None:
+    """Drop directions in which Sigma is all but zero; None where there is none."""
+    ranks, reduced = [], []
+    for t, (_, correlated) in zip(T, face.shapes, strict=True):
+        if correlated:
+            values, vectors = np.linalg.eigh(t @ t.T)
+            keep = values > 1e-4
+            R = np.linalg.qr((vectors[:, keep] * np.sqrt(values[keep])).T, mode="r")
+            wide = np.zeros_like(t)
+            wide[:, : len(R)] = R.T
+            ranks.append(tuple(range(len(R))))
+        else:
+            large = np.diag(t) ** 2 > 1e-4
+            wide = np.diag(np.where(large, np.diag(t), 0.0))
+            ranks.append(tuple(np.flatnonzero(large).tolist()))
+        reduced.append(wide)
+    if all(len(r) == q for r, (q, _) in zip(ranks, face.shapes, strict=True)):
+        return None
+    lower = Face(face.criterion, face.shapes, tuple(ranks))
+    return lower, lower.pack(reduced)
+
+
+def _away(face: Face, T: list[Array]) -> list[Array] | None:
+    """Certify a boundary point, N p.s.d.; else return a better T off the boundary."""
+    at = face.criterion.solve(T)
+    assert at is not None
+    out, certified = [t.copy() for t in T], True
+    for t, N in enumerate(face.criterion.certificate(T, at)):
+        q, correlated = face.shapes[t]
+        if len(face.ranks[t]) == q:
+            continue
+        values, vectors = np.linalg.eigh((N + N.T) / 2 if correlated else np.diag(np.diag(N)))
+        if values[0] < -1e-9 * face.criterion.n:
+            certified = False
+            Sigma = T[t] @ T[t].T + 1e-2 * np.outer(vectors[:, 0], vectors[:, 0])
+            out[t] = np.linalg.cholesky(Sigma + 1e-8 * np.eye(q)) if correlated else np.sqrt(Sigma)
+    return None if certified else out

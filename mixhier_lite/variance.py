@@ -1,0 +1,179 @@
+"""Chapter *variance*: the criterion of ML and REML, its gradient, and the boundary's certificate.
+
+Everything is written in T, lower triangular, with T T' = Sigma / tau2 for each term. One term,
+the largest, is eliminated level by level; the rest, if any, is a dense matrix after that.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from .elimination import Levels, Rest, backward, choleskies, forward, rows_of
+from .inputs import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """The model solved at one T: what the criterion, the gradient and the effects are made of."""
+
+    value: float
+    """-2 log likelihood (ML) or the REML criterion, at the best alpha (and tau2)."""
+    tau2: float
+    L_S: Array
+    """Cholesky factor of S, which is [X y]'W[X y] less the random part, (p + 1, p + 1)."""
+    L: Array
+    """Cholesky factors of I + T'A_j T, shape (q, q, J)."""
+    F: Array
+    """L_j^-1 T'B_j, shape (q, p + 1, J)."""
+    F12: Array
+    """L_j^-1 T'A12, entries (q, e)."""
+    A22: Array
+    """What is left of Z'WZ of the other terms, shape (m, m)."""
+    B22: Array
+    """What is left of Z'W[X y] of the other terms, shape (m, p + 1)."""
+    L22: Array
+    """Cholesky factor of I + T'A22 T, shape (m, m)."""
+    F22: Array
+    """L22^-1 T'B22, shape (m, p + 1)."""
+
+    @property
+    def p(self) -> int:
+        """Number of fixed effects."""
+        return len(self.L_S) - 1
+
+    @property
+    def root(self) -> Array:
+        """Upper triangular R with tau2 R R' = (X'V^-1 X)^-1, shape (p, p)."""
+        p = self.p
+        return triangular_solve(self.L_S[:p, :p], np.eye(p)).T
+
+    @property
+    def alpha(self) -> Array:
+        """alpha_hat, shape (p,)."""
+        alpha: Array = self.root @ self.L_S[self.p, : self.p]
+        return alpha
+
+
+@dataclass(frozen=True, eq=False)
+class Criterion:
+    """-2 log likelihood as a function of T, with alpha and (unless known) tau2 at their best.
+
+    ``T`` is a list: the eliminated term first, then the others.
+    """
+
+    levels: Levels
+    rest: Rest
+    C: Array
+    """[X y]'W[X y], shape (p + 1, p + 1)."""
+    n: int
+    constant: float
+    """What does not depend on T: - sum log w_i and the logarithms of the scaling."""
+    reml: bool
+    known_tau2: float | None
+
+    @property
+    def nu(self) -> int:
+        """Rows that speak about the variances: n - p under REML, n under ML."""
+        return self.n - (len(self.C) - 1 if self.reml else 0)
+
+    def solve(self, T: list[Array]) -> Solution | None:
+        """Solve the model at T; None where nothing is left of y within rounding."""
+        A, B, rest = self.levels.A, self.levels.B, self.rest
+        q, p1, J = B.shape
+        AT = (T[0].T @ A).reshape(q, -1)
+        M = (T[0].T @ AT).reshape(q, q, J)
+        M[np.arange(q), np.arange(q)] += 1.0
+        L = choleskies(M)
+        F = forward(L, (T[0].T @ B.reshape(q, -1)).reshape(q, p1, J))
+        F12, A22, B22 = rest.eliminate(L, F, T[0])
+        M22 = rest.left(T[1:], rest.left(T[1:], A22).T)
+        M22[np.diag_indices(rest.m)] += 1.0
+        try:
+            L22 = np.linalg.cholesky((M22 + M22.T) / 2)
+            F22 = triangular_solve(L22, rest.left(T[1:], B22))
+            rows = np.concatenate([rows_of(F), F22])
+            L_S = np.linalg.cholesky(self.C - rows.T @ rows)
+        except np.linalg.LinAlgError:
+            return None
+        log_det = 2 * sum(float(np.log(L[k, k]) @ self.levels.count) for k in range(q))
+        log_det += 2 * float(np.log(np.diag(L22)).sum())
+        if self.reml:
+            log_det += 2 * float(np.log(np.diag(L_S)[:-1]).sum())
+        r2 = float(L_S[-1, -1] ** 2)
+        tau2 = r2 / self.nu if self.known_tau2 is None else self.known_tau2
+        value = log_det + self.nu * np.log(2 * np.pi * tau2) + r2 / tau2 + self.constant
+        return Solution(float(value), tau2, L_S, L, F, F12, A22, B22, L22, F22)
+
+    def gradient(self, T: list[Array], at: Solution) -> list[Array]:
+        """Gradient 2 N T for every term, :eq:`eq-gradient`.
+
+        N, the gradient with respect to Sigma / tau2, is not formed: the products below have no
+        cancellation where T is large.
+        """
+        return [2 * N for N in self._slopes(T, at, times_T=True)]
+
+    def certificate(self, T: list[Array], at: Solution) -> list[Array]:
+        """N for every term, :eq:`eq-kkt`: at an optimum N Sigma = 0 and N is p.s.d."""
+        return self._slopes(T, at, times_T=False)
+
+    def _slopes(self, T: list[Array], at: Solution, times_T: bool) -> list[Array]:
+        """N T or N: logarithm of the determinant less what the data say."""
+        A, B, rest, count = self.levels.A, self.levels.B, self.rest, self.levels.count
+        v = np.append(-at.alpha, 1.0)[:, None] / np.sqrt(at.tau2)
+        if self.reml:
+            v = np.hstack([v, np.vstack([at.root, np.zeros((1, at.p))])])
+        # E is what is left of B and U = T'E, each times v
+        U22 = triangular_solve(at.L22, at.F22 @ v, transposed=True)
+        TU22 = rest.right(T[1:], U22)
+        E22 = at.B22 @ v - at.A22 @ TU22
+        U = backward(at.L, v.T @ at.F - rest.gather(at.F12, TU22))
+        TA = np.tensordot(T[0].T, A, 1)
+        E = v.T @ B - np.einsum("jkm,jrm->krm", TA, U) - rest.gather(rest.values, TU22)
+        Y = backward(at.L, forward(at.L, TA))  # (I + T'A T)^-1 T'A
+        if times_T:
+            N = (Y @ count).T - _over_levels(E, U)
+        else:
+            N = A @ count - np.einsum("jkm,jlm,m->kl", TA, Y, count) - _over_levels(E, E)
+        if not rest.m:
+            return [N]
+        V = triangular_solve(at.L22, np.eye(rest.m))
+        TV = rest.right(T[1:], V.T @ V)  # T (I + T'A22 T)^-1
+        Q = rest.right(T[1:], TV.T)
+        fill = rest.fill(rest.residual(A, T[0], at.L, at.F12), Q)
+        slopes = [N - (fill @ T[0] if times_T else fill)]
+        for start, stop, q in rest.slices:
+            part = slice(start, stop)
+            if times_T:
+                trace = _trace(at.A22[part].reshape(-1, q, rest.m), TV[:, part], q)
+                slopes.append(trace - _by_column(E22[part], q) @ _by_column(U22[part], q).T)
+            else:
+                left = at.A22[:, part] - at.A22 @ (Q @ at.A22[:, part])
+                trace = _trace(np.eye(rest.m)[part].reshape(-1, q, rest.m), left, q)
+                slopes.append(trace - _by_column(E22[part], q) @ _by_column(E22[part], q).T)
+        return slopes
+
+
+def triangular_solve(L: Array, B: Array, transposed: bool = False) -> Array:
+    """Solve L X = B or L'X = B; both may be empty."""
+    if not L.size:
+        return B
+    X: Array = solve_triangular(L, B, lower=True, trans=int(transposed), check_finite=False)
+    return X
+
+
+def _over_levels(E: Array, U: Array) -> Array:
+    """Sum E_j U_j' over the levels, for shapes (q, r, J)."""
+    total: Array = E.reshape(len(E), -1) @ U.reshape(len(U), -1).T
+    return total
+
+
+def _by_column(E: Array, q: int) -> Array:
+    """Rows (level, column) of shape (J q, r) become (q, J r)."""
+    return E.reshape(-1, q, E.shape[1]).swapaxes(0, 1).reshape(q, -1)
+
+
+def _trace(left: Array, right: Array, q: int) -> Array:
+    """Sum over levels j of left_j right_j, where left is (J, q, m) and right (m, J q)."""
+    total: Array = np.einsum("jkc,cjl->kl", left, right.reshape(len(right), -1, q), optimize=True)
+    return total
