@@ -64,7 +64,9 @@ class Face:
 def minimise(criterion: Criterion, shapes: tuple[Shape, ...]) -> tuple[list[Array], tuple[int, ...]]:
     """Find the global minimum; return T for every term and the rank of each Sigma."""
     face = Face(criterion, shapes, tuple(tuple(range(q)) for q, _ in shapes))
-    found = [descend(face, x) for x in _starts(face)]
+    found = [descend(face, x) for x in _low_points(face)]
+    _, best = min(found, key=lambda f: f[0])
+    found += [descend(face, x) for x in _other_valleys(face, best)]
     lowest = min(value for value, _ in found)
     settled = [_settle(face, x) for value, x in found if value <= lowest + 1e-3]
     _, T, ranks = min(settled, key=lambda s: s[0])
@@ -72,7 +74,7 @@ def minimise(criterion: Criterion, shapes: tuple[Shape, ...]) -> tuple[list[Arra
 
 
 def descend(face: Face, x: Array) -> tuple[float, Array]:
-    """Descend by BFGS with backtracking, then polish by Newton's method."""
+    """Descend by BFGS with backtracking, to within a polish of the minimum."""
     value, g = face.slope(x)
     if not len(x) or not np.isfinite(value):
         return value, x
@@ -81,7 +83,7 @@ def descend(face: Face, x: Array) -> tuple[float, Array]:
         d = -H @ g
         d *= min(1.0, 2.0 * (1.0 + float(np.abs(x).max())) / max(float(np.abs(d).max()), 1e-300))
         decrease, step = float(g @ d), 1.0
-        if -decrease < 1e-7:
+        if -decrease < 1e-5:
             break
         while (new := face.slope(x + step * d))[0] > value + 1e-4 * step * decrease and step > 1e-9:
             step /= 4
@@ -95,7 +97,7 @@ def descend(face: Face, x: Array) -> tuple[float, Array]:
                 H = np.eye(len(x)) * curvature / float(change @ change)
             left = np.eye(len(x)) - np.outer(s, change) / curvature
             H = left @ H @ left.T + np.outer(s, s) / curvature
-    return polish(face, x)
+    return value, x
 
 
 def polish(face: Face, x: Array) -> tuple[float, Array]:
@@ -120,48 +122,77 @@ def polish(face: Face, x: Array) -> tuple[float, Array]:
     return value, x
 
 
-def _starts(face: Face) -> Iterator[Array]:
-    """Points to descend from: the low points of a scan over the standard deviations."""
-    diagonal = np.array([i == j for _, i, j in face.cells])
-    k = int(diagonal.sum())
-
-    def at(sizes: Array) -> Array:
-        x = np.zeros(len(diagonal))
-        x[diagonal] = sizes
-        return x
-
+def _grid(face: Face, points: int) -> Array:
+    """Standard deviations to scan, relative to the noise and the size of the groups."""
     cost = face.criterion.levels.B.size + face.criterion.rest.m ** 3 / 100
-    grid = 10.0 ** np.linspace(-2, 3, {1: 26, 2: 8}.get(k, 6) if cost < 1e5 else 6)
-    if k <= 2 and cost < 1e5:
-        values = np.array([face.value(at(np.array(s))) for s in product(grid, repeat=k)])
-        values = values.reshape((len(grid),) * k)
-        low = np.isfinite(values)
-        for axis in range(k):
-            padded = np.moveaxis(np.pad(values, 1, constant_values=np.inf), axis + 0, 0)
-            inner = tuple([slice(None)] + [slice(1, -1)] * (k - 1))
-            around = np.minimum(padded[:-2][inner], padded[2:][inner])
-            low &= values <= np.moveaxis(around, 0, axis)
-        spots = sorted(np.argwhere(low).tolist(), key=lambda s: float(values[tuple(s)]))
-        yield from (at(grid[s]) for s in spots[:4])
+    grid: Array = 10.0 ** np.linspace(-2, 3, points if cost < 1e5 else 6)
+    return grid
+
+
+def _at(face: Face, sizes: Array) -> Array:
+    """A point of the face with this diagonal and zeros elsewhere."""
+    x = np.zeros(len(face.cells))
+    x[[i == j for _, i, j in face.cells]] = sizes
+    return x
+
+
+def _low_points(face: Face) -> list[Array]:
+    """Points to descend from: the low points of a scan over the standard deviations."""
+    k = sum(i == j for _, i, j in face.cells)
+    grid = _grid(face, {1: 26, 2: 8}.get(k, 6))
+    if k > 2:
+        values = [face.value(_at(face, np.full(k, s))) for s in grid]
+        return [_at(face, np.full(k, grid[int(np.argmin(values))]))]
+    values = np.array([face.value(_at(face, np.array(s))) for s in product(grid, repeat=k)])
+    values = values.reshape((len(grid),) * k)
+    low = np.isfinite(values)
+    for axis in range(k):
+        low &= np.apply_along_axis(_valleys, axis, values)
+    spots = sorted(np.argwhere(low).tolist(), key=lambda s: float(values[tuple(s)]))
+    return [_at(face, grid[s]) for s in spots[:4]]
+
+
+def _other_valleys(face: Face, x: Array) -> Iterator[Array]:
+    """Low points on the lines through x along one standard deviation each."""
+    on_diagonal = np.flatnonzero([i == j for _, i, j in face.cells])
+    for c in on_diagonal if len(on_diagonal) > 2 else ():
+        sizes = np.sort(np.append(_grid(face, 12), abs(x[c])))
+        line = np.tile(x, (len(sizes), 1))
+        line[:, c] = sizes
+        values = np.array([face.value(s) for s in line])
+        here = int(np.searchsorted(sizes, abs(x[c])))
+        for k in np.flatnonzero(_valleys(values)):
+            if abs(k - here) > 1:
+                yield line[k]
+    yield from _correlated(face, x)
+
+
+def _correlated(face: Face, x: Array) -> Iterator[Array]:
+    """Low points with a strong correlation of either sign, for every pair of columns."""
+    cells, grid = face.cells, _grid(face, 6)
+    if face.criterion.levels.B.size + face.criterion.rest.m ** 3 / 100 > 1e5:
         return
-    common = [face.value(at(np.full(k, s))) for s in grid]
-    best = np.full(k, grid[int(np.argmin(common))])
-    yield at(best)
-    _, x = descend(face, at(best))
-    for c in range(k):
-        line = np.tile(np.abs(x[diagonal]), (len(grid), 1))
-        line[:, c] = grid
-        values = np.array([face.value(at(s)) for s in line])
-        padded = np.pad(values, 1, constant_values=np.inf)
-        low = (values <= padded[:-2]) & (values <= padded[2:])
-        if low.sum() > 1:
-            yield from (at(line[s]) for s in np.flatnonzero(low))
+    for c, (t, i, j) in enumerate(cells):
+        for r in (-0.9, 0.9) if i != j else ():
+            line = np.tile(x * [a == b or u != t for u, a, b in cells], (len(grid) ** 2, 1))
+            sizes = np.array(list(product(grid, repeat=2)))
+            line[:, cells.index((t, j, j))] = sizes[:, 0]
+            line[:, cells.index((t, i, i))] = sizes[:, 1] * np.sqrt(1 - r**2)
+            line[:, c] = sizes[:, 1] * r
+            yield line[int(np.argmin([face.value(s) for s in line]))]
+
+
+def _valleys(values: Array) -> Array:
+    """Where no neighbour is lower."""
+    padded = np.pad(values, 1, constant_values=np.inf)
+    low: Array = (values <= padded[:-2]) & (values <= padded[2:])
+    return low
 
 
 def _settle(face: Face, x: Array) -> tuple[float, list[Array], tuple[int, ...]]:
     """Move to the boundary where that is certified, and away from it where it is not."""
     full = tuple(q for q, _ in face.shapes)
-    value = face.value(x)
+    value, x = polish(face, x)
     for _ in range(5):
         T = face.unpack(x)
         smaller = _reduced(face, T)
@@ -178,7 +209,7 @@ def _settle(face: Face, x: Array) -> tuple[float, list[Array], tuple[int, ...]]:
         new, moved = descend(face, face.pack(away))
         if new >= edge - 1e-10 * (1.0 + abs(edge)):
             return edge, Tz, tuple(len(r) for r in lower.ranks)
-        value, x = new, moved
+        value, x = polish(face, moved)
     return value, face.unpack(x), full
 
 
