@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from .errors import InputError
 from .gram import Gram
 from .inputs import Array, positive
 from .optimum import minimise
+from .prediction import Prediction, predict
 from .refusals import refuse_gram, refuse_perfect
 from .term import Labels, Term
 
@@ -111,6 +113,28 @@ class Fit:
     def random_cov(self) -> tuple[Array, ...]:
         """Prediction error variance = flat-prior posterior variance, shape (J_t, q_t, q_t)."""
         return error_variances(self._solved)
+
+    def predict(
+        self,
+        X: Any,
+        terms: Term | Sequence[Term] | None = None,
+        new_groups: str = "error",
+    ) -> Prediction:
+        """Predict new rows from arrays, or from a data frame after ``lmer``.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_new, p), or data frame
+        terms : Term or sequence of Term, optional
+            The groups of the new rows. None averages over groups.
+        new_groups : {"error", "population"}
+            What to do with a group that the fit has not seen: refuse it, or average over groups.
+
+        Returns
+        -------
+        Prediction
+        """
+        return predict(self._solved, self.fixed, self.Sigma, X, terms, new_groups)
 
 
 def fit(

@@ -22,6 +22,8 @@ class Block:
     name: str | None
     levels: Labels
     correlated: bool
+    constant: bool
+    """Whether Z is one column of ones."""
     root: Array | None
     """A root of the relatedness K, shape (J, J), or None."""
     rows: Array
@@ -244,7 +246,7 @@ def _block(term: Term, V: Array, w: Array) -> Block:
             A[:, k, k:] = A[:, k:, k] = sums[:, : q - k]
             B[:, k] = sums[:, q - k :]
     rows = np.bincount(term.codes, minlength=J).astype(np.float64)
-    return Block(term.name, term.levels, term.correlated, term.root, rows, A, B)
+    return Block(term.name, term.levels, term.correlated, Z is None, term.root, rows, A, B)
 
 
 def _cross(a: Term, b: Term, w: Array) -> Sparse:
@@ -263,7 +265,7 @@ def _cross(a: Term, b: Term, w: Array) -> Sparse:
 
 def _mergeable(a: Gram, b: Gram) -> None:
     def shape(g: Gram) -> tuple[Any, ...]:
-        parts = [(k.name, k.q, k.correlated, k.root is not None) for k in g.blocks]
+        parts = [(k.name, k.q, k.correlated, k.constant, k.root is not None) for k in g.blocks]
         return g.names, parts
 
     if shape(a) != shape(b):

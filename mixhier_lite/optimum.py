@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+import numpy.typing as npt
 
 from .inputs import Array
 from .variance import Criterion
@@ -67,10 +68,23 @@ def minimise(criterion: Criterion, shapes: tuple[Shape, ...]) -> tuple[list[Arra
     found = [descend(face, x) for x in _low_points(face)]
     _, best = min(found, key=lambda f: f[0])
     found += [descend(face, x) for x in _other_valleys(face, best)]
-    lowest = min(value for value, _ in found)
-    settled = [_settle(face, x) for value, x in found if value <= lowest + 1e-3]
+    settled = [_settle(face, x) for x in _distinct(face, found)]
     _, T, ranks = min(settled, key=lambda s: s[0])
     return T, ranks
+
+
+def _distinct(face: Face, found: list[tuple[float, Array]]) -> Iterator[Array]:
+    """The lowest points, each valley once."""
+    found = sorted(found, key=lambda f: f[0])
+    kept: list[Array] = []
+    for value, x in found:
+        Sigma = np.concatenate([(t @ t.T).ravel() for t in face.unpack(x)])
+        size = 1.0 + np.abs(Sigma)
+        if value <= found[0][0] + 1e-3 and all(
+            float((np.abs(Sigma - other) / size).max()) > 0.03 for other in kept
+        ):
+            kept.append(Sigma)
+            yield x
 
 
 def descend(face: Face, x: Array) -> tuple[float, Array]:
@@ -103,23 +117,32 @@ def descend(face: Face, x: Array) -> tuple[float, Array]:
 def polish(face: Face, x: Array) -> tuple[float, Array]:
     """Newton's method, with differences of the gradient for the second derivatives."""
     value, g = face.slope(x)
-    if not len(x):
-        return value, x
-    last = np.inf
-    for _ in range(8):
-        if last > 1e-3:  # far from the end, the second derivatives are taken anew
-            h = 1e-5 * (1.0 + np.abs(x))
-            G = np.array([face.slope(x + hk * e)[1] - g for hk, e in zip(h, np.eye(len(x)), strict=True)])
-            curvature, axes = np.linalg.eigh((G / h[:, None] + G.T / h) / 2)
-        d = -axes @ ((axes.T @ g) / np.maximum(np.abs(curvature), 1e-10 * np.abs(curvature).max()))
-        size = float(np.abs(d / (1.0 + np.abs(x))).max())
-        if not size < 0.1 * last or size < 1e-15:
+    size, anew = np.inf, True
+    for _ in range(30 if len(x) else 0):
+        if anew:
+            curvature, axes = _second_derivatives(face, x, g)
+            floor = 1e-10 * max(float(np.abs(curvature).max()), 1e-300)
+        d = -axes @ ((axes.T @ g) / np.maximum(np.abs(curvature), floor))
+        before, size = size, float(np.abs(d / (1.0 + np.abs(x))).max())
+        if size < 1e-15 or (size > 0.1 * before and size < 1e-8):
             break
-        new = face.slope(x + d)
-        if new[0] > value + 1e-11 * (1.0 + abs(value)):
+        anew = size > 0.1 * before or size > 1e-3  # else the old ones will do
+        step, slack = 1.0, 1e-12 * (1.0 + abs(value))
+        while (new := face.slope(x + step * d))[0] > value + slack and step > 1e-6:
+            step /= 4
+        if new[0] > value + slack:
             break
-        x, value, g, last = x + d, new[0], new[1], size
+        x, value, g = x + step * d, new[0], new[1]
     return value, x
+
+
+def _second_derivatives(face: Face, x: Array, g: Array) -> tuple[Array, Array]:
+    """Eigenvalues and eigenvectors of the matrix of second derivatives at x."""
+    h = 1e-5 * (1.0 + np.abs(x))
+    steps = zip(h, np.eye(len(x)), strict=True)
+    G = np.array([(face.slope(x + size * e)[1] - g) / size for size, e in steps])
+    values, vectors = np.linalg.eigh((G + G.T) / 2)
+    return values, vectors
 
 
 def _grid(face: Face, points: int) -> Array:
@@ -145,9 +168,7 @@ def _low_points(face: Face) -> list[Array]:
         return [_at(face, np.full(k, grid[int(np.argmin(values))]))]
     values = np.array([face.value(_at(face, np.array(s))) for s in product(grid, repeat=k)])
     values = values.reshape((len(grid),) * k)
-    low = np.isfinite(values)
-    for axis in range(k):
-        low &= np.apply_along_axis(_valleys, axis, values)
+    low = np.isfinite(values) & _valleys(values)
     spots = sorted(np.argwhere(low).tolist(), key=lambda s: float(values[tuple(s)]))
     return [_at(face, grid[s]) for s in spots[:4]]
 
@@ -182,10 +203,13 @@ def _correlated(face: Face, x: Array) -> Iterator[Array]:
             yield line[int(np.argmin([face.value(s) for s in line]))]
 
 
-def _valleys(values: Array) -> Array:
-    """Where no neighbour is lower."""
+def _valleys(values: Array) -> npt.NDArray[np.bool_]:
+    """Where no neighbour, along an axis or diagonally, is lower."""
     padded = np.pad(values, 1, constant_values=np.inf)
-    low: Array = (values <= padded[:-2]) & (values <= padded[2:])
+    low = np.full(values.shape, True)
+    for shift in product((0, 1, 2), repeat=values.ndim):
+        at = tuple(slice(s, s + size) for s, size in zip(shift, values.shape, strict=True))
+        low &= values <= padded[at]
     return low
 
 
