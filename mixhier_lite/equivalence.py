@@ -23,6 +23,7 @@ class Equivalence:
 
     Examples
     --------
+    >>> from mixhier_lite import EQUIVALENCES
     >>> [e.label for e in EQUIVALENCES if "Henderson" in e.statement]
     ['thm-henderson']
     """

@@ -21,6 +21,7 @@ def flat(p: int) -> GaussianFactor:
 
     Examples
     --------
+    >>> from mixhier_lite import flat
     >>> flat(2).precision
     array([[0., 0.],
            [0., 0.]])

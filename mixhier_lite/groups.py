@@ -34,6 +34,7 @@ def indicator(groups: npt.ArrayLike, levels: npt.ArrayLike | None = None) -> Arr
 
     Examples
     --------
+    >>> from mixhier_lite import indicator
     >>> indicator(["b", "a", "b"])
     array([[0., 1.],
            [1., 0.],
@@ -44,8 +45,7 @@ def indicator(groups: npt.ArrayLike, levels: npt.ArrayLike | None = None) -> Arr
         raise InputError(
             "groups is empty.", "a label for each observation", "no label", "pass at least one row"
         )
-    distinct = _distinct(labels)
-    columns = distinct if levels is None else _labels(levels, "levels")
+    columns = _distinct(labels) if levels is None else _labels(levels, "levels")
     position = {label: j for j, label in enumerate(columns.tolist())}
     if len(position) < len(columns):
         raise InputError(
@@ -54,7 +54,7 @@ def indicator(groups: npt.ArrayLike, levels: npt.ArrayLike | None = None) -> Arr
             f"{len(columns)} levels, {len(position)} of them distinct",
             "remove the repeated labels",
         )
-    strangers = [label for label in distinct.tolist() if label not in position]
+    strangers = list(dict.fromkeys(g for g in labels.tolist() if g not in position))
     if strangers:
         raise InputError(
             "groups holds a label that is not among levels.",
@@ -69,7 +69,12 @@ def indicator(groups: npt.ArrayLike, levels: npt.ArrayLike | None = None) -> Arr
 
 def _labels(values: npt.ArrayLike, name: str) -> npt.NDArray[np.generic]:
     """Read a vector of labels and refuse missing ones."""
-    labels = np.asarray(values)
+    try:
+        labels = np.asarray(values)
+    except ValueError:
+        labels = np.empty((0, 0))  # a ragged list
+    if labels.dtype.kind in "US" and not hasattr(values, "dtype"):
+        labels = np.asarray(values, dtype=object)  # from a list: keeps kinds apart, and nan a nan
     if labels.ndim != 1:
         raise InputError(
             f"{name} is not a vector of labels.",
@@ -77,7 +82,7 @@ def _labels(values: npt.ArrayLike, name: str) -> npt.NDArray[np.generic]:
             f"shape {labels.shape}",
             f"pass one column of labels, for instance {name}.ravel()",
         )
-    missing = [i for i, label in enumerate(labels.tolist()) if label is None or label != label]
+    missing = [i for i, label in enumerate(labels.tolist()) if _is_missing(label)]
     if missing:
         raise InputError(
             f"{name} has missing labels.",
@@ -86,6 +91,14 @@ def _labels(values: npt.ArrayLike, name: str) -> npt.NDArray[np.generic]:
             "drop these rows in every input alike, or give them a level of their own",
         )
     return labels
+
+
+def _is_missing(label: object) -> bool:
+    """None, nan, NaT, or pandas.NA, which is neither equal nor unequal to itself."""
+    try:
+        return label is None or bool(label != label)
+    except TypeError:
+        return True
 
 
 def _distinct(labels: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:

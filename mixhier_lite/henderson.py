@@ -8,7 +8,7 @@ from .effects import Effects
 from .errors import InputError
 from .inputs import Array, identified, real
 from .mixed import LinearMixedModel
-from .symmetric import solve_and_invert
+from .symmetric import is_singular, solve_and_invert
 
 
 def mixed_model_equations(model: LinearMixedModel) -> Array:
@@ -31,18 +31,15 @@ def mixed_model_equations(model: LinearMixedModel) -> Array:
 
 def precision(Sigma: Array) -> Array:
     """Sigma^-1 by Cholesky, or a refusal where Sigma is singular."""
-    J = len(Sigma)
-    scale = np.sqrt(np.diag(Sigma))
-    correlation = Sigma / np.outer(scale, scale) if (scale > 0).all() else Sigma
-    smallest = np.linalg.eigvalsh(correlation)[0] if J else 1.0
-    if smallest <= J * np.finfo(float).eps:
+    singular, smallest = is_singular(Sigma)
+    if singular:
         raise InputError(
             "Sigma is singular, and Henderson's equations need its inverse.",
             "a positive definite Sigma",
             f"smallest eigenvalue of the correlations {smallest:.2g} (zero within rounding)",
             "use gls_blup, ridge or posterior: they need only a root of Sigma",
         )
-    inverse: Array = cho_solve(cho_factor(Sigma, lower=True), np.eye(J))
+    inverse: Array = cho_solve(cho_factor(Sigma, lower=True), np.eye(len(Sigma)))
     return (inverse + inverse.T) / 2
 
 

@@ -10,7 +10,7 @@ from .effects import Effects
 from .errors import InputError
 from .inputs import Array, covariance, identified, real
 from .mixed import LinearMixedModel
-from .symmetric import solve_and_invert
+from .symmetric import is_singular, solve_and_invert
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +75,12 @@ def centred(model: LinearMixedModel) -> HierarchicalModel:
         Some column of X is not in the column space of D (for an indicator D: it varies
         within a group), so that no U exists.
     """
-    U: Array = lstsq(model.D, model.X)[0]
+    U: Array = np.zeros((model.J, model.p))
+    if model.J and model.p:
+        U = lstsq(model.D, model.X)[0]
     rest = ((model.X - model.D @ U) ** 2).sum(axis=0)
     share = rest / np.maximum((model.X**2).sum(axis=0), np.finfo(float).tiny)
-    outside = np.flatnonzero(share > (model.n * np.finfo(float).eps) ** 2)
+    outside = np.flatnonzero(share > 1e-24)  # a relative size of 1e-12: more than rounding
     if len(outside):
         k = int(outside[np.argmax(share[outside])])
         raise InputError(
@@ -106,6 +108,13 @@ class GaussianFactor:
 
     def __mul__(self, other: "GaussianFactor") -> "GaussianFactor":
         """Multiply the densities."""
+        if len(self.shift) != len(other.shift):
+            raise InputError(
+                "The two factors are over different coefficients.",
+                "factors of one size",
+                f"{len(self.shift)} and {len(other.shift)} coefficients",
+                "write both over the same vector, with zeros where one of them says nothing",
+            )
         return GaussianFactor(self.precision + other.precision, self.shift + other.shift)
 
 
@@ -125,11 +134,12 @@ def gaussian(mean: npt.ArrayLike, cov: npt.ArrayLike) -> GaussianFactor:
     """
     mean = real(mean, "mean", 1)
     cov, _ = covariance(cov, "cov", len(mean), "entry of mean")
-    if len(mean) and np.linalg.eigvalsh(cov)[0] <= 0:
+    singular, smallest = is_singular(cov)
+    if singular:
         raise InputError(
             "cov is singular, so the prior has no density.",
             "a positive definite cov",
-            f"smallest eigenvalue {np.linalg.eigvalsh(cov)[0]:.2g}",
+            f"smallest eigenvalue of the correlations {smallest:.2g} (zero within rounding)",
             "a coefficient that is known belongs on the left: subtract it from y",
         )
     shift, precision = solve_and_invert(cov, mean, "cov")

@@ -36,6 +36,8 @@ class LinearMixedModel:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from mixhier_lite import LinearMixedModel, indicator
     >>> model = LinearMixedModel(X=np.ones((3, 1)), D=indicator([0, 0, 1]),
     ...                          Sigma=2 * np.eye(2), tau2=1)
     >>> model.V

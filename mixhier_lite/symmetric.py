@@ -1,4 +1,4 @@
-"""Solving with a symmetric positive definite matrix."""
+"""Symmetric positive definite matrices: solving with them, and telling them from singular ones."""
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -25,3 +25,16 @@ def solve_and_invert(A: Array, b: Array, what: str) -> tuple[Array, Array]:
         ) from None
     inverse = s[:, None] * cho_solve(chol, np.diag(s))
     return s * cho_solve(chol, s * b), (inverse + inverse.T) / 2
+
+
+def is_singular(S: Array) -> tuple[bool, float]:
+    """Say whether a covariance is singular, with the smallest eigenvalue of its correlations.
+
+    Correlations, because coefficients of very different size are no sign of singularity.
+    """
+    if not len(S):
+        return False, 1.0
+    scale = np.sqrt(np.diag(S))
+    correlation = S / np.outer(scale, scale) if (scale > 0).all() else 0 * S
+    smallest = float(np.linalg.eigvalsh(correlation)[0])
+    return bool(smallest <= len(S) * np.finfo(float).eps), smallest

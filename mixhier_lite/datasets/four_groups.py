@@ -47,6 +47,8 @@ def four_groups(rng: np.random.Generator, n_per_group: int = 30) -> FourGroups:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from mixhier_lite.datasets import four_groups
     >>> four_groups(np.random.default_rng(1)).D.sum(axis=0)
     array([30., 30., 30., 30.])
     """

@@ -1,0 +1,255 @@
+"""Every record of EQUIVALENCES holds where its scope says so, and fails somewhere else."""
+
+import dataclasses
+
+import ledger
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from scipy.stats import norm
+
+from mixhier_lite import (
+    EQUIVALENCES,
+    Equivalence,
+    InputError,
+    LinearMixedModel,
+    flat,
+    gls_blup,
+    henderson,
+    indicator,
+    posterior,
+    ridge,
+)
+
+ROUTES = {
+    "gls_blup": gls_blup,
+    "henderson": henderson,
+    "ridge": ridge,
+    "posterior": lambda model, y: posterior(model, y, flat(model.p)),
+}
+RECORDS = {record.label: record for record in EQUIVALENCES}
+SEEDS = range(6)
+
+# --- models, random and unbalanced; the variance ratio ranges over four powers of ten
+
+
+def zoo(seed):
+    """One random model of each kind."""
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(6), rng.permutation([1, 1, 2, 3, 4, 9]))
+    n = len(groups)
+    D, one, x = indicator(groups), np.ones((n, 1)), rng.normal(size=(n, 1))
+    u = D @ np.column_stack([np.ones(6), rng.normal(size=6)])
+    lonely = np.eye(n)[:, [rng.integers(n)]]
+    dense_D, dense_X = rng.normal(size=(n, 6)), rng.normal(size=(n, 3))
+    A = rng.normal(size=(6, 6))
+    sigma2 = 10 ** rng.uniform(-2, 2)
+    dense, sphere, singular = A @ A.T + 0.1 * np.eye(6), sigma2 * np.eye(6), A[:, :2] @ A[:, :2].T
+    inputs = {
+        "dense": (dense_X, dense_D, dense),
+        "dense, spherical": (dense_X, dense_D, sphere),
+        "groups": (np.hstack([one, x]), D, dense),
+        "groups, spherical": (np.hstack([one, x]), D, sphere),
+        "group level": (u, D, dense),
+        "group level, spherical": (u, D, sphere),
+        "unequal variances": (np.hstack([one, x]), D, np.diag([1.0, 2, 3, 4, 5, 6])),
+        "slopes, spherical": (np.hstack([one, x]), np.hstack([D, x * D]), np.eye(12) * sigma2),
+        "no intercept": (x, D, sphere),
+        "no fixed effect": (np.zeros((n, 0)), D, sphere),
+        "empty group": (u, np.hstack([D, np.zeros((n, 1))]), sigma2 * np.eye(7)),
+        "more columns than rows": (x[:8], rng.normal(size=(8, 20)), sigma2 * np.eye(20)),
+        "singular": (np.hstack([one, x]), D, singular),
+        "lonely row": (np.hstack([one, lonely]), D, sphere),
+    }
+    models = {kind: LinearMixedModel(*args, tau2=0.7) for kind, args in inputs.items()}
+    # an equality of algebra: y is any vector, not only one that the model would draw
+    return {kind: (model, 5 + 3 * rng.normal(size=model.n)) for kind, model in models.items()}
+
+
+ALL = set(zoo(0))
+REGULAR = ALL - {"singular"}
+SPHERICAL = {kind for kind in ALL if "spherical" in kind} | {
+    "no intercept",
+    "no fixed effect",
+    "empty group",
+    "more columns than rows",
+    "lonely row",
+}
+IN_SCOPE = {  # by hand, from the theorems
+    "thm-mixed-marginal": REGULAR,
+    "thm-gls-blup": ALL,
+    "thm-henderson": REGULAR,
+    "thm-determinant": REGULAR,
+    "thm-zero-sum": {kind for kind in REGULAR if kind.startswith("group")}
+    | {"unequal variances", "empty group", "lonely row", "slopes, spherical"},
+    "thm-centred": {"group level", "group level, spherical", "empty group"}
+    | {"more columns than rows", "slopes, spherical", "no fixed effect"},
+    "thm-flat": ALL,
+    "thm-three-variances": ALL,
+    "thm-calibration": ALL,
+    "thm-ridge": SPHERICAL,
+    "thm-shrinkage": SPHERICAL
+    - {"dense, spherical", "slopes, spherical", "empty group", "more columns than rows"}
+    | {"empty group"},
+    "thm-edf": SPHERICAL,
+    "thm-loo": ALL - {"lonely row"},
+    "thm-general-ridge": ALL,
+}
+COUNTER_EXAMPLES = {
+    "thm-mixed-marginal": ["singular"],
+    "thm-henderson": ["singular"],
+    "thm-determinant": ["singular"],
+    "thm-zero-sum": ["no intercept", "dense"],
+    "thm-centred": ["groups", "no intercept"],
+    "thm-ridge": ["groups", "unequal variances"],
+    "thm-shrinkage": ["groups", "unequal variances", "slopes, spherical"],
+    "thm-edf": ["groups", "unequal variances"],
+    "thm-loo": ["lonely row"],
+}
+
+
+@pytest.mark.parametrize("label", RECORDS)
+def test_holds_in_its_scope(label):
+    record, seen = RECORDS[label], 0
+    for seed in SEEDS:
+        for kind, (model, y) in zoo(seed).items():
+            if record.in_scope(model):
+                assert record.left(model, y).shape == record.right(model, y).shape, kind
+                assert record.gap(model, y) <= record.tolerance, (kind, seed)
+                seen += 1
+    assert seen >= 3 * len(SEEDS)
+
+
+@pytest.mark.parametrize("label", RECORDS)
+def test_scope_as_code_is_the_scope_of_the_theorem(label):
+    for seed in SEEDS:
+        models = zoo(seed).items()
+        assert {k for k, (model, _) in models if RECORDS[label].in_scope(model)} == IN_SCOPE[label]
+
+
+@pytest.mark.parametrize("label", RECORDS)
+def test_would_notice_a_slightly_wrong_variance(label):
+    """The comparison has power: one side at another tau2 is far outside the tolerance."""
+    record = RECORDS[label]
+    model, y = zoo(1)["group level, spherical"]
+    wrong = dataclasses.replace(model, tau2=1.01 * model.tau2)
+    mixed = Equivalence(**{**vars(record), "right": lambda m, y: record.right(wrong, y)})
+    assert mixed.gap(model, y) > 1e3 * record.tolerance
+
+
+def _fails(record, model, y):
+    """Say whether an equality breaks: a gap that anyone would see, or a refusal in words."""
+    try:
+        return record.gap(model, y) > 1e-3
+    except InputError:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("label", "kind"),
+    [(label, kind) for label in RECORDS for kind in COUNTER_EXAMPLES.get(label, ())],
+)
+def test_ends_where_it_says(label, kind):
+    for seed in SEEDS:
+        model, y = zoo(seed)[kind]
+        assert not RECORDS[label].in_scope(model)
+        assert _fails(RECORDS[label], model, y), seed
+
+
+def test_every_scope_that_can_fail_has_a_counter_example():
+    assert set(COUNTER_EXAMPLES) == {label for label, kinds in IN_SCOPE.items() if kinds != ALL}
+
+
+@pytest.mark.parametrize(
+    "label", [k for k in RECORDS if RECORDS[k].scope.startswith("exact given")]
+)
+def test_refuses_alpha_that_is_not_identified(label):
+    model, y = zoo(2)["groups, spherical"]
+    twice = dataclasses.replace(model, X=np.hstack([model.X, model.X[:, :1]]))
+    with pytest.raises(InputError, match="not identified"):
+        RECORDS[label].gap(twice, y)
+
+
+# --- the records as a list
+
+
+def test_labels_are_the_theorems_of_the_first_seven_chapters():
+    labels = [record.label for record in EQUIVALENCES]
+    assert len(set(labels)) == len(labels)
+    part_one = tuple(f"{number:02}-" for number in range(1, 8))
+    proved = [result.label for result in ledger.results() if result.page.startswith(part_one)]
+    without_a_record = {"thm-limits", "thm-flat-limit", "thm-penalty-prior"}
+    assert set(labels) | without_a_record == set(proved)
+    assert labels == [label for label in proved if label in labels], "in the order of the book"
+
+
+def test_records_say_what_and_when():
+    for record in EQUIVALENCES:
+        assert record.statement and record.scope and 0 < record.tolerance <= 1e-9
+        narrow = IN_SCOPE[record.label] != ALL
+        assert narrow == any(
+            word in record.scope for word in ("definite", "=", "deleted", "any one")
+        )
+
+
+def test_gap_is_relative_to_the_largest_entry_of_both_sides():
+    def record(left, right):
+        return Equivalence(
+            "", "", "", lambda m, y: np.array(left), lambda m, y: np.array(right), lambda m: True
+        )
+
+    model, y = zoo(0)["groups"]
+    assert record([1.0, -4.0], [1.0, -5.0]).gap(model, y) == pytest.approx(0.2)
+    assert record([1.0, 8.0], [3.0, 8.0]).gap(model, y) == pytest.approx(0.25)
+    assert record([0.0, 0.0], [0.0, 0.0]).gap(model, y) == 0
+    assert record([], []).gap(model, y) == 0
+    assert not record([np.nan], [1.0]).gap(model, y) <= 1
+
+
+# --- a witness: values of the densities only, no linear algebra
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Five records in three groups, one fixed effect that varies within groups."""
+    X, D = np.array([[1.0], [2.0], [1.0], [0.0], [3.0]]), indicator([0, 0, 1, 1, 2])
+    return LinearMixedModel(X, D, 2.0 * np.eye(3), 1.5), np.array([1.0, 3.0, 2.5, -1.0, 2.0])
+
+
+def _log_density(model, y, alpha, beta):
+    """Log p(y, beta; alpha) for a batch of points, from its definition one number at a time."""
+    log_p = norm.logpdf(beta, 0, np.sqrt(model.Sigma[0, 0])).sum(axis=-1)
+    for i in range(model.n):
+        mean = sum(alpha[..., k] * model.X[i, k] for k in range(model.p))
+        mean = mean + sum(beta[..., j] * model.D[i, j] for j in range(model.J))
+        log_p = log_p + norm.logpdf(y[i], mean, np.sqrt(model.tau2))
+    return log_p
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_numerical_maximum_of_the_density_is_every_route(small, route):
+    model, y = small
+    found = minimize(lambda c: -_log_density(model, y, c[:1], c[1:]), np.zeros(4), tol=1e-10)
+    effects = ROUTES[route](model, y)
+    assert np.append(effects.fixed, effects.random) == pytest.approx(found.x, abs=1e-5)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_weighted_draws_from_the_prior_have_the_mean_and_covariance_of_every_route(small, route):
+    model, y = small
+    rng = np.random.default_rng(11)
+    alpha = rng.uniform(-5, 7, (400_000, 1))  # flat wherever the likelihood is not negligible
+    beta = np.sqrt(2.0) * rng.standard_normal((400_000, 3))
+    log_w = _log_density(model, y, alpha, beta) - norm.logpdf(beta, 0, np.sqrt(2.0)).sum(axis=1)
+    w = np.exp(log_w - log_w.max())
+    draws = np.hstack([alpha, beta])
+    effects = ROUTES[route](model, y)
+    noise = 5 / np.sqrt(w.sum() ** 2 / (w**2).sum())  # five Monte Carlo standard errors
+    scale = np.sqrt(np.diag(effects.cov))
+    assert np.append(effects.fixed, effects.random) == pytest.approx(
+        np.average(draws, axis=0, weights=w), abs=noise * scale.max()
+    )
+    assert (
+        np.abs(np.cov(draws.T, aweights=w) - effects.cov) < 2 * noise * np.outer(scale, scale)
+    ).all()
+    assert noise < 0.05

@@ -1,0 +1,63 @@
+"""Each notebook holds exactly its page's source, with every cell executed, in order."""
+
+import subprocess
+import sys
+
+import nbformat
+import notebooks
+import pytest
+
+PAGES = notebooks.sources()
+
+
+def test_every_notebook_has_a_page():
+    assert {page.stem for page in PAGES} == {file.stem for file in notebooks.BOOK.glob("*.ipynb")}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_page_and_notebook_agree(page):
+    assert notebooks.differences(page) == "", "run: make notebooks"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_notebook_was_run_from_top_to_bottom(page):
+    cells = nbformat.read(page.with_suffix(".ipynb"), 4).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell.outputs]
+    assert all(output.output_type != "error" for output in outputs)
+    assert not any(output.get("name") == "stderr" for output in outputs), "a warning was stored"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_figures_are_compared(page):
+    """Figures are SVG, which nbval compares; it would skip a PNG."""
+    for cell in nbformat.read(page.with_suffix(".ipynb"), 4).cells:
+        for output in cell.get("outputs", []):
+            assert "image/png" not in output.get("data", {})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_cell_ends_with_a_semicolon(page):
+    """It hides an output in Jupyter but not from nbval; end a cell that draws with plt.show()."""
+    for cell in notebooks.read_source(page).cells:
+        assert cell.cell_type != "code" or not cell.source.rstrip().endswith(";"), cell.source
+
+
+def test_a_change_is_noticed(tmp_path):
+    """A page that differs from its notebook in one character is found."""
+    page = tmp_path / PAGES[0].name
+    page.write_text(PAGES[0].read_text())
+    notebook = PAGES[0].with_suffix(".ipynb").read_text()
+    page.with_suffix(".ipynb").write_text(notebook)
+    assert notebooks.differences(page) == ""
+    page.write_text(page.read_text().replace("np.", "xp.", 1))
+    assert notebooks.differences(page) != ""
+
+
+def test_jupyterlab_renders_theorem_boxes():
+    """The extension that draws them fits the pinned JupyterLab."""
+    command = [sys.executable, "-m", "jupyter", "labextension", "list"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = [line for line in (run.stdout + run.stderr).splitlines() if "jupyterlab-myst" in line]
+    assert len(lines) == 1 and "enabled" in lines[0] and "OK" in lines[0], lines

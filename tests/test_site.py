@@ -1,0 +1,114 @@
+"""The built pages: complete, self-contained, with an alternative text for every figure."""
+
+import re
+
+import nbformat
+import notebooks
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from conftest import ROOT
+
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+PAGES = [TOC["root"]] + [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
+PAIRED = [page for page in PAGES if (ROOT / f"{page}.ipynb").exists()]
+LOADING = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
+
+
+def soup(site, page):
+    return BeautifulSoup((site / f"{page}.html").read_text(), "html.parser")
+
+
+def article(site, page):
+    return soup(site, page).find("article")
+
+
+def test_every_page_of_the_book_is_in_the_table_of_contents():
+    written = {f"book/{page.stem}" for page in notebooks.BOOK.glob("*.md")}
+    assert written == set(PAGES)
+
+
+def test_the_front_door_opens_the_index(site):
+    assert "book/index.html" in (site / "index.html").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_exists_with_a_title(site, page):
+    assert article(site, page).find("h1").get_text().strip("#").strip()
+
+
+@pytest.mark.parametrize("page", PAIRED)
+def test_page_shows_every_figure_of_its_notebook(site, page):
+    cells = nbformat.read(ROOT / f"{page}.ipynb", 4).cells
+    figures = [
+        output
+        for cell in cells
+        for output in cell.get("outputs", [])
+        if "image/svg+xml" in output.get("data", {})
+    ]
+    images = article(site, page).select("div.cell_output img")
+    assert len(images) == len(figures)
+    for image in images:
+        path = (site / f"{page}.html").parent / image["src"]
+        assert path.resolve().exists()
+    if re.search(r"/\d\d-", page):
+        assert figures, "a chapter has at least one figure"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_figure_says_what_it_shows(site, page):
+    for image in article(site, page).find_all("img"):
+        alt = image.get("alt", "")
+        assert 20 <= len(alt) <= 250, f"alt text of {len(alt)} characters: {alt!r}"
+        assert not alt.startswith(("../", "_images"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_formulas_and_numbers_of_equations_arrive(site, page):
+    source = (ROOT / f"{page}.md").read_text()
+    text = re.sub(r"```.*?```", "", source, flags=re.DOTALL)
+    labelled = re.findall(r"\$\$ \((eq-[a-z0-9-]+)\)\s*$", text, flags=re.MULTILINE)
+    built = article(site, page)
+    assert len(built.select("span.eqno")) == len(labelled)
+    assert bool(built.select(".math")) == ("$" in text)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_reference_is_unresolved(site, page):
+    built = article(site, page)
+    assert not built.select(".problematic, .system-message")
+    # A resolved cross-reference stands inside a link; an unresolved one is a bare span.
+    for reference in built.select("span.xref, code.xref"):
+        assert reference.find_parent("a") is not None, reference
+    for link in built.select("a[href^='#']"):
+        assert built.find(id=link["href"][1:]) or soup(site, page).find(id=link["href"][1:])
+
+
+@pytest.mark.parametrize("page", [*PAGES, "search", "genindex"])
+def test_page_loads_nothing_from_elsewhere(site, page):
+    for name, attribute in LOADING.items():
+        for tag in soup(site, page).find_all(name):
+            address = tag.get(attribute, "")
+            if name == "link" and set(tag.get("rel", [])) & {"next", "prev", "canonical"}:
+                continue
+            assert not re.match(r"(https?:)?//", address), address
+            inline = tag.get_text() if name == "script" else ""
+            assert not re.search(r"https?://", inline), inline[:200]
+
+
+def test_style_sheets_load_nothing_from_elsewhere(site):
+    sheets = list((site / "_static").rglob("*.css"))
+    assert sheets
+    for sheet in sheets:
+        assert not re.search(r"(url\(|@import)\s*['\"]?(https?:)?//", sheet.read_text())
+
+
+def test_mathjax_is_the_packaged_one(site):
+    script = soup(site, PAGES[0]).find("script", src=re.compile("mathjax"))
+    assert script is not None
+    assert (site / "_static" / "mathjax" / "tex-svg-full.js").stat().st_size > 1_000_000
+
+
+def test_search_knows_the_chapters(site):
+    index = (site / "searchindex.js").read_text()
+    assert all(f'"{page}"' in index for page in PAGES)

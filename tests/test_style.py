@@ -1,0 +1,23 @@
+"""Format, lint and types."""
+
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "check", "mixhier_lite", "tests", "book/_ext"],
+        ["ruff", "format", "--check", "mixhier_lite", "tests", "book/_ext"],
+        ["mypy"],
+    ],
+    ids=" ".join,
+)
+def test_tool_finds_nothing(command):
+    run = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
