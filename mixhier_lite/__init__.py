@@ -10,6 +10,7 @@ from .equivalence import EQUIVALENCES, Equivalence
 from .errors import InputError
 from .fit import Fit, fit
 from .flat import flat
+from .formula import lmer
 from .gram import Gram
 from .groups import indicator
 from .henderson import henderson, log_joint, mixed_model_equations
@@ -39,6 +40,7 @@ __all__ = [
     "gls_blup",
     "henderson",
     "indicator",
+    "lmer",
     "log_joint",
     "mixed_model_equations",
     "posterior",

@@ -7,6 +7,7 @@ import numpy as np
 from .elimination import Levels, Rest, last, pooled
 from .gram import Block, Gram
 from .inputs import Array
+from .term import Codes
 from .variance import Criterion
 
 
@@ -42,13 +43,14 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
     scale = _power_of_two(np.sqrt(np.diag(gram.C) / max(gram.n, 1)))
     C = gram.C / np.outer(scale, scale)
     units = tuple(_unit(block) for block in gram.blocks)
-    A = [k.A / np.multiply.outer(d, d) for k, d in zip(gram.blocks, units, strict=True)]
-    B = [k.B / np.multiply.outer(d, scale) for k, d in zip(gram.blocks, units, strict=True)]
+    A: list[Array] = [k.A / np.multiply.outer(d, d) for k, d in zip(gram.blocks, units, strict=True)]
+    B: list[Array] = [k.B / np.multiply.outer(d, scale) for k, d in zip(gram.blocks, units, strict=True)]
     free = [t for t, k in enumerate(gram.blocks) if k.root is None]
     first = max(free, key=lambda t: gram.blocks[t].J * gram.blocks[t].q) if free else None
     rotation = None
     if len(A) == 1 and first is None and gram.blocks[0].q == 1:
-        first, A[0], B[0], rotation = _rotated(gram.blocks[0], A[0], B[0])
+        first = 0
+        A[0], B[0], rotation = _rotated(gram.blocks[0], A[0], B[0])
     others = [t for t in range(len(A)) if t != first]
     if first is None:
         levels = Levels(np.zeros((1, 1, 0)), np.zeros((1, len(C), 0)), np.zeros(0))
@@ -79,13 +81,13 @@ def _unit(block: Block) -> Array:
     return _power_of_two(np.sqrt(total / max(int((block.rows > 0).sum()), 1)))
 
 
-def _rotated(block: Block, A: Array, B: Array) -> tuple[int, Array, Array, Array]:
+def _rotated(block: Block, A: Array, B: Array) -> tuple[Array, Array, Array]:
     """Diagonalise L'Z'WZ L once: relatedness becomes independent levels."""
     L = block.root
     assert L is not None
     values, vectors = np.linalg.eigh(L.T @ (A[:, 0, 0, None] * L))
-    rotation = L @ vectors
-    return 0, np.clip(values, 0, None)[:, None, None], (rotation.T @ B[:, 0])[:, None], rotation
+    rotation: Array = L @ vectors
+    return np.clip(values, 0, None)[:, None, None], (rotation.T @ B[:, 0])[:, None], rotation
 
 
 def _rest(
@@ -125,7 +127,7 @@ def _rest(
 
 def _entries(
     gram: Gram, first: int, others: list[int], units: tuple[Array, ...]
-) -> tuple[Array, Array, Array]:
+) -> tuple[Codes, Codes, Array]:
     """Levels, columns and values of A12: each level of the first term with the other terms."""
     from scipy.sparse import csr_matrix, hstack, kron
 

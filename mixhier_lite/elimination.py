@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .inputs import Array
+from .term import Codes
 
 Sparse = Any  # scipy.sparse is imported where it is used
 
@@ -73,9 +74,9 @@ class Rest:
     """Z'WZ of these terms, shape (m, m)."""
     B22: Array
     """Z'W [X y] of these terms, shape (m, p + 1)."""
-    rows: Array
+    rows: Codes
     """Level of each stored entry of A12, shape (e,)."""
-    columns: Array
+    columns: Codes
     """Column of each stored entry of A12, shape (e,)."""
     values: Array
     """Z_j'W Z of a level with a column of these terms, shape (q, e)."""
@@ -136,7 +137,9 @@ class Rest:
         """Multiply T into the rows of M, term by term."""
         out = np.empty_like(M)
         for (start, stop, q), t in zip(self.slices, T, strict=True):
-            out[start:stop] = (t @ M[start:stop].reshape(-1, q, M.shape[1])).reshape(stop - start, -1)
+            out[start:stop] = (t @ M[start:stop].reshape(-1, q, M.shape[1])).reshape(
+                stop - start, -1
+            )
         return out
 
 

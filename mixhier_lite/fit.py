@@ -40,6 +40,10 @@ class Fit:
     """alpha_hat, shape (p,)."""
     fixed_cov: Array
     """Covariance of alpha_hat, shape (p, p)."""
+    design: Any = field(default=None, repr=False)
+    """How ``lmer`` builds columns from a data frame; None after ``fit``."""
+    formula: str | None = None
+    """The formula, after ``lmer``."""
 
     @property
     def n(self) -> int:
@@ -134,6 +138,8 @@ class Fit:
         -------
         Prediction
         """
+        if hasattr(X, "columns") and self.design is not None:
+            X, terms = self.design.rows(X, new_groups)
         return predict(self._solved, self.fixed, self.Sigma, X, terms, new_groups)
 
 

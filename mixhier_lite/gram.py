@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import block_diag, solve_triangular
+from scipy.linalg import solve_triangular
 
 from .errors import InputError
 from .inputs import Array, dependent_columns, real, same_rows
@@ -218,9 +218,10 @@ def _basis(V: Array, w: Array) -> tuple[Array, Array, Array]:
     weighted = np.sqrt(w)[:, None] * V / d
     if dependent_columns(weighted[:, :p]):
         return V, H, H_inverse  # refused by fit, in the reader's columns
-    R = np.linalg.qr(weighted, mode="r") * d
+    R: Array = np.asarray(np.linalg.qr(weighted, mode="r")) * d
     R[p, p] = 1.0
-    change = block_diag(solve_triangular(R[:p, :p], np.eye(p)), 1.0)
+    change = np.eye(p + 1)
+    change[:p, :p] = solve_triangular(R[:p, :p], np.eye(p))
     change[:p, p] = -change[:p, :p] @ R[:p, p]
     return V @ change, R @ H, H_inverse @ change
 
@@ -230,8 +231,8 @@ def _sum_by_level(term: Term, w: Array, columns: Array) -> Array:
     from scipy.sparse import csc_matrix
 
     shape = (len(term.levels), term.n)
-    total: Array = csc_matrix((w, term.codes, np.arange(term.n + 1)), shape) @ columns
-    return total
+    total = csc_matrix((w, term.codes, np.arange(term.n + 1)), shape) @ columns
+    return np.asarray(total, dtype=np.float64)
 
 
 def _block(term: Term, V: Array, w: Array) -> Block:
@@ -313,8 +314,8 @@ def _add(a: Block, b: Block, united: tuple[Labels, Codes, Codes]) -> Block:
         out[at_b] += y
         return out
 
-    sums = {name: total(getattr(a, name), getattr(b, name)) for name in ("rows", "A", "B")}
-    return replace(a, levels=levels, **sums)
+    rows, A, B = total(a.rows, b.rows), total(a.A, b.A), total(a.B, b.B)
+    return replace(a, levels=levels, rows=rows, A=A, B=B)
 
 
 def _spread(g: Gram, s: int, t: int, united: list[tuple[Labels, Codes, Codes]], side: int) -> Any:

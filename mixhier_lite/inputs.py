@@ -1,5 +1,7 @@
 """Reading a user's arrays: float64, finite, of the right shape, never modified."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -57,7 +59,7 @@ def positive(value: npt.ArrayLike, name: str) -> float:
     return number
 
 
-def same_rows(**arrays: Array) -> None:
+def same_rows(**arrays: npt.NDArray[Any]) -> None:
     """Refuse arrays whose numbers of rows differ."""
     if len({len(array) for array in arrays.values()}) > 1:
         raise InputError(

@@ -32,7 +32,9 @@ class Face:
         """Term, row and column of every entry of x."""
         return [
             (t, i, j)
-            for t, ((q, correlated), columns) in enumerate(zip(self.shapes, self.ranks, strict=True))
+            for t, ((q, correlated), columns) in enumerate(
+                zip(self.shapes, self.ranks, strict=True)
+            )
             for j in columns
             for i in (range(j, q) if correlated else (j,))
         ]
@@ -62,7 +64,9 @@ class Face:
         return at.value, self.pack(self.criterion.gradient(T, at))
 
 
-def minimise(criterion: Criterion, shapes: tuple[Shape, ...]) -> tuple[list[Array], tuple[int, ...]]:
+def minimise(
+    criterion: Criterion, shapes: tuple[Shape, ...]
+) -> tuple[list[Array], tuple[int, ...]]:
     """Find the global minimum; return T for every term and the rank of each Sigma."""
     face = Face(criterion, shapes, tuple(tuple(range(q)) for q, _ in shapes))
     found = [descend(face, x) for x in _low_points(face)]
@@ -147,9 +151,13 @@ def _second_derivatives(face: Face, x: Array, g: Array) -> tuple[Array, Array]:
 
 def _grid(face: Face, points: int) -> Array:
     """Standard deviations to scan, relative to the noise and the size of the groups."""
-    cost = face.criterion.levels.B.size + face.criterion.rest.m ** 3 / 100
-    grid: Array = 10.0 ** np.linspace(-2, 3, points if cost < 1e5 else 6)
+    grid: Array = 10.0 ** np.linspace(-2, 3, 6 if _costly(face) else points)
     return grid
+
+
+def _costly(face: Face) -> bool:
+    """Whether an evaluation takes more than about a millisecond."""
+    return bool(face.criterion.levels.B.size + face.criterion.rest.m**3 / 100 > 1e5)
 
 
 def _at(face: Face, sizes: Array) -> Array:
@@ -162,10 +170,10 @@ def _at(face: Face, sizes: Array) -> Array:
 def _low_points(face: Face) -> list[Array]:
     """Points to descend from: the low points of a scan over the standard deviations."""
     k = sum(i == j for _, i, j in face.cells)
-    grid = _grid(face, {1: 26, 2: 8}.get(k, 6))
-    if k > 2:
-        values = [face.value(_at(face, np.full(k, s))) for s in grid]
-        return [_at(face, np.full(k, grid[int(np.argmin(values))]))]
+    grid = _grid(face, {1: 26, 2: 12}.get(k, 6))
+    if k > 2 or (k == 2 and _costly(face)):
+        along = [face.value(_at(face, np.full(k, s))) for s in grid]
+        return [_at(face, np.full(k, grid[int(np.argmin(along))]))]
     values = np.array([face.value(_at(face, np.array(s))) for s in product(grid, repeat=k)])
     values = values.reshape((len(grid),) * k)
     low = np.isfinite(values) & _valleys(values)
@@ -176,7 +184,7 @@ def _low_points(face: Face) -> list[Array]:
 def _other_valleys(face: Face, x: Array) -> Iterator[Array]:
     """Low points on the lines through x along one standard deviation each."""
     on_diagonal = np.flatnonzero([i == j for _, i, j in face.cells])
-    for c in on_diagonal if len(on_diagonal) > 2 else ():
+    for c in on_diagonal if len(on_diagonal) > 1 else ():
         sizes = np.sort(np.append(_grid(face, 12), abs(x[c])))
         line = np.tile(x, (len(sizes), 1))
         line[:, c] = sizes
@@ -190,17 +198,19 @@ def _other_valleys(face: Face, x: Array) -> Iterator[Array]:
 
 def _correlated(face: Face, x: Array) -> Iterator[Array]:
     """Low points with a strong correlation of either sign, for every pair of columns."""
-    cells, grid = face.cells, _grid(face, 6)
-    if face.criterion.levels.B.size + face.criterion.rest.m ** 3 / 100 > 1e5:
+    cells, grid = face.cells, _grid(face, 8)
+    if _costly(face):
         return
     for c, (t, i, j) in enumerate(cells):
-        for r in (-0.9, 0.9) if i != j else ():
+        for r in (-0.97, 0.97) if i != j else ():
             line = np.tile(x * [a == b or u != t for u, a, b in cells], (len(grid) ** 2, 1))
             sizes = np.array(list(product(grid, repeat=2)))
             line[:, cells.index((t, j, j))] = sizes[:, 0]
             line[:, cells.index((t, i, i))] = sizes[:, 1] * np.sqrt(1 - r**2)
             line[:, c] = sizes[:, 1] * r
-            yield line[int(np.argmin([face.value(s) for s in line]))]
+            values = np.array([face.value(s) for s in line])
+            low = np.flatnonzero(_valleys(values.reshape(len(grid), -1)))
+            yield from line[low[np.argsort(values[low])[:2]]]
 
 
 def _valleys(values: Array) -> npt.NDArray[np.bool_]:
@@ -244,7 +254,7 @@ def _reduced(face: Face, T: list[Array]) -> tuple[Face, Array] | None:
         if correlated:
             values, vectors = np.linalg.eigh(t @ t.T)
             keep = values > 1e-4
-            R = np.linalg.qr((vectors[:, keep] * np.sqrt(values[keep])).T, mode="r")
+            R = np.linalg.qr((vectors[:, keep] * np.sqrt(values[keep])).T)[1]
             wide = np.zeros_like(t)
             wide[:, : len(R)] = R.T
             ranks.append(tuple(range(len(R))))
@@ -272,5 +282,6 @@ def _away(face: Face, T: list[Array]) -> list[Array] | None:
         if values[0] < -1e-9 * face.criterion.n:
             certified = False
             Sigma = T[t] @ T[t].T + 1e-2 * np.outer(vectors[:, 0], vectors[:, 0])
-            out[t] = np.linalg.cholesky(Sigma + 1e-8 * np.eye(q)) if correlated else np.sqrt(Sigma)
+            root = np.linalg.cholesky(Sigma + 1e-8 * np.eye(q)) if correlated else np.sqrt(Sigma)
+            out[t] = np.asarray(root)
     return None if certified else out

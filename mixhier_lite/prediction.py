@@ -118,9 +118,9 @@ def _conditional(solved: Solved, codes: list[Codes], Z: list[Array]) -> Array:
     assembly = solved.assembly
     if len(codes) == 1:
         P = conditional_variances(solved)[0]
-        z = np.where(codes[0] >= 0, 1.0, 0.0)[:, None] * Z[0]
-        alone: Array = np.einsum("nk,nkl,nl->n", z, P[codes[0]], z)
-        return alone
+        alone = np.where(codes[0] >= 0, 1.0, 0.0)[:, None] * Z[0]
+        variance: Array = np.einsum("nk,nkl,nl->n", alone, P[codes[0]], alone)
+        return variance
     rest, n = assembly.criterion.rest, len(codes[0])
     out = np.empty(n)
     size = max(1, 10**7 // max(rest.m, 1))

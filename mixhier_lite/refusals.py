@@ -88,7 +88,9 @@ def _refuse_dependent(gram: Gram) -> None:
     d = np.sqrt(np.diag(gram.C)[:p])
     scaled = gram.C[:p, :p] / np.outer(np.where(d > 0, d, 1.0), np.where(d > 0, d, 1.0))
     values, vectors = np.linalg.eigh(scaled)
-    null = gram.H_inverse[:p, :p] @ (vectors[:, values < 1e-12 * max(p, 1)] / np.where(d > 0, d, 1.0)[:, None])
+    null = gram.H_inverse[:p, :p] @ (
+        vectors[:, values < 1e-12 * max(p, 1)] / np.where(d > 0, d, 1.0)[:, None]
+    )
     if null.shape[1]:
         share = np.abs(null) * np.sqrt(np.diag(gram.H.T @ gram.C @ gram.H)[:p, None])
         size = np.abs(share).max(axis=1) / max(float(np.abs(share).max()), 1e-300)

@@ -71,6 +71,15 @@ class Term:
         for name, value in read.items():
             object.__setattr__(self, name, value)
 
+    @classmethod
+    def coded(
+        cls, codes: Codes, levels: Labels, Z: Any, K: Any, correlated: bool, name: str
+    ) -> "Term":
+        """Build a term from positions among the levels, without sorting any label."""
+        term = cls(codes, Z, K, correlated, np.arange(len(levels)), name)
+        object.__setattr__(term, "levels", levels)
+        return term
+
     @property
     def n(self) -> int:
         """Number of rows."""
