@@ -43,8 +43,12 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
     scale = _power_of_two(np.sqrt(np.diag(gram.C) / max(gram.n, 1)))
     C = gram.C / np.outer(scale, scale)
     units = tuple(_unit(block) for block in gram.blocks)
-    A: list[Array] = [k.A / np.multiply.outer(d, d) for k, d in zip(gram.blocks, units, strict=True)]
-    B: list[Array] = [k.B / np.multiply.outer(d, scale) for k, d in zip(gram.blocks, units, strict=True)]
+    A: list[Array] = [
+        k.A / np.multiply.outer(d, d) for k, d in zip(gram.blocks, units, strict=True)
+    ]
+    B: list[Array] = [
+        k.B / np.multiply.outer(d, scale) for k, d in zip(gram.blocks, units, strict=True)
+    ]
     free = [t for t, k in enumerate(gram.blocks) if k.root is None]
     first = max(free, key=lambda t: gram.blocks[t].J * gram.blocks[t].q) if free else None
     rotation = None

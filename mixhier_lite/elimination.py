@@ -161,7 +161,7 @@ def pooled(A: Array, B: Array) -> Levels:
     flat, parts, counts, kinds = B.reshape(J, size)[order], [], [], []
     for k, (stop, c) in enumerate(zip(np.cumsum(count), count, strict=True)):
         part = flat[stop - c : stop]
-        part = np.linalg.qr(part, mode="r") if c > size else part
+        part = np.asarray(np.linalg.qr(part, mode="r")) if c > size else part
         parts.append(part)
         counts.append(np.append(c, np.zeros(len(part) - 1)))
         kinds.append(np.full(len(part), k))

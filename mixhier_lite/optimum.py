@@ -55,6 +55,15 @@ class Face:
         at = self.criterion.solve(self.unpack(x))
         return np.inf if at is None else at.value
 
+    def values(self, points: Array) -> Array:
+        """The criterion at many points, shape (points, entries of x)."""
+        if self.criterion.rest.m or not self.criterion.levels.B.size:
+            return np.array([self.value(x) for x in points])
+        step = max(1, 10**6 // self.criterion.levels.B.size)
+        parts = [points[i : i + step] for i in range(0, len(points), step)]
+        stacks = [np.stack([self.unpack(x)[0] for x in part]) for part in parts]
+        return np.concatenate([self.criterion.scan(T) for T in stacks])
+
     def slope(self, x: Array) -> tuple[float, Array]:
         """The criterion and its gradient."""
         T = self.unpack(x)
@@ -70,8 +79,8 @@ def minimise(
     """Find the global minimum; return T for every term and the rank of each Sigma."""
     face = Face(criterion, shapes, tuple(tuple(range(q)) for q, _ in shapes))
     found = [descend(face, x) for x in _low_points(face)]
-    _, best = min(found, key=lambda f: f[0])
-    found += [descend(face, x) for x in _other_valleys(face, best)]
+    lowest, best = min(found, key=lambda f: f[0])
+    found += [descend(face, x) for x in _other_valleys(face, best, lowest)]
     settled = [_settle(face, x) for x in _distinct(face, found)]
     _, T, ranks = min(settled, key=lambda s: s[0])
     return T, ranks
@@ -170,47 +179,45 @@ def _at(face: Face, sizes: Array) -> Array:
 def _low_points(face: Face) -> list[Array]:
     """Points to descend from: the low points of a scan over the standard deviations."""
     k = sum(i == j for _, i, j in face.cells)
-    grid = _grid(face, {1: 26, 2: 12}.get(k, 6))
+    grid = _grid(face, {1: 41, 2: 8 if face.criterion.rest.m else 12}.get(k, 6))
     if k > 2 or (k == 2 and _costly(face)):
-        along = [face.value(_at(face, np.full(k, s))) for s in grid]
+        along = face.values(np.array([_at(face, np.full(k, s)) for s in grid]))
         return [_at(face, np.full(k, grid[int(np.argmin(along))]))]
-    values = np.array([face.value(_at(face, np.array(s))) for s in product(grid, repeat=k)])
-    values = values.reshape((len(grid),) * k)
-    low = np.isfinite(values) & _valleys(values)
-    spots = sorted(np.argwhere(low).tolist(), key=lambda s: float(values[tuple(s)]))
-    return [_at(face, grid[s]) for s in spots[:4]]
+    points = np.array([_at(face, np.array(s)) for s in product(grid, repeat=k)])
+    values = face.values(points)
+    low = np.flatnonzero(np.isfinite(values) & _valleys(values.reshape((len(grid),) * k)).ravel())
+    return list(points[low[np.argsort(values[low])[:4]]])
 
 
-def _other_valleys(face: Face, x: Array) -> Iterator[Array]:
+def _other_valleys(face: Face, x: Array, lowest: float) -> Iterator[Array]:
     """Low points on the lines through x along one standard deviation each."""
     on_diagonal = np.flatnonzero([i == j for _, i, j in face.cells])
     for c in on_diagonal if len(on_diagonal) > 1 else ():
         sizes = np.sort(np.append(_grid(face, 12), abs(x[c])))
         line = np.tile(x, (len(sizes), 1))
         line[:, c] = sizes
-        values = np.array([face.value(s) for s in line])
         here = int(np.searchsorted(sizes, abs(x[c])))
-        for k in np.flatnonzero(_valleys(values)):
+        for k in np.flatnonzero(_valleys(face.values(line))):
             if abs(k - here) > 1:
                 yield line[k]
-    yield from _correlated(face, x)
+    if not _costly(face):
+        yield from _correlated(face, x, lowest)
 
 
-def _correlated(face: Face, x: Array) -> Iterator[Array]:
-    """Low points with a strong correlation of either sign, for every pair of columns."""
-    cells, grid = face.cells, _grid(face, 8)
-    if _costly(face):
-        return
+def _correlated(face: Face, x: Array, lowest: float) -> Iterator[Array]:
+    """Low points with all but perfect correlation of either sign, for every pair of columns."""
+    cells, grid = face.cells, _grid(face, 16 if not face.criterion.rest.m else 6)
+    sizes = np.array(list(product(grid, repeat=2)))
     for c, (t, i, j) in enumerate(cells):
-        for r in (-0.97, 0.97) if i != j else ():
-            line = np.tile(x * [a == b or u != t for u, a, b in cells], (len(grid) ** 2, 1))
-            sizes = np.array(list(product(grid, repeat=2)))
-            line[:, cells.index((t, j, j))] = sizes[:, 0]
-            line[:, cells.index((t, i, i))] = sizes[:, 1] * np.sqrt(1 - r**2)
-            line[:, c] = sizes[:, 1] * r
-            values = np.array([face.value(s) for s in line])
-            low = np.flatnonzero(_valleys(values.reshape(len(grid), -1)))
-            yield from line[low[np.argsort(values[low])[:2]]]
+        for r in (-0.999, 0.999) if i != j else ():
+            points = np.tile(x * [a == b or u != t for u, a, b in cells], (len(sizes), 1))
+            points[:, cells.index((t, j, j))] = sizes[:, 0]
+            points[:, cells.index((t, i, i))] = sizes[:, 1] * np.sqrt(1 - r**2)
+            points[:, c] = sizes[:, 1] * r
+            values = face.values(points)
+            low = _valleys(values.reshape(len(grid), -1)).ravel() & (values < lowest + 20)
+            low = np.flatnonzero(low)
+            yield from points[low[np.argsort(values[low])[:2]]]
 
 
 def _valleys(values: Array) -> npt.NDArray[np.bool_]:

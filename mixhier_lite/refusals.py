@@ -58,7 +58,7 @@ def refuse_perfect(gram: Gram, assembly: Assembly, at: Solution | None) -> None:
     if at is not None and assembly.criterion.known_tau2 is not None:
         return
     y = assembly.scale[-1] ** 2
-    if at is None or at.tau2 * y <= 1e-14 * _left_of_y(gram) / gram.n:
+    if at is None or at.tau2 * y * gram.n <= 1e-12 * _left_of_y(gram):
         raise InputError(
             "the model fits perfectly: no noise is left, and the likelihood has no maximum.",
             "some variation of y within the groups",

@@ -90,10 +90,10 @@ class Criterion:
         M22 = rest.left(T[1:], rest.left(T[1:], A22).T)
         M22[np.diag_indices(rest.m)] += 1.0
         try:
-            L22 = np.linalg.cholesky((M22 + M22.T) / 2)
+            L22: Array = np.linalg.cholesky((M22 + M22.T) / 2).astype(np.float64, copy=False)
             F22 = triangular_solve(L22, rest.left(T[1:], B22))
             rows = np.concatenate([rows_of(F), F22])
-            L_S = np.linalg.cholesky(self.C - rows.T @ rows)
+            L_S: Array = np.linalg.cholesky(self.C - rows.T @ rows).astype(float, copy=False)
         except np.linalg.LinAlgError:
             return None
         log_det = 2 * sum(float(np.log(L[k, k]) @ self.levels.count) for k in range(q))
@@ -104,6 +104,30 @@ class Criterion:
         tau2 = r2 / self.nu if self.known_tau2 is None else self.known_tau2
         value = log_det + self.nu * np.log(2 * np.pi * tau2) + r2 / tau2 + self.constant
         return Solution(float(value), tau2, L_S, L, F, F12, A22, B22, L22, F22)
+
+    def scan(self, T: Array) -> Array:
+        """The criterion at many T at once, shape (g, q, q), for one term without others.
+
+        Determinants instead of factors: good for a first look, where a few digits do.
+        """
+        A, B = self.levels.A, self.levels.B
+        q, p1, J = B.shape
+        AT = np.einsum("klj,gli->kigj", A, T)
+        M = np.einsum("gki,kmgj->imgj", T, AT)
+        M[np.arange(q), np.arange(q)] += 1.0
+        L = choleskies(M)
+        F = forward(L, np.einsum("gki,kaj->iagj", T, B))
+        F = F.transpose(2, 1, 0, 3).reshape(len(T), p1, q * J)
+        S = self.C - F @ F.swapaxes(1, 2)
+        log_det = 2 * sum(np.log(L[k, k]) @ self.levels.count for k in range(q))
+        log_x = np.linalg.slogdet(S[:, :-1, :-1])[1]
+        sign, log_s = np.linalg.slogdet(S)
+        log_r2 = np.where(sign > 0, log_s - log_x, np.inf)
+        values = log_det + (log_x if self.reml else 0.0) + self.constant
+        if self.known_tau2 is None:
+            return np.asarray(values + self.nu * (log_r2 + np.log(2 * np.pi / self.nu) + 1))
+        noise = self.nu * np.log(2 * np.pi * self.known_tau2)
+        return np.asarray(values + noise + np.exp(log_r2) / self.known_tau2)
 
     def gradient(self, T: list[Array], at: Solution) -> list[Array]:
         """Gradient 2 N T for every term, :eq:`eq-gradient`.
@@ -158,7 +182,9 @@ def triangular_solve(L: Array, B: Array, transposed: bool = False) -> Array:
     """Solve L X = B or L'X = B; both may be empty."""
     if not L.size:
         return B
-    X: Array = solve_triangular(L, B, lower=True, trans=int(transposed), check_finite=False)
+    X: Array = solve_triangular(
+        L, B, lower=True, trans="T" if transposed else "N", check_finite=False
+    )
     return X
 
 

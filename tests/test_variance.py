@@ -137,7 +137,9 @@ def test_boundary_is_exact():
     """Dyestuff2: zero, with the residual variance of the pooled data; nothing warns."""
     y = datasets.load("Dyestuff2")
     model = fit(y["Yield"], np.ones((30, 1)), Term(y["Batch"]), "ML")
-    assert model.singular and model.theta[0] == 0 and np.array_equal(model.random[0], np.zeros((6, 1)))
+    assert (
+        model.singular and model.theta[0] == 0 and np.array_equal(model.random[0], np.zeros((6, 1)))
+    )
     assert model.tau2 == pytest.approx(y["Yield"].var(ddof=0), rel=1e-14)
 
 
