@@ -5,6 +5,7 @@ y = X alpha + D beta + eps, and every route ``route(model, y)`` returns ``Effect
 """
 
 from . import datasets
+from .comparison import Comparison, compare
 from .effects import Effects
 from .equivalence import EQUIVALENCES, Equivalence
 from .errors import InputError
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "EQUIVALENCES",
+    "Comparison",
     "Effects",
     "Equivalence",
     "Fit",
@@ -33,6 +35,7 @@ __all__ = [
     "LinearMixedModel",
     "Term",
     "centred",
+    "compare",
     "datasets",
     "fit",
     "flat",

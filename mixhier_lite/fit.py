@@ -1,22 +1,26 @@
 """Estimating the variances, and with them everything else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from . import summary
 from .assembly import Assembly, assemble
 from .blup import Solved, conditional_variances, error_variances, random_effects
 from .errors import InputError
 from .gram import Gram
-from .inputs import Array, positive
+from .inputs import Array, positive, real
 from .optimum import minimise
 from .prediction import Prediction, predict
 from .refusals import refuse_gram, refuse_perfect
 from .term import Labels, Term
+
+if TYPE_CHECKING:
+    from .bootstrap import Bootstrap
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +48,8 @@ class Fit:
     """How ``lmer`` builds columns from a data frame; None after ``fit``."""
     formula: str | None = None
     """The formula, after ``lmer``."""
+    rows: Any = field(default=None, repr=False)
+    """X, terms and weights of the rows; None after ``fit(gram)``."""
 
     @property
     def n(self) -> int:
@@ -142,6 +148,64 @@ class Fit:
             X, terms = self.design.rows(X, new_groups)
         return predict(self._solved, self.fixed, self.Sigma, X, terms, new_groups)
 
+    def simulate(self, rng: np.random.Generator) -> Array:
+        """Draw a new response for the rows of the fit, shape (n,), with new random effects.
+
+        Raises
+        ------
+        InputError
+            The fit holds a Gram only, and a Gram has no rows.
+        """
+        if self.rows is None:
+            raise InputError(
+                "this fit holds a Gram, and a Gram has no rows to simulate.",
+                "a fit from arrays or a formula",
+                "fit(gram)",
+                "call fit(y, X, terms)",
+            )
+        X, terms, weights = self.rows
+        y: Array = X @ self.fixed
+        y += rng.standard_normal(len(y)) * np.sqrt(self.tau2 / weights)
+        for term, T in zip(terms, self.T, strict=True):
+            u = rng.standard_normal((len(term.levels), term.q)) @ T.T * np.sqrt(self.tau2)
+            beta = u if term.root is None else term.root @ u
+            y += beta[term.codes, 0] if term.Z is None else (term.Z * beta[term.codes]).sum(axis=1)
+        return y
+
+    def interval(self, level: float = 0.95) -> Array:
+        """Wald intervals of the fixed effects, shape (p, 2); too short with few groups."""
+        return np.asarray(summary.wald(self, level))
+
+    def bootstrap(
+        self, draws: int, rng: np.random.Generator, progress: bool = False
+    ) -> "Bootstrap":
+        """Draw data from the fit and fit them again, see :func:`mixhier_lite.bootstrap`."""
+        from .bootstrap import bootstrap
+
+        return bootstrap(self, draws, rng, progress)
+
+    def table(self, level: float = 0.95) -> Any:
+        """Fixed effects with standard errors and Wald intervals, as a data frame."""
+        return summary.fixed_table(self, level)
+
+    def random_table(self, t: int = 0) -> Any:
+        """Random effects of term t, as a data frame.
+
+        ``sd, alpha known`` is the root of ``cond_var`` and ``sd`` that of ``random_cov``.
+        """
+        return summary.random_table(self, t)
+
+    def summary(self) -> str:
+        """Write the fit as text."""
+        return summary.text(self)
+
+    def __str__(self) -> str:
+        """The summary."""
+        return summary.text(self)
+
+    def _repr_html_(self) -> str:
+        return summary.html(self)
+
 
 def fit(
     y: npt.ArrayLike | Gram,
@@ -192,7 +256,7 @@ def fit(
                 "a Gram together with one of them",
                 "leave them out, or pass arrays throughout",
             )
-        gram = y
+        gram, rows = y, None
     else:
         if X is None or terms is None:
             raise InputError(
@@ -202,6 +266,9 @@ def fit(
                 "pass X = np.ones((n, 1)) for an intercept and terms = Term(groups)",
             )
         gram = Gram.from_arrays(y, X, terms, weights, names)
+        terms = (terms,) if isinstance(terms, Term) else tuple(terms)
+        w = np.ones(gram.n) if weights is None else np.array(weights, dtype=np.float64)
+        rows = (real(X, "X", 2), terms, w)
     known = None if tau2 is None else positive(tau2, "tau2")
     refuse_gram(gram, known, method == "REML")
     assembly = assemble(gram, method == "REML", known)
@@ -213,7 +280,7 @@ def fit(
     singular = any(
         r < q for t, r, (q, _) in zip(assembly.order, ranks, shapes, strict=True) if t is not None
     )
-    return _finished(assembly, T, method, singular, known)
+    return replace(_finished(assembly, T, method, singular, known), rows=rows)
 
 
 def _finished(

@@ -106,8 +106,8 @@ def lmer(
     X, spec, names = _columns(fixed, data, "the fixed effects")
     built = [_columns(bar.columns, data, f"({bar.columns} | {bar.name})") for bar in bars]
     terms = [
-        _term(data, bar, Z, relatedness.get(bar.name))
-        for bar, (Z, _, _) in zip(bars, built, strict=True)
+        _term(data, bar, Z, relatedness.get(bar.name), tuple(columns))
+        for bar, (Z, _, columns) in zip(bars, built, strict=True)
     ]
     model = fit(y, X, terms, method, w, names=names)
     design = Design(response, spec, bars, tuple(b[1] for b in built), dropped)
@@ -299,7 +299,7 @@ def _labels(data: Any, bar: BarTerm, new_groups: str) -> Labels:
     return joined
 
 
-def _term(data: Any, bar: BarTerm, Z: Array, K: Any) -> Term:
+def _term(data: Any, bar: BarTerm, Z: Array, K: Any, columns: tuple[str, ...]) -> Term:
     """Code one term: levels sorted, a categorical in its own order."""
     import pandas as pd
 
@@ -320,7 +320,8 @@ def _term(data: Any, bar: BarTerm, Z: Array, K: Any) -> Term:
     if K is not None and hasattr(K, "index"):
         codes, labels, K = _aligned(codes, labels, K, bar.name)
     alone = bar.columns == "1" and Z.shape[1] == 1
-    return Term.coded(codes, labels, None if alone else Z, K, bar.correlated, bar.name)
+    Z_or_none = None if alone else Z
+    return Term.coded(codes, labels, Z_or_none, K, bar.correlated, bar.name, columns)
 
 
 def _aligned(

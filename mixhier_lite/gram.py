@@ -24,6 +24,8 @@ class Block:
     correlated: bool
     constant: bool
     """Whether Z is one column of ones."""
+    columns: tuple[str, ...]
+    """Names of the columns of Z; empty where they have none."""
     root: Array | None
     """A root of the relatedness K, shape (J, J), or None."""
     rows: Array
@@ -247,7 +249,9 @@ def _block(term: Term, V: Array, w: Array) -> Block:
             A[:, k, k:] = A[:, k:, k] = sums[:, : q - k]
             B[:, k] = sums[:, q - k :]
     rows = np.bincount(term.codes, minlength=J).astype(np.float64)
-    return Block(term.name, term.levels, term.correlated, Z is None, term.root, rows, A, B)
+    return Block(
+        term.name, term.levels, term.correlated, Z is None, term.columns, term.root, rows, A, B
+    )
 
 
 def _cross(a: Term, b: Term, w: Array) -> Sparse:

@@ -48,9 +48,9 @@ def pedigree_relatedness(parents: Pedigree) -> Array:
     pairs = {place[name]: _pair(name, pair, place) for name, pair in parents.items()}
     A = np.zeros((len(place), len(place)))
     for j in _elders_first(pairs, list(place)):
-        A[j] = A[:, j] = sum((A[k] for k in pairs[j]), np.zeros(len(place))) / 2
-        mother_father = pairs[j] if len(pairs[j]) == 2 else (j, j)
-        A[j, j] = 1 + A[mother_father] / 2 if len(pairs[j]) == 2 else 1.0
+        known = pairs[j]
+        A[j] = A[:, j] = A[list(known)].sum(axis=0) / 2
+        A[j, j] = 1 + A[known] / 2 if len(known) == 2 else 1.0
     return A
 
 
@@ -58,7 +58,7 @@ def _pair(
     name: Hashable, pair: Sequence[Hashable | None], place: Mapping[Hashable, int]
 ) -> tuple[int, ...]:
     """Positions of the known parents of one individual."""
-    if isinstance(pair, str) or len(pair) != 2:
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
         raise InputError(
             f"{name!r} does not have two parents.",
             "two labels, None where a parent is unknown",
@@ -71,7 +71,7 @@ def _pair(
             f"a parent of {name!r} is not in the pedigree.",
             "every known parent as an individual of its own",
             f"{strangers}",
-            f"add it with unknown parents, {strangers[0]!r}: (None, None)",
+            f"add {strangers[0]!r}: (None, None), or write None for an unknown parent",
         )
     return tuple(place[parent] for parent in pair if parent is not None)
 

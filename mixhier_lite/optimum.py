@@ -215,8 +215,8 @@ def _correlated(face: Face, x: Array, lowest: float) -> Iterator[Array]:
             points[:, cells.index((t, i, i))] = sizes[:, 1] * np.sqrt(1 - r**2)
             points[:, c] = sizes[:, 1] * r
             values = face.values(points)
-            low = _valleys(values.reshape(len(grid), -1)).ravel() & (values < lowest + 20)
-            low = np.flatnonzero(low)
+            flat = _valleys(values.reshape(len(grid), -1)).ravel() & (values < lowest + 20)
+            low = np.flatnonzero(flat)
             yield from points[low[np.argsort(values[low])[:2]]]
 
 

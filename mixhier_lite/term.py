@@ -50,6 +50,8 @@ class Term:
     correlated: bool = True
     levels: Any = None
     name: str | None = None
+    columns: tuple[str, ...] = field(init=False, repr=False, default=())
+    """Names of the columns of Z, known after ``lmer``."""
     codes: Codes = field(init=False, repr=False)
     """Position of each row's label in ``levels``, shape (n,)."""
     root: Array | None = field(init=False, repr=False)
@@ -73,11 +75,19 @@ class Term:
 
     @classmethod
     def coded(
-        cls, codes: Codes, levels: Labels, Z: Any, K: Any, correlated: bool, name: str
+        cls,
+        codes: Codes,
+        levels: Labels,
+        Z: Any,
+        K: Any,
+        correlated: bool,
+        name: str,
+        columns: tuple[str, ...] = (),
     ) -> "Term":
         """Build a term from positions among the levels, without sorting any label."""
         term = cls(codes, Z, K, correlated, np.arange(len(levels)), name)
         object.__setattr__(term, "levels", levels)
+        object.__setattr__(term, "columns", columns)
         return term
 
     @property
