@@ -75,8 +75,7 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
 
 def _power_of_two(x: Array) -> Array:
     """Round to powers of two, which scale without rounding."""
-    scale: Array = 2.0 ** np.round(np.log2(np.where(x > 0, x, 1.0)))
-    return scale
+    return np.asarray(2.0 ** np.round(np.log2(np.where(x > 0, x, 1.0))), dtype=np.float64)
 
 
 def _unit(block: Block) -> Array:

@@ -6,6 +6,7 @@ import numpy as np
 
 from .errors import InputError
 from .fit import Fit
+from .inputs import Array
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,10 @@ def compare(a: Fit, b: Fit) -> Comparison:
     return Comparison(statistic, df, p, note)
 
 
-def _moments(model: Fit) -> np.ndarray:  # type: ignore[type-arg]
+def _moments(model: Fit) -> Array:
     g = model.gram
-    return g.H.T @ g.C @ g.H
+    moments: Array = g.H.T @ g.C @ g.H
+    return moments
 
 
 def _same_response(a: Fit, b: Fit) -> bool:

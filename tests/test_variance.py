@@ -5,6 +5,7 @@ from scipy.optimize import minimize
 
 from mixhier_lite import Gram, InputError, Term, datasets, fit
 from mixhier_lite.assembly import assemble
+from mixhier_lite.optimum import Face, _away
 
 
 def random_model(seed):
@@ -167,3 +168,16 @@ def test_perfect_correlation_is_rank_one():
     S = model.Sigma[0]
     assert model.singular == (np.linalg.matrix_rank(S, tol=1e-9 * S.max()) < 2)
     assert not fit(y + 3 * rng.normal(size=12)[g] * x, X, Term(g, X)).singular
+
+
+@pytest.mark.parametrize(("name", "certified"), [("Dyestuff", False), ("Dyestuff2", True)])
+def test_certificate_at_zero(name, certified):
+    """Zero is stationary in T for all data; N tells a boundary optimum from a spurious one."""
+    data = datasets.load(name)
+    gram = Gram.from_arrays(data["Yield"], np.ones((30, 1)), Term(data["Batch"]))
+    c, zero = assemble(gram, True, None).criterion, [np.zeros((1, 1))]
+    assert np.array_equal(c.gradient(zero, c.solve(zero))[0], zero[0])
+    away = _away(Face(c, ((1, True),), ((),)), zero)
+    assert (away is None) == certified
+    if away is not None:
+        assert c.solve(away).value < c.solve(zero).value
