@@ -15,9 +15,9 @@ class Effects:
     """
 
     fixed: Array
-    """alpha_hat, shape (p,): the generalised least-squares estimate."""
+    """The generalised least-squares estimate alpha_hat, shape (p,)."""
     random: Array
-    """beta_tilde, shape (J,): the best linear unbiased predictions (BLUPs)."""
+    """The best linear unbiased predictions (BLUPs) beta_tilde, shape (J,)."""
     cov: Array
     """Shape (p + J, p + J), ordered (alpha, beta), in squared units of the coefficients."""
 

@@ -68,10 +68,14 @@ def henderson(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
     """
     y = model.response(y)
     identified(model.X)
+    W, p = np.hstack([model.X, model.D]), model.p
     A = mixed_model_equations(model)
-    b = np.concatenate([model.X.T @ y, model.D.T @ y])
-    solution, inverse = solve_and_invert(A, b, "Henderson's matrix")
-    return Effects(solution[: model.p], solution[model.p :], model.tau2 * inverse)
+    solution, inverse = solve_and_invert(A, W.T @ y, "Henderson's matrix")
+    # W'W squares the condition number of W; one correction from the rows repairs the solution
+    rest = W.T @ (y - W @ solution)
+    rest[p:] -= model.tau2 * cho_solve((model.L, True), solution[p:])
+    solution = solution + inverse @ rest
+    return Effects(solution[:p], solution[p:], model.tau2 * inverse)
 
 
 def log_joint(
@@ -90,8 +94,15 @@ def log_joint(
     float
         log p(y | beta; alpha) + log p(beta), with all constants.
     """
-    y, beta = model.response(y), real(beta, "beta", 1)
-    e = y - model.X @ real(alpha, "alpha", 1) - model.D @ beta
+    y, alpha, beta = model.response(y), real(alpha, "alpha", 1), real(beta, "beta", 1)
+    if (len(alpha), len(beta)) != (model.p, model.J):
+        raise InputError(
+            "alpha and beta do not match the model.",
+            f"{model.p} fixed and {model.J} random effects",
+            f"{len(alpha)} and {len(beta)}",
+            "pass one entry for each column of X, and one for each column of D",
+        )
+    e = y - model.X @ alpha - model.D @ beta
     penalty = beta @ precision(model.Sigma) @ beta
     log_det = model.n * np.log(model.tau2) + np.linalg.slogdet(model.Sigma)[1]
     constant = (model.n + model.J) * np.log(2 * np.pi)

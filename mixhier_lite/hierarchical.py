@@ -104,7 +104,7 @@ class GaussianFactor:
     precision: Array
     """P, shape (k, k), symmetric p.s.d., in inverse squared units of c."""
     shift: Array
-    """h, shape (k,): P times the mean, where a mean exists."""
+    """The vector h, shape (k,), which is P times the mean where a mean exists."""
 
     def __mul__(self, other: "GaussianFactor") -> "GaussianFactor":
         """Multiply the densities."""
@@ -193,7 +193,12 @@ def posterior(model: LinearMixedModel, y: npt.ArrayLike, prior: GaussianFactor) 
         block_diag(prior.precision, np.zeros((J, J))), np.append(prior.shift, np.zeros(J))
     )
     on_u = GaussianFactor(block_diag(np.zeros((p, p)), np.eye(J)), np.zeros(p + J))
-    product = likelihood * on_alpha * on_u
+    before = on_alpha * on_u
+    product = likelihood * before
     mean, cov = solve_and_invert(product.precision, product.shift, "The posterior precision")
+    # W'W squares the condition number of W; one correction from the rows repairs the mean
+    rest = W.T @ (y - W @ mean) / model.tau2 + before.shift - before.precision @ mean
+    mean = mean + cov @ rest
     to_beta = block_diag(np.eye(p), model.L)
-    return Effects(mean[:p], model.L @ mean[p:], to_beta @ cov @ to_beta.T)
+    cov = to_beta @ cov @ to_beta.T
+    return Effects(mean[:p], model.L @ mean[p:], (cov + cov.T) / 2)

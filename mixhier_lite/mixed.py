@@ -51,7 +51,7 @@ class LinearMixedModel:
     Sigma: Array
     tau2: float
     L: Array = field(init=False, repr=False)
-    """A root of Sigma, shape (J, J): L L' = Sigma. Lower triangular where Sigma is p.d."""
+    """A root of Sigma with L L' = Sigma, shape (J, J). Lower triangular where Sigma is p.d."""
 
     def __post_init__(self) -> None:
         """Read and check the four inputs once, so that no route has to."""
@@ -153,9 +153,10 @@ def gls_blup(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
     VX = cho_solve(V, X)
     fixed_cov = np.linalg.inv(X.T @ VX)
     fixed = fixed_cov @ (VX.T @ y)
+    fixed = fixed + fixed_cov @ (VX.T @ (y - X @ fixed))  # one correction from the residual
     gain = Sigma @ cho_solve(V, D).T  # Sigma D' V^-1, (J, n)
     random = gain @ (y - X @ fixed)
-    # Var(beta | y, alpha) as a sum of squares: no cancellation when Sigma is large
+    # Var(beta | y, alpha) as a sum of squares: p.s.d. however large Sigma is
     left = np.eye(model.J) - gain @ D
     cond_var = left @ Sigma @ left.T + model.tau2 * gain @ gain.T
     H = gain @ X

@@ -46,4 +46,4 @@ def ridge(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
     c = solve_triangular(R, Q.T @ np.append(y, np.zeros(J)), check_finite=False)
     to_beta = block_diag(np.eye(p), model.L)
     root = to_beta @ solve_triangular(R, np.eye(p + J), check_finite=False)
-    return Effects(c[:p], model.L @ c[p:], model.tau2 * root @ root.T)
+    return Effects(c[:p], model.L @ c[p:], model.tau2 * (root @ root.T))

@@ -8,14 +8,16 @@ from .inputs import Array
 
 
 def solve_and_invert(A: Array, b: Array, what: str) -> tuple[Array, Array]:
-    """Return A^-1 b and A^-1 by Cholesky, after scaling A to a unit diagonal.
+    """Return A^-1 b and A^-1 by Cholesky, or refuse an A that is singular within rounding.
 
-    The scaling is by powers of two and hence exact; it keeps coefficients of very
-    different size from spoiling each other.
+    A is scaled to a unit diagonal, by powers of two and hence exactly, so that a small pivot
+    is a sign of dependence and not of small units.
     """
     s = 2.0 ** -np.round(np.log2(np.diag(A)) / 2)
     try:
         chol = cho_factor(s[:, None] * A * s, lower=True, check_finite=False)
+        if (np.diag(chol[0]) ** 2).min(initial=1.0) <= 100 * len(A) * np.finfo(float).eps:
+            raise np.linalg.LinAlgError
     except np.linalg.LinAlgError:
         raise InputError(
             f"{what} is singular to working precision.",

@@ -23,7 +23,7 @@ def site(tmp_path_factory):
     html = folder / "_build" / "html"
     with FileLock(f"{folder}.lock"):
         if not (folder / "built").exists():
-            command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(ROOT)]
+            command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(ROOT)]
             options = ["--warningiserror", "--nitpick", "--keep-going", "--path-output"]
             run = subprocess.run(
                 [*command, *options, str(folder)], capture_output=True, text=True, check=False

@@ -69,6 +69,9 @@ def test_formulas_and_numbers_of_equations_arrive(site, page):
     text = re.sub(r"```.*?```", "", source, flags=re.DOTALL)
     labelled = re.findall(r"\$\$ \((eq-[a-z0-9-]+)\)\s*$", text, flags=re.MULTILINE)
     built = article(site, page)
+    for code in built.select("pre, code"):
+        code.decompose()
+    assert "$$" not in built.get_text(), "a formula was not read as one"
     assert len(built.select("span.eqno")) == len(labelled)
     assert bool(built.select(".math")) == ("$" in text)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from docutils import nodes
-from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
+from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(
@@ -65,16 +65,27 @@ def markers(tests: Path = ROOT / "tests") -> dict[str, list[str]]:
     return found
 
 
-class ListOfResults(Directive):
+def in_words(tests: list[str]) -> str:
+    """List tests by file, their names as words: these wrap, and say what is tested."""
+    files: dict[str, list[str]] = {}
+    for test in tests:
+        file, name = test.split("::")
+        files.setdefault(file, []).append(name.removeprefix("test_").replace("_", " "))
+    return "<br>".join(f"`{file}`: {'; '.join(names)}" for file, names in files.items())
+
+
+class ListOfResults(SphinxDirective):
     """``{list-of-results}``: the table of all theorems and lemmas."""
 
     def run(self):
-        """Write the table as a MyST list table and let MyST parse it."""
+        """Write the table in MyST and let MyST parse it."""
+        for file in [*ROOT.glob("book/*.md"), *ROOT.glob("tests/**/test_*.py")]:
+            self.env.note_dependency(str(file))
         tested = markers()
-        lines = ["| result | scope | tests |", "|---|---|---|"]
+        lines = ["| result | scope | tests |", "|:--|:--|:--|"]
         for result in results():
-            tests = "<br>".join(f"`{name}`" for name in tested.get(result.label, []))
             scope = result.scope.replace("|", r"\|")
+            tests = in_words(tested.get(result.label, []))
             lines.append(f"| {{prf:ref}}`{result.label}` {result.title} | {scope} | {tests} |")
         box = nodes.container()
         self.state.nested_parse(StringList(lines, source="list-of-results"), 0, box)

@@ -51,6 +51,7 @@ def execute(page):
         kernel_name="python3",
         timeout=600,
         record_timing=False,
+        coalesce_streams=True,
         resources={"metadata": {"path": str(BOOK)}},
     )
     client.execute()

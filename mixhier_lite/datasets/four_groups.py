@@ -17,9 +17,9 @@ class FourGroups:
     y: Array
     """Response, shape (n,)."""
     x: Array
-    """Covariate, shape (n,): about -beta_j in group j."""
+    """Covariate, shape (n,), about -beta_j in group j."""
     groups: npt.NDArray[np.int64]
-    """Labels 0, 1, 2, 3, shape (n,): group j of the text has label j - 1."""
+    """Labels 0, 1, 2, 3, shape (n,). Group j of the text has label j - 1."""
     D: Array
     """Indicator matrix, shape (n, 4)."""
     alpha: float

@@ -1,0 +1,250 @@
+"""The house of CONTRIBUTING.md: one concept is one chapter, one module, one test file."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+BOOK, PACKAGE = ROOT / "book", ROOT / "mixhier_lite"
+SLUGS = (
+    "groups mixed henderson hierarchical flat ridge equivalence gram variance slopes "
+    "kinship bayes adjusting scale rosetta limits"
+).split()
+NUMBER = {slug: number for number, slug in enumerate(SLUGS, start=1)}
+WITHOUT_A_MODULE: set[str] = set()  # chapters that own no function
+SUPPORT = {"errors", "inputs", "symmetric", "effects"}  # serve all chapters, know none
+SERVE = {
+    "__init__": len(SLUGS),
+    "datasets": 1,
+    "plot": len(SLUGS),
+    "sides": 7,
+}  # latest chapter they may use
+HEAVY = ("matplotlib", "seaborn", "pandas", "formulaic", "tqdm", "scipy.optimize", "scipy.stats")
+
+CHAPTERS = sorted(BOOK.glob("[0-9][0-9]-*.md"))
+PAGES = sorted(BOOK.glob("*.md"))
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def _files():
+    """Every file of the project that is not made by a tool."""
+    made = {".git", ".venv", "_build", "build", "dist", "__pycache__", "node_modules"}
+    made |= {line.strip("/\n") for line in (ROOT / ".gitignore").read_text().splitlines()}
+    folders = [ROOT]
+    while folders:
+        for path in sorted(folders.pop().iterdir()):
+            if path.name in made or path.suffix == ".egg-info" or path.is_symlink():
+                continue
+            if path.is_dir():
+                folders.append(path)
+            else:
+                yield path
+
+
+FILES = list(_files())
+
+
+def _name(path):
+    return str(path.relative_to(ROOT))
+
+
+# --- chapter, module, test
+
+
+def test_numbers_are_the_fixed_ones():
+    written = [f"{number:02} {slug}" for slug, number in NUMBER.items()]
+    assert ", ".join(written) in (ROOT / "CONTRIBUTING.md").read_text()
+    for page in CHAPTERS:
+        number, slug = page.stem.split("-", 1)
+        assert NUMBER.get(slug) == int(number), page.name
+
+
+def test_chapters_are_in_the_table_of_contents_in_order():
+    listed = re.findall(r"book/(\d\d-\w+)", (ROOT / "_toc.yml").read_text())
+    assert listed == [page.stem for page in CHAPTERS]
+
+
+@pytest.mark.parametrize("page", CHAPTERS, ids=_name)
+def test_chapter_has_a_module_and_a_test(page):
+    slug = page.stem.split("-", 1)[1]
+    assert (PACKAGE / f"{slug}.py").exists() == (slug not in WITHOUT_A_MODULE)
+    assert (ROOT / "tests" / f"test_{slug}.py").exists()
+
+
+def _place(path):
+    """Return the part of the package that a file belongs to, 'datasets' for a whole folder."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_name)
+def test_module_is_of_a_chapter_or_has_a_known_place(module):
+    place = _place(module)
+    chapters = {page.stem.split("-", 1)[1] for page in CHAPTERS}
+    assert place in SUPPORT | set(SERVE) | chapters, "a module is named after its chapter"
+
+
+def test_no_name_says_nothing():
+    empty = {"util", "utils", "helper", "helpers", "common", "core", "misc", "tools"}
+    inside = [path.relative_to(ROOT).with_suffix("") for path in FILES]
+    assert [str(path) for path in inside if empty & set(path.parts)] == []
+
+
+def _public(line):
+    return re.findall(r"`(\w+)`", line.split("|")[4])
+
+
+def test_index_names_what_each_chapter_adds():
+    """The table chapter - module - names on the first page is complete and true."""
+    import mixhier_lite
+
+    rows = re.findall(r"^\| .*\{doc\}.*\|$", (BOOK / "index.md").read_text(), re.MULTILINE)
+    assert [re.search(r"\{doc\}`.*?(\d\d-\w+)>?`", row)[1] for row in rows] == [
+        page.stem for page in CHAPTERS
+    ]
+    named = set()
+    for row, page in zip(rows, CHAPTERS, strict=True):
+        slug = page.stem.split("-", 1)[1]
+        assert row.split("|")[3].strip() == f"`{slug}`"
+        module = sys.modules[f"mixhier_lite.{slug}"]
+        for name in _public(row):
+            assert getattr(mixhier_lite, name) is getattr(module, name), name
+            named.add(name)
+    elsewhere = {"Effects", "InputError", "Equivalence", "GaussianFactor", "datasets"}
+    assert named == set(mixhier_lite.__all__) - elsewhere
+
+
+# --- imports go one way
+
+
+def _imported(text, inside):
+    """Parts of the package that a file at ``inside`` imports, wherever the import stands in it."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom):
+            base = list(inside[: -node.level]) if node.level else []
+            dotted = base + (node.module.split(".") if node.module else [])
+            found = [[*dotted, alias.name] for alias in node.names]
+        elif isinstance(node, ast.Import):
+            found = [alias.name.split(".") for alias in node.names]
+        else:
+            continue
+        yield from (parts[1] for parts in found if parts[0] == "mixhier_lite" and len(parts) > 1)
+
+
+def _latest(place):
+    """Return the number of the last chapter whose module a part of the package may use."""
+    return 0 if place in SUPPORT else SERVE.get(place, NUMBER.get(place, 0))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_name)
+def test_module_imports_only_what_came_before(module):
+    place = _place(module)
+    inside = module.relative_to(ROOT).with_suffix("").parts
+    used = set(_imported(module.read_text(), inside)) & {_place(path) for path in MODULES}
+    assert "plot" not in used, "nothing imports plot"
+    if place in SUPPORT:
+        assert used <= SUPPORT
+    for other in used - SUPPORT - {place}:
+        assert _latest(other) <= _latest(place), f"{place} imports {other}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("from .mixed import gls_blup", {"mixed"}),
+        ("from . import plot", {"plot"}),
+        ("def f():\n    from mixhier_lite.ridge import ridge", {"ridge"}),
+        ("import mixhier_lite.flat as f", {"flat"}),
+        ("from mixhier_lite import henderson", {"henderson"}),
+        ("import numpy as np", set()),
+    ],
+)
+def test_the_reader_of_imports_sees_every_form(text, expected):
+    assert set(_imported(text, ("mixhier_lite", "sample"))) == expected
+    deeper = text.replace("from .", "from ..")
+    assert set(_imported(deeper, ("mixhier_lite", "datasets", "sample"))) == expected
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = f"import sys, mixhier_lite; print([m for m in {HEAVY} if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert run.stdout.strip() == "[]", run.stdout + run.stderr
+
+
+# --- the book refers backwards
+
+LABEL = re.compile(r"^:label: (\S+)$|\$\$ *\((eq-[\w-]+)\)$", re.MULTILINE)
+REFERENCE = re.compile(r"\{(?:prf:ref|eq|numref)\}`(?:[^`<]*<)?([\w-]+)>?`")
+CITED_IN_CODE = re.compile(r":(?:prf:ref|eq):`([\w-]+)`")
+
+
+def _labels(text):
+    return [first or second for first, second in LABEL.findall(text)]
+
+
+OWNER = {label: page.stem for page in PAGES for label in _labels(page.read_text())}
+
+
+def test_labels_have_one_owner():
+    labels = [label for page in PAGES for label in _labels(page.read_text())]
+    assert sorted(labels) == sorted(OWNER)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_references_point_to_something(page):
+    for label in REFERENCE.findall(page.read_text()):
+        assert label in OWNER, f"no page has the label {label}"
+
+
+@pytest.mark.parametrize("page", CHAPTERS, ids=_name)
+def test_chapter_refers_to_no_result_of_a_later_one(page):
+    for label in REFERENCE.findall(page.read_text()):
+        owner = OWNER.get(label, "")
+        assert not re.match(r"\d\d-", owner) or owner <= page.stem, f"{label} is in {owner}"
+
+
+def test_toolbox_stands_on_its_own():
+    """A proof of the toolbox cites only earlier lemmas of the toolbox."""
+    text = (BOOK / "toolbox.md").read_text()
+    for match in re.finditer(r"^:{3,}\{prf:proof\}\n((?:.*\n)*?):{3,}$", text, re.MULTILINE):
+        earlier = _labels(text[: match.start()])
+        assert set(REFERENCE.findall(match[1])) <= set(earlier), match[1]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_name)
+def test_labels_in_docstrings_exist(module):
+    for label in CITED_IN_CODE.findall(module.read_text()):
+        assert label in OWNER, f"no page has the label {label}"
+
+
+# --- size, and nothing of the workshop
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"),
+    [(path, 350) for path in MODULES] + [(path, 390) for path in CHAPTERS],
+    ids=lambda value: _name(value) if isinstance(value, Path) else "",
+)
+def test_file_is_small(path, limit):
+    assert len(path.read_text().splitlines()) <= limit
+
+
+# Put together from parts, so that this file does not hold what it looks for.
+FOLDERS = ["wo" + "rk", "ro" + "ot", "ho" + "me", "tm" + "p"]
+FOREIGN = re.compile(rf"(?<![\w.\-])/(?:{'|'.join(FOLDERS)})/|\.\./sha" + "red")
+
+
+def test_no_file_knows_the_machine_it_was_written_on():
+    found = [
+        f"{_name(path)}: {match[0]}"
+        for path in FILES
+        for match in [FOREIGN.search(path.read_text(errors="ignore"))]
+        if match
+    ]
+    assert found == []
+    for folder in FOLDERS:
+        assert FOREIGN.search(f"open('/{folder}/x')")
+        assert not FOREIGN.search(f"https://example.org/{folder}/x")
