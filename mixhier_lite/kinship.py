@@ -11,7 +11,7 @@ Pedigree = Mapping[Hashable, Sequence[Hashable | None]]
 
 
 def pedigree_relatedness(parents: Pedigree) -> Array:
-    """Relatedness A of the individuals of a pedigree (:prf:ref:`eq-tabular`).
+    """Relatedness A of the individuals of a pedigree (:eq:`eq-tabular`).
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ SLUGS = (
     "kinship bayes adjusting scale rosetta limits"
 ).split()
 NUMBER = {slug: number for number, slug in enumerate(SLUGS, start=1)}
-WITHOUT_A_MODULE: set[str] = set()  # chapters that own no function
+WITHOUT_A_MODULE = {"slopes", "adjusting"}  # chapters that own no function
 SUPPORT = {"errors", "inputs", "symmetric", "effects"}  # serve all chapters, know none
 SERVE = {
     "__init__": len(SLUGS),
@@ -107,13 +107,16 @@ def test_index_names_what_each_chapter_adds():
     ]
     named = set()
     for row, page in zip(rows, CHAPTERS, strict=True):
-        slug = page.stem.split("-", 1)[1]
-        assert row.split("|")[3].strip() == f"`{slug}`"
-        module = sys.modules[f"mixhier_lite.{slug}"]
+        number, slug = page.stem.split("-", 1)
+        own = slug not in WITHOUT_A_MODULE
+        assert row.split("|")[3].strip() == (f"`{slug}`" if own else "–")
         for name in _public(row):
-            assert getattr(mixhier_lite, name) is getattr(module, name), name
+            assert hasattr(mixhier_lite, name), name
+            if int(number) <= 7:
+                module = sys.modules[f"mixhier_lite.{slug}"]
+                assert getattr(mixhier_lite, name) is getattr(module, name), name
             named.add(name)
-    elsewhere = {"Effects", "InputError", "Equivalence", "GaussianFactor", "datasets"}
+    elsewhere = {"Fit", "Comparison", "Effects", "InputError", "Equivalence", "GaussianFactor", "datasets"}
     assert named == set(mixhier_lite.__all__) - elsewhere
 
 
