@@ -5,6 +5,7 @@ y = X alpha + D beta + eps, and every route ``route(model, y)`` returns ``Effect
 """
 
 from . import datasets
+from .chunks import gather
 from .comparison import Comparison, compare
 from .effects import Effects
 from .equivalence import EQUIVALENCES, Equivalence
@@ -16,6 +17,7 @@ from .gram import Gram
 from .groups import indicator
 from .henderson import henderson, log_joint, mixed_model_equations
 from .hierarchical import GaussianFactor, HierarchicalModel, centred, gaussian, posterior
+from .kinship import pedigree_relatedness
 from .mixed import LinearMixedModel, gls_blup
 from .ridge import ridge
 from .term import Term
@@ -40,12 +42,14 @@ __all__ = [
     "fit",
     "flat",
     "gaussian",
+    "gather",
     "gls_blup",
     "henderson",
     "indicator",
     "lmer",
     "log_joint",
     "mixed_model_equations",
+    "pedigree_relatedness",
     "posterior",
     "ridge",
 ]

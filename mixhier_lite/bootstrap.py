@@ -7,24 +7,37 @@ import numpy as np
 from .errors import InputError
 from .fit import Fit, fit
 from .gram import Gram
-from .inputs import Array
+from .inputs import Array, level_of
+from .progress import shown
 
 
 @dataclass(frozen=True, eq=False)
 class Bootstrap:
     """Estimates of data drawn from the fitted model, one row a draw."""
 
+    model: Fit
+    """The fit from which the data were drawn."""
     fixed: Array
     """Shape (draws, p)."""
+    fixed_se: Array
+    """Their standard errors, shape (draws, p)."""
     Sigma: tuple[Array, ...]
     """For each term, shape (draws, q, q)."""
     tau2: Array
     """Shape (draws,)."""
 
     def interval(self, level: float = 0.95) -> Array:
-        """Percentile intervals of the fixed effects, shape (p, 2)."""
-        tails = [(1 - level) / 2, (1 + level) / 2]
-        return np.asarray(np.quantile(self.fixed, tails, axis=0)).T
+        """Bootstrap-t intervals of the fixed effects, shape (p, 2).
+
+        The errors of the draws are counted in their own standard errors. So the intervals allow
+        for variances that few groups tell poorly, which percentiles of the draws do not.
+        """
+        level = level_of(level)
+        errors = self.fixed - self.model.fixed
+        t = np.divide(errors, self.fixed_se, out=np.zeros_like(errors), where=self.fixed_se > 0)
+        low, high = np.quantile(t, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        se = np.sqrt(np.diag(self.model.fixed_cov))
+        return np.column_stack([self.model.fixed - high * se, self.model.fixed - low * se])
 
 
 def bootstrap(
@@ -50,16 +63,13 @@ def bootstrap(
             "fit(gram) with several terms",
             "call fit(y, X, terms)",
         )
-    steps = range(draws)
-    if progress:
-        from tqdm.auto import tqdm
-
-        steps = tqdm(steps)
     known = model.tau2 if model.tau2_known else None
+    steps = shown(range(draws), progress)
     found = [fit(_redrawn(model, rng), method=model.method, tau2=known) for _ in steps]
     Sigma = tuple(np.stack([f.Sigma[t] for f in found]) for t in range(len(model.T)))
     fixed = np.stack([f.fixed for f in found])
-    return Bootstrap(fixed, Sigma, np.array([f.tau2 for f in found]))
+    fixed_se = np.sqrt(np.stack([np.diag(f.fixed_cov) for f in found]))
+    return Bootstrap(model, fixed, fixed_se, Sigma, np.array([f.tau2 for f in found]))
 
 
 def _redrawn(model: Fit, rng: np.random.Generator) -> Gram:

@@ -21,6 +21,8 @@ from .term import Labels, Term
 
 if TYPE_CHECKING:
     from .bootstrap import Bootstrap
+    from .profile import Profile
+    from .satterthwaite import Satterthwaite
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +175,11 @@ class Fit:
         return y
 
     def interval(self, level: float = 0.95) -> Array:
-        """Wald intervals of the fixed effects, shape (p, 2); too short with few groups."""
+        """Wald intervals of the fixed effects, shape (p, 2); too short with few groups.
+
+        ``satterthwaite().interval(level)`` and ``bootstrap(draws, rng).interval(level)`` allow
+        for few groups, ``profile().interval(level)`` for a likelihood that is not a parabola.
+        """
         return np.asarray(summary.wald(self, level))
 
     def bootstrap(
@@ -183,6 +189,18 @@ class Fit:
         from .bootstrap import bootstrap
 
         return bootstrap(self, draws, rng, progress)
+
+    def satterthwaite(self) -> "Satterthwaite":
+        """Degrees of freedom for t intervals, see :func:`mixhier_lite.satterthwaite`."""
+        from .satterthwaite import satterthwaite
+
+        return satterthwaite(self)
+
+    def profile(self, progress: bool = False) -> "Profile":
+        """Profile likelihood of every parameter, see :func:`mixhier_lite.profile`."""
+        from .profile import profile
+
+        return profile(self, progress)
 
     def table(self, level: float = 0.95) -> Any:
         """Fixed effects with standard errors and Wald intervals, as a data frame."""

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .inputs import level_of
+
 if TYPE_CHECKING:
     from .fit import Fit
 
@@ -29,7 +31,7 @@ def wald(model: "Fit", level: float) -> Any:
     """Wald intervals of the fixed effects, shape (p, 2)."""
     from scipy.special import ndtri
 
-    half = ndtri((1 + level) / 2) * np.sqrt(np.diag(model.fixed_cov))
+    half = ndtri((1 + level_of(level)) / 2) * np.sqrt(np.diag(model.fixed_cov))
     return np.column_stack([model.fixed - half, model.fixed + half])
 
 
