@@ -3,6 +3,8 @@
 Tolerances are four standard errors of the Monte Carlo itself.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import stdtrit
@@ -71,16 +73,18 @@ def test_bootstrap_t():
     model = lmer("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff"))
     drawn = model.bootstrap(400, np.random.default_rng(4))
     se = np.sqrt(model.fixed_cov[0, 0])
-    t = (drawn.fixed[:, 0] - model.fixed[0]) / drawn.fixed_se[:, 0]
     low, high = drawn.interval()[0]
     assert (high - low) / 2 / se == pytest.approx(stdtrit(5, 0.975), rel=0.15)
-    assert np.mean((t > (model.fixed[0] - high) / se) & (t < (model.fixed[0] - low) / se)) >= 0.94
+    # draws that err upwards say that the estimate errs upwards
+    upwards = replace(drawn, fixed=model.fixed + np.abs(drawn.fixed - model.fixed))
+    low, high = upwards.interval()[0]
+    assert low < model.fixed[0] - 2 * se < high < model.fixed[0]
 
 
 def test_seeds_example():
     """Five a group: REML slopes average 0.560; one local search averages 0.507.
 
-    20,000 fits gave 0.5609 +- 0.0033.
+    20,000 fits from default_rng(1) gave 0.5609 with standard error 0.0033.
     """
     rng, slopes, one = np.random.default_rng(5), [], np.ones(20)
     for _ in range(1200):

@@ -5,6 +5,8 @@ from scipy.optimize import minimize, minimize_scalar
 
 from mixhier_lite import Gram, InputError, Term, datasets, fit, gather, lmer
 from mixhier_lite.datasets import four_groups
+from mixhier_lite.held import Correlation
+from mixhier_lite.surface import surface
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,15 @@ def test_sleepstudy(sleepstudy):
     profile = sleepstudy.profile()
     assert np.allclose(profile.interval(), lme4, rtol=0, atol=0.006), profile.table()
     assert profile.names[1] == "cor(Days, (Intercept) | Subject)"
+
+
+def test_correlation_keeps_its_sign(sleepstudy):
+    """Lengths without a sign: turning one round must not turn the correlation."""
+    held = Correlation(surface(sleepstudy), 0, (0, 1))
+    x = held.start()
+    for flip in ([-1, 1], [1, -1]):
+        assert held.at(0.5)(x * flip) == held.at(0.5)(x)
+    assert held.at(-0.5)(x) > held.at(0.5)(x)
 
 
 def test_dyestuff():
