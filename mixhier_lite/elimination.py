@@ -129,18 +129,13 @@ class Rest:
                 out[k, i] = out[i, k] = product.data @ Q[product.row, product.col]
         return out
 
-    def left(self, T: list[Array], M: Array) -> Array:
-        """Multiply T' into the rows of M, term by term."""
-        return self.right([t.T for t in T], M)
-
     def right(self, T: list[Array], M: Array) -> Array:
         """Multiply T into the rows of M, term by term."""
-        out = np.empty_like(M)
-        for (start, stop, q), t in zip(self.slices, T, strict=True):
-            out[start:stop] = (t @ M[start:stop].reshape(-1, q, M.shape[1])).reshape(
-                stop - start, -1
-            )
-        return out
+        parts = [
+            (t @ M[a:b].reshape(-1, q, M.shape[1])).reshape(b - a, -1)
+            for (a, b, q), t in zip(self.slices, T, strict=True)
+        ]
+        return np.concatenate([np.zeros((0, M.shape[1])), *parts])
 
 
 def pooled(A: Array, B: Array) -> Levels:
@@ -152,21 +147,16 @@ def pooled(A: Array, B: Array) -> Levels:
     J, q, p1 = B.shape
     weights = np.cos(np.arange(1, q * q + 1))  # equal A_j have equal keys, bit by bit
     key = sum((w * a for w, a in zip(weights, A.reshape(J, -1).T, strict=True)), np.zeros(J))
-    first, kind = np.unique(key, return_index=True, return_inverse=True)[1:]
-    size = q * p1
-    if len(first) * size > J / 2 or not np.array_equal(A[first][kind], A):
+    first, kind, count = np.unique(key, True, True, True)[1:]
+    if len(first) * q * p1 > J / 2 or not np.array_equal(A[first][kind], A):
         return Levels(last(A), last(B), np.ones(J))
-    order = np.argsort(kind, kind="stable")
-    count = np.bincount(kind)
-    flat, parts, counts, kinds = B.reshape(J, size)[order], [], [], []
-    for k, (stop, c) in enumerate(zip(np.cumsum(count), count, strict=True)):
-        part = flat[stop - c : stop]
-        part = np.asarray(np.linalg.qr(part, mode="r")) if c > size else part
-        parts.append(part)
-        counts.append(np.append(c, np.zeros(len(part) - 1)))
-        kinds.append(np.full(len(part), k))
+    groups = np.split(B.reshape(J, -1)[np.argsort(kind, kind="stable")], np.cumsum(count)[:-1])
+    parts = [np.linalg.qr(group, mode="r") for group in groups]
+    rows = np.array([len(part) for part in parts])
+    counts = np.zeros(rows.sum())
+    counts[np.cumsum(rows) - rows] = count
     few = np.concatenate(parts).reshape(-1, q, p1)
-    return Levels(last(A[first][np.concatenate(kinds)]), last(few), np.concatenate(counts))
+    return Levels(last(A[first][np.repeat(np.arange(len(rows)), rows)]), last(few), counts)
 
 
 def last(stack: Array) -> Array:

@@ -272,14 +272,9 @@ def fit(
     known = None if tau2 is None else positive(tau2, "tau2")
     refuse_gram(gram, known, method == "REML")
     assembly = assemble(gram, method == "REML", known)
-    shapes = tuple(
-        (1, False) if t is None else (gram.blocks[t].q, gram.blocks[t].correlated)
-        for t in assembly.order
-    )
-    T, ranks = minimise(assembly.criterion, shapes)
-    singular = any(
-        r < q for t, r, (q, _) in zip(assembly.order, ranks, shapes, strict=True) if t is not None
-    )
+    shapes = tuple((k.q, k.correlated) for k in gram.blocks)
+    T = minimise(assembly.criterion, shapes)
+    singular = not all(t.any(axis=0).all() for t in T)
     return replace(_finished(assembly, T, method, singular, known), rows=rows)
 
 

@@ -136,27 +136,25 @@ def _conditional(solved: Solved, codes: list[Codes], Z: list[Array]) -> Array:
 
 def _block(solved: Solved, codes: list[Codes], z: list[Array]) -> Array:
     """d'(I + T'Z'WZ T)^-1 d for rows d = T'z, the eliminated term first."""
-    assembly, at, T = solved.assembly, solved.at, solved.T
-    rest, blocks, n = assembly.criterion.rest, assembly.gram.blocks, len(z[0])
-    D2 = np.zeros((n, rest.m))
-    for t, (a, b, q), root in zip(assembly.order[1:], rest.slices, T[1:], strict=True):
+    assembly, at, criterion = solved.assembly, solved.at, solved.assembly.criterion
+    rest, (T1, T2), n = criterion.rest, criterion.split(solved.T), len(z[0])
+    first, others, D2 = criterion.order[0], criterion.order[1:], np.zeros((n, rest.m))
+    for t, (a, b, q), root in zip(others, rest.slices, T2, strict=True):
         assert t is not None
         own = D2[:, a:b].reshape(n, -1, q)
-        L = blocks[t].root
+        L = assembly.gram.blocks[t].root
         if L is None:
             own[np.arange(n), codes[t]] += z[t] @ root
         else:
             own += L[codes[t]][:, :, None] * (z[t] @ root)[:, None]
         D2[:, a:b] = own.reshape(n, b - a)
     total = np.zeros(n)
-    first = assembly.order[0]
     if first is not None:
         L, j = at.L[:, :, codes[first]], codes[first]
-        d = (z[first] @ T[0]).T[:, None]
-        total += (forward(L, d) ** 2).sum(axis=(0, 1))
-        u = z[first] @ T[0] @ T[0].T
-        E12 = rest.sparse(rest.residual(assembly.criterion.levels.A, T[0], at.L, at.F12))
+        total += (forward(L, (z[first] @ T1).T[:, None]) ** 2).sum(axis=(0, 1))
+        u = z[first] @ T1 @ T1.T
+        E12 = rest.sparse(rest.residual(criterion.levels.A, T1, at.L, at.F12))
         pulled = sum(matrix[j].multiply(u[:, k, None]) for k, matrix in enumerate(E12))
-        D2 -= rest.left(T[1:], pulled.toarray().T).T
+        D2 -= rest.right([t.T for t in T2], pulled.toarray().T).T
     total += (triangular_solve(at.L22, D2.T) ** 2).sum(axis=0)
     return total
