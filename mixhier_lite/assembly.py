@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .elimination import Levels, Rest, last, pooled
+from .elimination import System, pooled
 from .gram import Block, Gram
 from .inputs import Array
 from .variance import Criterion
@@ -29,10 +29,6 @@ class Assembly:
         """T in the criterion's units."""
         return [d[:, None] * t for d, t in zip(self.units, T, strict=True)]
 
-    def to_units(self, T: Sequence[Array]) -> list[Array]:
-        """T in the reader's units."""
-        return [t / d[:, None] for d, t in zip(self.units, T, strict=True)]
-
 
 def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> Assembly:
     """Build the criterion of a Gram; ``pool`` gives up the single levels for speed."""
@@ -40,7 +36,7 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
     units = tuple(_unit(block) for block in gram.blocks)
     bases = [_basis(block, d) for block, d in zip(gram.blocks, units, strict=True)]
     first, others = _order(gram)
-    levels = Levels(np.zeros((1, 1, 0)), np.zeros((1, gram.p + 1, 0)), np.zeros(0))
+    levels = np.zeros((1, 1, 0)), np.zeros((1, gram.p + 1, 0)), np.zeros(0)
     if first is not None:
         block, d = gram.blocks[first], units[first]
         A, B = block.A / np.multiply.outer(d, d), block.B / np.multiply.outer(d, scale)
@@ -49,9 +45,8 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
             rotation = block.root @ vectors
             A, B = np.clip(values, 0, None)[:, None, None], (rotation.T @ B[:, 0])[:, None]
             bases[first] = rotation / d
-        single = Levels(last(A), last(B), np.ones(len(A)))
-        levels = pooled(A, B) if pool and not others else single
-    rest = _rest(gram, first, others, bases, scale, levels.A.shape[1:])
+        levels = pooled(A, B, pool and not others)
+    system = _system(gram, first, others, bases, scale, levels)
     nu = gram.n - (gram.p if reml else 0)
     constant = -gram.log_weights + 2 * nu * np.log(scale[-1])
     if reml:
@@ -59,7 +54,7 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
         constant += 2 * np.linalg.slogdet(gram.H[:-1, :-1])[1]
     known = None if tau2 is None else tau2 / scale[-1] ** 2
     C, order = gram.C / np.outer(scale, scale), (first, *others)
-    criterion = Criterion(levels, rest, order, C, gram.n, float(constant), reml, known)
+    criterion = Criterion(system, order, C, gram.n, float(constant), reml, known)
     return Assembly(gram, criterion, units, scale, bases)
 
 
@@ -91,11 +86,11 @@ def _basis(block: Block, unit: Array) -> Any:
     return np.kron(block.root, np.diag(1 / unit))
 
 
-def _rest(
+def _system(
     gram: Gram, first: int | None, others: list[int], bases: list[Any], scale: Array,
-    shape: tuple[int, ...],
-) -> Rest:  # fmt: skip
-    """Assemble the terms that are not eliminated, in the criterion's units."""
+    levels: tuple[Array, Array, Array],
+) -> System:  # fmt: skip
+    """Add the terms that are not eliminated, in the criterion's units."""
     from scipy.sparse import bsr_matrix, csr_matrix, hstack
 
     def product(s: int, t: int) -> Any:
@@ -108,7 +103,7 @@ def _rest(
 
     stops = np.cumsum([0, *(gram.blocks[t].J * gram.blocks[t].q for t in others)])
     at = list(zip(stops[:-1], stops[1:], others, strict=True))
-    m, p1, (q, J) = int(stops[-1]), len(gram.C), shape
+    m, p1, (q, J) = int(stops[-1]), len(gram.C), levels[0].shape[1:]
     A22, B22 = np.zeros((m, m)), np.zeros((m, p1))
     for a, b, s in at:
         B22[a:b] = bases[s].T @ (gram.blocks[s].B.reshape(-1, p1) / scale)
@@ -121,4 +116,4 @@ def _rest(
     key, position = np.unique((A12.row // q).astype(np.int64) * m + A12.col, return_inverse=True)
     values = np.zeros((q, len(key)))
     values[A12.row % q, position] = A12.data
-    return Rest(slices, A22, B22, key // max(m, 1), key % max(m, 1), values, J)
+    return System(*levels, slices, A22, B22, key // max(m, 1), key % max(m, 1), values)

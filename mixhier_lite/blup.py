@@ -35,11 +35,11 @@ def directions(solved: Solved, v: Array) -> tuple[Array, ...]:
     With v = (-alpha_hat, 1) these are the BLUPs; with v = (R, 0) they are H R.
     """
     assembly, at, criterion = solved.assembly, solved.at, solved.assembly.criterion
-    rest, (T1, T2), r = criterion.rest, criterion.split(solved.T), v.shape[1]
-    TU22 = rest.right(T2, triangular_solve(at.L22, at.F22 @ v, transposed=True))
-    U = backward(at.L, v.T @ at.F - rest.gather(at.F12, TU22))
+    system, (T1, T2), r = criterion.system, criterion.split(solved.T), v.shape[1]
+    TU22 = system.right(T2, triangular_solve(at.L22, at.F22 @ v, transposed=True))
+    U = backward(at.L, v.T @ at.F - system.gather(at.F12, TU22))
     TU = np.moveaxis(np.tensordot(T1, U, 1), -1, 0).reshape(-1, r)
-    parts = criterion.join([TU, *(TU22[a:b] for a, b, _ in rest.slices)])
+    parts = criterion.join([TU, *(TU22[a:b] for a, b, _ in system.slices)])
     found = zip(assembly.bases, parts, assembly.units, strict=True)
     return tuple((basis @ part).reshape(-1, len(d), r) for basis, part, d in found)
 
@@ -53,22 +53,21 @@ def random_effects(solved: Solved) -> tuple[Array, ...]:
 def conditional_variances(solved: Solved) -> tuple[Array, ...]:
     """tau2 P_jj, P = T (I + T'Z'WZ T)^-1 T', for each level of each term, (J, q, q)."""
     assembly, at, criterion = solved.assembly, solved.at, solved.assembly.criterion
-    rest, (T1, T2), first = criterion.rest, criterion.split(solved.T), criterion.order[0]
-    V = triangular_solve(at.L22, np.eye(rest.m))
-    Q = rest.right(T2, rest.right(T2, V.T @ V).T)
+    system, (T1, T2), first = criterion.system, criterion.split(solved.T), criterion.order[0]
+    V = triangular_solve(at.L22, np.eye(system.m))
+    Q = system.right(T2, system.right(T2, V.T @ V).T)
     X = forward(at.L, np.repeat(T1.T[:, :, None], at.L.shape[2], axis=2))
     P = np.einsum("kim,kjm->mij", X, X)
-    if rest.m and rest.J:
-        P += T1 @ T1.T @ _fill_by_level(solved, Q) @ T1 @ T1.T
+    if system.m and system.J:
+        E12 = system.residual(T1, at.L, at.F12)
+        P += T1 @ T1.T @ system.fill(E12, Q) @ T1 @ T1.T
     parts = [P]
-    for t, (a, b, q) in zip(criterion.order[1:], rest.slices, strict=True):
+    for t, (a, b, q) in zip(criterion.order[1:], system.slices, strict=True):
         own, root = Q[a:b, a:b].reshape(-1, q, (b - a) // q, q), assembly.gram.blocks[t or 0].root
         path = "jkjl->jkl" if root is None else "akbl,ja,jb->jkl"
         parts.append(np.einsum(path, own, *([] if root is None else [root, root]), optimize=True))
-    found = [
-        P / np.multiply.outer(d, d)
-        for P, d in zip(criterion.join(parts), assembly.units, strict=True)
-    ]
+    pairs = zip(criterion.join(parts), assembly.units, strict=True)
+    found = [P / np.multiply.outer(d, d) for P, d in pairs]
     if first is not None and assembly.gram.blocks[first].root is not None:
         found[first] = (assembly.bases[first] ** 2 @ P[:, 0, 0])[:, None, None]
     return tuple(solved.tau2 * P for P in found)
@@ -78,23 +77,5 @@ def error_variances(solved: Solved) -> tuple[Array, ...]:
     """Prediction error variance: conditional variance + H Cov(alpha_hat) H'."""
     p = solved.at.p
     v = np.vstack([solved.at.root, np.zeros((1, p))])
-    extra = directions(solved, v)
-    return tuple(
-        var + solved.tau2 * h @ h.swapaxes(1, 2)
-        for var, h in zip(conditional_variances(solved), extra, strict=True)
-    )
-
-
-def _fill_by_level(solved: Solved, Q: Array) -> Array:
-    """E_j Q E_j' for every level of the eliminated term, shape (J, q, q), in blocks of levels."""
-    criterion, at = solved.assembly.criterion, solved.at
-    rest, T1 = criterion.rest, criterion.split(solved.T)[0]
-    E12 = rest.sparse(rest.residual(criterion.levels.A, T1, at.L, at.F12))
-    out, size = np.empty((rest.J, len(E12), len(E12))), max(1, 10**7 // rest.m)
-    for start in range(0, rest.J, size):
-        part = slice(start, min(start + size, rest.J))
-        for k, left in enumerate(E12):
-            EQ = left[part] @ Q
-            for i, right in enumerate(E12):
-                out[part, k, i] = np.asarray(right[part].multiply(EQ).sum(axis=1)).ravel()
-    return out
+    pairs = zip(conditional_variances(solved), directions(solved, v), strict=True)
+    return tuple(P + solved.tau2 * h @ h.swapaxes(1, 2) for P, h in pairs)

@@ -4,6 +4,7 @@ The search is over the entries of T, in which a covariance of lower rank is no e
 with columns of zeros. Leaving these columns out makes it an ordinary point again: a *face*.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,77 +46,40 @@ class Face:
         return at.value, self.pack(self.criterion.gradient(T, at))
 
 
-def minimise(criterion: Criterion, shapes: tuple[tuple[int, bool], ...]) -> list[Array]:
-    """Find the global minimum: T for every term, with columns of zeros where rank is lacking."""
-    cells = tuple(
-        (t, i, j)
-        for t, (q, correlated) in enumerate(shapes)
-        for j in range(q)
-        for i in (range(j, q) if correlated else (j,))
-    )
-    face = Face(criterion, shapes, cells)
+def minimise(criterion: Criterion, shapes: Sequence[tuple[int, bool]]) -> list[Array]:
+    """Find the global minimum: T for every term, with columns of zeros where rank is lacking.
+
+    ``shapes`` gives the number of columns of each term, and whether they are correlated.
+    """
+    free = [np.tri(q) if correlated else np.eye(q) for q, correlated in shapes]
+    cells = tuple((t, i, j) for t, F in enumerate(free) for j, i in np.argwhere(F.T).tolist())
+    face = Face(criterion, tuple(shapes), cells)
     found = [_descend(face, x) for x in _starts(face)]
     return _settle(face, min(found, key=lambda f: f[0])[1])
 
 
 def _starts(face: Face) -> list[Array]:
     """Points to descend from: the valleys of a scattered first look, the lowest first."""
-    places = _scatter(len(face.cells), _looks(face))
-    points = _spread(face, places)
-    values = _values(face, points)
+    k, criterion = len(face.cells), face.criterion
+    slow = criterion.system.B.size + 100 * criterion.system.m > 5e3
+    ratio = np.roots([1, *[0] * (k - 1), -1, -1]).real.max()
+    steps = np.arange(1, 1 + k * (12 if slow and k > 1 else 40))
+    places = np.outer(steps, ratio ** -np.arange(1.0, k + 1)) % 1  # fills the cube evenly
+    signed = np.where([i == j for _, i, j in face.cells], places, 2 * places - 1)
+    points = np.sign(signed) * 10 ** (5 * np.abs(signed) - 2)
+    solved = [criterion.solve(face.unpack(x)) for x in points]
+    values = np.array([np.inf if at is None else at.value for at in solved])
     gaps = np.abs(places[:, None] - places).max(axis=2)
-    near = np.argsort(gaps, axis=1)[:, 1 : 2 + 2 * places.shape[1]]
+    near = np.argsort(gaps, axis=1)[:, 1 : 2 + 2 * k]
     low = np.flatnonzero(np.isfinite(values) & (values <= values[near].min(axis=1)))
     return list(points[low[np.argsort(values[low])[:4]]])
-
-
-def _looks(face: Face) -> int:
-    """How many points to look at: few where an evaluation is slow."""
-    k, criterion = len(face.cells), face.criterion
-    if k == 1:
-        return 41
-    return 12 * k if criterion.rest.m else 120 * k
-
-
-def _scatter(k: int, count: int) -> Array:
-    """Points that fill the unit cube evenly, shape (count, k): a Kronecker sequence."""
-    ratio = 2.0
-    for _ in range(60):
-        ratio = (1 + ratio) ** (1 / (k + 1))
-    steps = ratio ** -np.arange(1.0, k + 1)
-    return np.asarray((0.5 + np.outer(np.arange(1, count + 1), steps)) % 1)
-
-
-def _spread(face: Face, places: Array) -> Array:
-    """Turn places in the unit cube into T: standard deviations and correlations of any kind."""
-    where = {cell: c for c, cell in enumerate(face.cells)}
-    points = np.empty_like(places)
-    for (t, i, j), c in where.items():
-        points[:, c] = 10 ** (5 * places[:, where[t, i, i]] - 2)
-        for m in range(j):
-            if (t, i, m) in where:
-                points[:, c] *= np.abs(np.sin(np.pi * places[:, where[t, i, m]]))
-        if i != j:
-            points[:, c] *= np.cos(np.pi * places[:, c])
-    return points
-
-
-def _values(face: Face, points: Array) -> Array:
-    """The criterion at many points, shape (points, entries of x)."""
-    criterion = face.criterion
-    if criterion.rest.m or not criterion.levels.B.size:
-        solved = [criterion.solve(face.unpack(x)) for x in points]
-        return np.array([np.inf if at is None else at.value for at in solved])
-    step = max(1, 10**6 // criterion.levels.B.size)
-    parts = [points[i : i + step] for i in range(0, len(points), step)]
-    return np.concatenate([criterion.scan(np.stack([face.unpack(x)[0] for x in p])) for p in parts])
 
 
 def _descend(face: Face, x: Array) -> tuple[float, Array]:
     """Descend to within a polish of the minimum."""
     from scipy.optimize import minimize
 
-    found = minimize(face.slope, x, jac=True, method="L-BFGS-B", options={"ftol": 1e-9})
+    found = minimize(face.slope, x, jac=True, method="L-BFGS-B", options={"ftol": 1e-7})
     return float(found.fun), np.asarray(found.x)
 
 
@@ -125,7 +89,9 @@ def _polish(face: Face, x: Array) -> tuple[float, Array]:
     size, anew = np.inf, True
     for _ in range(30 if len(x) else 0):
         if anew:
-            curvature, axes = _second_derivatives(face, x, g)
+            steps = 1e-5 * np.diag(1.0 + np.abs(x))
+            G = np.array([(face.slope(x + e)[1] - g) / e.max() for e in steps])
+            curvature, axes = np.linalg.eigh((G + G.T) / 2)
             floor = 1e-10 * max(float(np.abs(curvature).max()), 1e-300)
         d = -axes @ ((axes.T @ g) / np.maximum(np.abs(curvature), floor))
         before, size = size, float(np.abs(d / (1.0 + np.abs(x))).max())
@@ -139,15 +105,6 @@ def _polish(face: Face, x: Array) -> tuple[float, Array]:
             break
         x, value, g = x + step * d, new[0], new[1]
     return value, x
-
-
-def _second_derivatives(face: Face, x: Array, g: Array) -> tuple[Array, Array]:
-    """Eigenvalues and eigenvectors of the matrix of second derivatives at x."""
-    h = 1e-5 * (1.0 + np.abs(x))
-    steps = zip(h, np.eye(len(x)), strict=True)
-    G = np.array([(face.slope(x + size * e)[1] - g) / size for size, e in steps])
-    values, vectors = np.linalg.eigh((G + G.T) / 2)
-    return values, vectors
 
 
 def _settle(face: Face, x: Array) -> list[Array]:
@@ -186,16 +143,20 @@ def leave(face: Face, T: list[Array]) -> list[Array] | None:
     N, the gradient with respect to Sigma / tau2, must be p.s.d. It is read from 2 N T at a
     neighbour of full rank, 1e-12 away.
     """
-    near = [np.linalg.cholesky(t @ t.T + 1e-12 * np.eye(len(t))) for t in T]
+    near = [_root(t @ t.T + 1e-12 * np.eye(len(t))) for t in T]
     at = face.criterion.solve(near)
     assert at is not None
-    out, certified = list(T), True
+    out: list[Array] | None = None
     for t, G in enumerate(face.criterion.gradient(near, at)):
         N = np.linalg.solve(near[t].T, G.T / 2)
         correlated, lacking = face.shapes[t][1], not T[t].any(axis=0).all()
         values, vectors = np.linalg.eigh((N + N.T) / 2 if correlated else np.diag(np.diag(N)))
         if lacking and values[0] < -1e-9 * face.criterion.n:
-            certified = False
+            out = out or list(T)
             Sigma = T[t] @ T[t].T + 1e-2 * np.outer(vectors[:, 0], vectors[:, 0])
-            out[t] = np.linalg.cholesky(Sigma + 1e-8 * np.eye(len(Sigma)))
-    return None if certified else out
+            out[t] = _root(Sigma + 1e-8 * np.eye(len(Sigma)))
+    return out
+
+
+def _root(Sigma: Array) -> Array:
+    return np.asarray(np.linalg.cholesky(Sigma), dtype=np.float64)
