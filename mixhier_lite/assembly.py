@@ -1,13 +1,14 @@
 """From a Gram to the criterion: scaling, relatedness, and which term is eliminated."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from .elimination import Levels, Rest, last, pooled
+from .elimination import System, pooled
 from .gram import Block, Gram
 from .inputs import Array
-from .term import Codes
 from .variance import Criterion
 
 
@@ -17,60 +18,52 @@ class Assembly:
 
     gram: Gram
     criterion: Criterion
-    order: tuple[int | None, ...]
-    """Which term of the Gram each T of the criterion belongs to; None where all are in the rest."""
     units: tuple[Array, ...]
-    """Scale of the columns of Z of each term of the Gram, shape (q,): T = T_scaled / unit."""
+    """Scale of the columns of Z of each term, shape (q,)."""
     scale: Array
     """Scale of the columns [X y], shape (p + 1,)."""
-    rotation: Array | None
-    """With one scalar term with K: beta = rotation @ u, where u is solved level by level."""
+    bases: list[Any]
+    """beta = basis @ (effects of the criterion), for each term; dense where levels are related."""
 
-    def to_scaled(self, T: list[Array]) -> list[Array]:
-        """T of the Gram's terms, in the criterion's order and units."""
-        return [
-            np.zeros((1, 1)) if t is None else self.units[t][:, None] * T[t] for t in self.order
-        ]
-
-    def to_units(self, T: list[Array]) -> list[Array]:
-        """T of the criterion, in the Gram's order and the reader's units."""
-        scaled = dict(zip(self.order, T, strict=True))
-        return [scaled[t] / self.units[t][:, None] for t in range(len(self.units))]
+    def to_scaled(self, T: Sequence[Array]) -> list[Array]:
+        """T in the criterion's units."""
+        return [d[:, None] * t for d, t in zip(self.units, T, strict=True)]
 
 
 def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> Assembly:
     """Build the criterion of a Gram; ``pool`` gives up the single levels for speed."""
     scale = _power_of_two(np.sqrt(np.diag(gram.C) / max(gram.n, 1)))
-    C = gram.C / np.outer(scale, scale)
     units = tuple(_unit(block) for block in gram.blocks)
-    A: list[Array] = [
-        k.A / np.multiply.outer(d, d) for k, d in zip(gram.blocks, units, strict=True)
-    ]
-    B: list[Array] = [
-        k.B / np.multiply.outer(d, scale) for k, d in zip(gram.blocks, units, strict=True)
-    ]
-    free = [t for t, k in enumerate(gram.blocks) if k.root is None]
-    first = max(free, key=lambda t: gram.blocks[t].J * gram.blocks[t].q) if free else None
-    rotation = None
-    if len(A) == 1 and first is None and gram.blocks[0].q == 1:
-        first = 0
-        A[0], B[0], rotation = _rotated(gram.blocks[0], A[0], B[0])
-    others = [t for t in range(len(A)) if t != first]
-    if first is None:
-        levels = Levels(np.zeros((1, 1, 0)), np.zeros((1, len(C), 0)), np.zeros(0))
-    elif pool and not others:
-        levels = pooled(A[first], B[first])
-    else:
-        levels = Levels(last(A[first]), last(B[first]), np.ones(len(A[first])))
-    rest = _rest(gram, first, others, units, A, B, levels.A.shape[-1])
+    bases = [_basis(block, d) for block, d in zip(gram.blocks, units, strict=True)]
+    first, others = _order(gram)
+    levels = np.zeros((1, 1, 0)), np.zeros((1, gram.p + 1, 0)), np.zeros(0)
+    if first is not None:
+        block, d = gram.blocks[first], units[first]
+        A, B = block.A / np.multiply.outer(d, d), block.B / np.multiply.outer(d, scale)
+        if block.root is not None:  # L'Z'WZ L is diagonalised once: K becomes independent levels
+            values, vectors = np.linalg.eigh(block.root.T @ (A[:, 0, 0, None] * block.root))
+            rotation = block.root @ vectors
+            A, B = np.clip(values, 0, None)[:, None, None], (rotation.T @ B[:, 0])[:, None]
+            bases[first] = rotation / d
+        levels = pooled(A, B, pool and not others)
+    system = _system(gram, first, others, bases, scale, levels)
     nu = gram.n - (gram.p if reml else 0)
     constant = -gram.log_weights + 2 * nu * np.log(scale[-1])
     if reml:
         constant += 2 * np.log(scale[:-1]).sum()
         constant += 2 * np.linalg.slogdet(gram.H[:-1, :-1])[1]
     known = None if tau2 is None else tau2 / scale[-1] ** 2
-    criterion = Criterion(levels, rest, C, gram.n, float(constant), reml, known)
-    return Assembly(gram, criterion, (first, *others), units, scale, rotation)
+    C, order = gram.C / np.outer(scale, scale), (first, *others)
+    criterion = Criterion(system, order, C, gram.n, float(constant), reml, known)
+    return Assembly(gram, criterion, units, scale, bases)
+
+
+def _order(gram: Gram) -> tuple[int | None, list[int]]:
+    """Say which term is eliminated: the largest with independent levels, if any; and the others."""
+    blocks = gram.blocks
+    free = [t for t, k in enumerate(blocks) if k.root is None or k.q == len(blocks) == 1]
+    first = max(free, key=lambda t: blocks[t].J * blocks[t].q) if free else None
+    return first, [t for t in range(len(blocks)) if t != first]
 
 
 def _power_of_two(x: Array) -> Array:
@@ -84,75 +77,43 @@ def _unit(block: Block) -> Array:
     return _power_of_two(np.sqrt(total / max(int((block.rows > 0).sum()), 1)))
 
 
-def _rotated(block: Block, A: Array, B: Array) -> tuple[Array, Array, Array]:
-    """Diagonalise L'Z'WZ L once: relatedness becomes independent levels."""
-    L = block.root
-    assert L is not None
-    values, vectors = np.linalg.eigh(L.T @ (A[:, 0, 0, None] * L))
-    rotation: Array = L @ vectors
-    return np.clip(values, 0, None)[:, None, None], (rotation.T @ B[:, 0])[:, None], rotation
+def _basis(block: Block, unit: Array) -> Any:
+    """A root of K and the units, as one matrix of shape (J q, J q)."""
+    from scipy.sparse import diags
+
+    if block.root is None:
+        return diags(np.tile(1 / unit, block.J)).tocsr()
+    return np.kron(block.root, np.diag(1 / unit))
 
 
-def _rest(
-    gram: Gram, first: int | None, others: list[int], units: tuple[Array, ...],
-    A: list[Array], B: list[Array], J: int,
-) -> Rest:  # fmt: skip
-    """Assemble the other terms, with a root of K multiplied into the columns."""
-    sizes = [gram.blocks[t].J * gram.blocks[t].q for t in others]
-    stops = np.cumsum([0, *sizes])
-    m, p1 = int(stops[-1]), len(gram.C)
+def _system(
+    gram: Gram, first: int | None, others: list[int], bases: list[Any], scale: Array,
+    levels: tuple[Array, Array, Array],
+) -> System:  # fmt: skip
+    """Add the terms that are not eliminated, in the criterion's units."""
+    from scipy.sparse import bsr_matrix, csr_matrix, hstack
+
+    def product(s: int, t: int) -> Any:
+        k = gram.blocks[s]
+        if s == t:
+            ZZ = bsr_matrix((k.A, np.arange(k.J), np.arange(k.J + 1)))
+        else:
+            ZZ = gram.cross[s, t] if s < t else gram.cross[t, s].T
+        return csr_matrix(bases[s].T @ (ZZ @ bases[t]))
+
+    stops = np.cumsum([0, *(gram.blocks[t].J * gram.blocks[t].q for t in others)])
+    at = list(zip(stops[:-1], stops[1:], others, strict=True))
+    m, p1, (q, J) = int(stops[-1]), len(gram.C), levels[0].shape[1:]
     A22, B22 = np.zeros((m, m)), np.zeros((m, p1))
-    at = {t: slice(stops[i], stops[i + 1]) for i, t in enumerate(others)}
-    for t in others:
-        k, q = gram.blocks[t].J, gram.blocks[t].q
-        own = np.zeros((k, q, k, q))
-        own[np.arange(k), :, np.arange(k)] = A[t]
-        A22[at[t], at[t]] = own.reshape(k * q, k * q)
-        B22[at[t]] = B[t].reshape(k * q, p1)
-        for s in others:
-            if s < t:
-                A22[at[s], at[t]] = _cross(gram, s, t, units).toarray()
-                A22[at[t], at[s]] = A22[at[s], at[t]].T
-    for t in others:
-        root = gram.blocks[t].root
-        if root is not None:
-            wide = np.kron(root, np.eye(gram.blocks[t].q))
-            A22[at[t]] = wide.T @ A22[at[t]]
-            A22[:, at[t]] = A22[:, at[t]] @ wide
-            B22[at[t]] = wide.T @ B22[at[t]]
-    slices = tuple((int(at[t].start), int(at[t].stop), gram.blocks[t].q) for t in others)
-    if first is None or not others:
-        q = 1 if first is None else A[first].shape[1]
-        none = np.zeros(0, dtype=np.intp)
-        return Rest(slices, A22, B22, none, none, np.zeros((q, 0)), J)
-    return Rest(slices, A22, B22, *_entries(gram, first, others, units), J)
-
-
-def _entries(
-    gram: Gram, first: int, others: list[int], units: tuple[Array, ...]
-) -> tuple[Codes, Codes, Array]:
-    """Levels, columns and values of A12: each level of the first term with the other terms."""
-    from scipy.sparse import csr_matrix, hstack, kron
-
-    parts = []
-    for t in others:
-        part, root = _cross(gram, first, t, units), gram.blocks[t].root
-        if root is not None:
-            part = part @ kron(csr_matrix(root), np.eye(gram.blocks[t].q))
-        parts.append(part)
-    A12 = hstack(parts).tocoo()
-    q, m = gram.blocks[first].q, A12.shape[1]
+    for a, b, s in at:
+        B22[a:b] = bases[s].T @ (gram.blocks[s].B.reshape(-1, p1) / scale)
+        for c, d, t in at:
+            A22[a:b, c:d] = product(s, t).toarray()
+    slices = tuple((int(a), int(b), gram.blocks[t].q) for a, b, t in at)
+    A12 = csr_matrix((J * q, m)).tocoo()
+    if first is not None and others:
+        A12 = hstack([product(first, t) for t in others]).tocoo()
     key, position = np.unique((A12.row // q).astype(np.int64) * m + A12.col, return_inverse=True)
     values = np.zeros((q, len(key)))
     values[A12.row % q, position] = A12.data
-    return key // m, key % m, values
-
-
-def _cross(gram: Gram, s: int, t: int, units: tuple[Array, ...]):  # type: ignore[no-untyped-def]
-    """Z_s'W Z_t in scaled units, for any order of s and t."""
-    from scipy.sparse import diags
-
-    block = gram.cross[s, t] if s < t else gram.cross[t, s].T
-    left = diags(1 / np.tile(units[s], gram.blocks[s].J))
-    right = diags(1 / np.tile(units[t], gram.blocks[t].J))
-    return (left @ block @ right).tocsr()
+    return System(*levels, slices, A22, B22, key // max(m, 1), key % max(m, 1), values)

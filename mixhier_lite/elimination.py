@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from .groups import Codes
 from .inputs import Array
-from .term import Codes
 
 Sparse = Any  # scipy.sparse is imported where it is used
 
@@ -38,38 +38,24 @@ def forward(L: Array, B: Array) -> Array:
 
 def backward(L: Array, F: Array) -> Array:
     """Solve L_j' U_j = F_j for every level; F has shape (q, r, J)."""
-    U = np.empty_like(F)
-    for k in reversed(range(len(F))):
-        U[k] = F[k]
-        for i in range(k + 1, len(F)):
-            U[k] -= L[i, k] * U[i]
-        U[k] /= L[k, k]
-    return U
-
-
-def rows_of(F: Array) -> Array:
-    """Stack the rows of all F_j: shape (q, r, J) becomes (q J, r)."""
-    return F.swapaxes(1, 2).reshape(-1, F.shape[1])
+    return forward(L.swapaxes(0, 1)[::-1, ::-1], F[::-1])[::-1]
 
 
 @dataclass(frozen=True, eq=False)
-class Levels:
-    """The term that is eliminated: one small problem for each level."""
+class System:
+    """The normal equations: one term level by level, to be eliminated; m columns of the others.
+
+    These are dense among themselves and sparse against the levels.
+    """
 
     A: Array
-    """Z_j'W Z_j, shape (q, q, J)."""
+    """Z_j'W Z_j of every level, shape (q, q, J)."""
     B: Array
     """Z_j'W [X y], shape (q, p + 1, J)."""
     count: Array
-    """How many levels of the data each entry stands for, shape (J,)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Rest:
-    """The other terms, m columns together: dense among themselves, sparse against the levels."""
-
+    """How many levels of the data each of these stands for, shape (J,)."""
     slices: tuple[tuple[int, int, int], ...]
-    """Start, stop and q of each term among the m columns."""
+    """Start, stop and q of each other term among the m columns."""
     A22: Array
     """Z'WZ of these terms, shape (m, m)."""
     B22: Array
@@ -80,8 +66,11 @@ class Rest:
     """Column of each stored entry of A12, shape (e,)."""
     values: Array
     """Z_j'W Z of a level with a column of these terms, shape (q, e)."""
-    J: int
-    """Number of levels eliminated."""
+
+    @property
+    def J(self) -> int:
+        """Number of levels eliminated."""
+        return len(self.count)
 
     @property
     def m(self) -> int:
@@ -107,10 +96,10 @@ class Rest:
             B22 -= matrix.T @ F[k].T
         return F12, A22, B22
 
-    def residual(self, A: Array, T: Array, L: Array, F12: Array) -> Array:
+    def residual(self, T: Array, L: Array, F12: Array) -> Array:
         """Return E12 = A12 - A_j T L^-T F12, as entries (q, e)."""
         U = T @ backward(L[:, :, self.rows], F12[:, None])[:, 0]
-        left: Array = self.values - np.einsum("kle,le->ke", A[:, :, self.rows], U)
+        left: Array = self.values - np.einsum("kle,le->ke", self.A[:, :, self.rows], U)
         return left
 
     def gather(self, values: Array, columns: Array) -> Array:
@@ -120,30 +109,27 @@ class Rest:
         return np.stack([(matrix @ columns).T for matrix in self.sparse(values)])
 
     def fill(self, E12: Array, Q: Array) -> Array:
-        """Sum E_j Q E_j' over the levels, for entries E12 of shape (q, e)."""
-        matrices, q = self.sparse(E12), len(E12)
-        out = np.zeros((q, q))
-        for k in range(q):
-            for i in range(k + 1):
-                product = (matrices[k].T @ matrices[i]).tocoo()
-                out[k, i] = out[i, k] = product.data @ Q[product.row, product.col]
+        """E_j Q E_j' for every level, shape (J, q, q), for entries E12 of shape (q, e)."""
+        matrices, out = self.sparse(E12), np.empty((self.J, len(E12), len(E12)))
+        size = max(1, 10**7 // self.m)
+        for start in range(0, self.J, size):  # J x m may be large: in blocks of levels
+            part = slice(start, min(start + size, self.J))
+            for k, left in enumerate(matrices):
+                EQ = left[part] @ Q
+                for i, right in enumerate(matrices):
+                    out[part, k, i] = np.asarray(right[part].multiply(EQ).sum(axis=1)).ravel()
         return out
-
-    def left(self, T: list[Array], M: Array) -> Array:
-        """Multiply T' into the rows of M, term by term."""
-        return self.right([t.T for t in T], M)
 
     def right(self, T: list[Array], M: Array) -> Array:
         """Multiply T into the rows of M, term by term."""
-        out = np.empty_like(M)
-        for (start, stop, q), t in zip(self.slices, T, strict=True):
-            out[start:stop] = (t @ M[start:stop].reshape(-1, q, M.shape[1])).reshape(
-                stop - start, -1
-            )
-        return out
+        parts = [
+            (t @ M[a:b].reshape(-1, q, M.shape[1])).reshape(b - a, -1)
+            for (a, b, q), t in zip(self.slices, T, strict=True)
+        ]
+        return np.concatenate([np.zeros((0, M.shape[1])), *parts])
 
 
-def pooled(A: Array, B: Array) -> Levels:
+def pooled(A: Array, B: Array, pool: bool) -> tuple[Array, Array, Array]:
     """Pool the levels with equal A_j: their B_j matter only through the sum of B_j x B_j.
 
     c levels with one A become at most q (p + 1) levels, whose B are the rows of the
@@ -152,21 +138,16 @@ def pooled(A: Array, B: Array) -> Levels:
     J, q, p1 = B.shape
     weights = np.cos(np.arange(1, q * q + 1))  # equal A_j have equal keys, bit by bit
     key = sum((w * a for w, a in zip(weights, A.reshape(J, -1).T, strict=True)), np.zeros(J))
-    first, kind = np.unique(key, return_index=True, return_inverse=True)[1:]
-    size = q * p1
-    if len(first) * size > J / 2 or not np.array_equal(A[first][kind], A):
-        return Levels(last(A), last(B), np.ones(J))
-    order = np.argsort(kind, kind="stable")
-    count = np.bincount(kind)
-    flat, parts, counts, kinds = B.reshape(J, size)[order], [], [], []
-    for k, (stop, c) in enumerate(zip(np.cumsum(count), count, strict=True)):
-        part = flat[stop - c : stop]
-        part = np.asarray(np.linalg.qr(part, mode="r")) if c > size else part
-        parts.append(part)
-        counts.append(np.append(c, np.zeros(len(part) - 1)))
-        kinds.append(np.full(len(part), k))
+    first, kind, count = np.unique(key, True, True, True)[1:]
+    if not pool or len(first) * q * p1 > J / 2 or not np.array_equal(A[first][kind], A):
+        return last(A), last(B), np.ones(J)
+    groups = np.split(B.reshape(J, -1)[np.argsort(kind, kind="stable")], np.cumsum(count)[:-1])
+    parts = [np.linalg.qr(group, mode="r") for group in groups]
+    rows = np.array([len(part) for part in parts])
+    counts = np.zeros(rows.sum())
+    counts[np.cumsum(rows) - rows] = count
     few = np.concatenate(parts).reshape(-1, q, p1)
-    return Levels(last(A[first][np.concatenate(kinds)]), last(few), np.concatenate(counts))
+    return last(A[first][np.repeat(np.arange(len(rows)), rows)]), last(few), counts
 
 
 def last(stack: Array) -> Array:

@@ -3,30 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import summary
 from .assembly import Assembly, assemble
 from .blup import Solved, conditional_variances, error_variances, random_effects
-from .errors import InputError
 from .gram import Gram
 from .inputs import Array, positive, real
 from .optimum import minimise
-from .prediction import Prediction, predict
-from .refusals import refuse_gram, refuse_perfect
-from .term import Labels, Term
-
-if TYPE_CHECKING:
-    from .bootstrap import Bootstrap
-    from .profile import Profile
-    from .satterthwaite import Satterthwaite
+from .refusals import left_of_y, refuse_gram, refused
+from .report import Report
+from .term import Term
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class Fit(Report):
     """A fitted linear mixed model."""
 
     gram: Gram
@@ -54,26 +47,6 @@ class Fit:
     """X, terms and weights of the rows; None after ``fit(gram)``."""
 
     @property
-    def n(self) -> int:
-        """Number of rows."""
-        return self.gram.n
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the columns of X."""
-        return self.gram.names
-
-    @property
-    def term_names(self) -> tuple[str, ...]:
-        """Names of the terms."""
-        return tuple(k.name or f"term {t + 1}" for t, k in enumerate(self.gram.blocks))
-
-    @property
-    def levels(self) -> tuple[Labels, ...]:
-        """The labels of each term, shape (J_t,)."""
-        return tuple(k.levels for k in self.gram.blocks)
-
-    @property
     def Sigma(self) -> tuple[Array, ...]:
         """The covariance of each term's coefficients, shape (q_t, q_t), without K."""
         return tuple(self.tau2 * (T @ T.T) for T in self.T)
@@ -87,29 +60,14 @@ class Fit:
         ]
         return np.concatenate([*parts, np.zeros(0)])
 
-    @property
-    def loglik(self) -> float:
-        """Log likelihood (ML) or restricted log likelihood (REML)."""
-        return -self.criterion / 2
-
-    @property
-    def df(self) -> int:
-        """Number of parameters estimated."""
-        return len(self.fixed) + len(self.theta) + (not self.tau2_known)
-
-    @property
-    def aic(self) -> float:
-        """Akaike's criterion, criterion + 2 df."""
-        return self.criterion + 2 * self.df
-
-    @property
-    def bic(self) -> float:
-        """Schwarz's criterion, criterion + df log n."""
-        return self.criterion + self.df * float(np.log(self.n))
-
     @cached_property
     def _solved(self) -> Solved:
-        return solved(self)
+        known = self.tau2 if self.tau2_known else None
+        assembly = assemble(self.gram, self.method == "REML", known, pool=False)
+        T = assembly.to_scaled(self.T)
+        at = assembly.criterion.solve(T)
+        assert at is not None
+        return Solved(assembly, T, at)
 
     @cached_property
     def random(self) -> tuple[Array, ...]:
@@ -125,104 +83,6 @@ class Fit:
     def random_cov(self) -> tuple[Array, ...]:
         """Prediction error variance = flat-prior posterior variance, shape (J_t, q_t, q_t)."""
         return error_variances(self._solved)
-
-    def predict(
-        self,
-        X: Any,
-        terms: Term | Sequence[Term] | None = None,
-        new_groups: str = "error",
-    ) -> Prediction:
-        """Predict new rows from arrays, or from a data frame after ``lmer``.
-
-        Parameters
-        ----------
-        X : array_like, shape (n_new, p), or data frame
-        terms : Term or sequence of Term, optional
-            The groups of the new rows. None averages over groups.
-        new_groups : {"error", "population"}
-            What to do with a group that the fit has not seen: refuse it, or average over groups.
-
-        Returns
-        -------
-        Prediction
-        """
-        if hasattr(X, "columns") and self.design is not None:
-            X, terms = self.design.rows(X, new_groups)
-        return predict(self._solved, self.fixed, self.Sigma, X, terms, new_groups)
-
-    def simulate(self, rng: np.random.Generator) -> Array:
-        """Draw a new response for the rows of the fit, shape (n,), with new random effects.
-
-        Raises
-        ------
-        InputError
-            The fit holds a Gram only, and a Gram has no rows.
-        """
-        if self.rows is None:
-            raise InputError(
-                "this fit holds a Gram, and a Gram has no rows to simulate.",
-                "a fit from arrays or a formula",
-                "fit(gram)",
-                "call fit(y, X, terms)",
-            )
-        X, terms, weights = self.rows
-        y: Array = X @ self.fixed
-        y += rng.standard_normal(len(y)) * np.sqrt(self.tau2 / weights)
-        for term, T in zip(terms, self.T, strict=True):
-            u = rng.standard_normal((len(term.levels), term.q)) @ T.T * np.sqrt(self.tau2)
-            beta = u if term.root is None else term.root @ u
-            y += beta[term.codes, 0] if term.Z is None else (term.Z * beta[term.codes]).sum(axis=1)
-        return y
-
-    def interval(self, level: float = 0.95) -> Array:
-        """Wald intervals of the fixed effects, shape (p, 2); too short with few groups.
-
-        ``satterthwaite().interval(level)`` and ``bootstrap(draws, rng).interval(level)`` allow
-        for few groups, ``profile().interval(level)`` for a likelihood that is not a parabola.
-        """
-        return np.asarray(summary.wald(self, level))
-
-    def bootstrap(
-        self, draws: int, rng: np.random.Generator, progress: bool = False
-    ) -> "Bootstrap":
-        """Draw data from the fit and fit them again, see :func:`mixhier_lite.bootstrap`."""
-        from .bootstrap import bootstrap
-
-        return bootstrap(self, draws, rng, progress)
-
-    def satterthwaite(self) -> "Satterthwaite":
-        """Degrees of freedom for t intervals, see :func:`mixhier_lite.satterthwaite`."""
-        from .satterthwaite import satterthwaite
-
-        return satterthwaite(self)
-
-    def profile(self, progress: bool = False) -> "Profile":
-        """Profile likelihood of every parameter, see :func:`mixhier_lite.profile`."""
-        from .profile import profile
-
-        return profile(self, progress)
-
-    def table(self, level: float = 0.95) -> Any:
-        """Fixed effects with standard errors and Wald intervals, as a data frame."""
-        return summary.fixed_table(self, level)
-
-    def random_table(self, t: int = 0) -> Any:
-        """Random effects of term t, as a data frame.
-
-        ``sd, alpha known`` is the root of ``cond_var`` and ``sd`` that of ``random_cov``.
-        """
-        return summary.random_table(self, t)
-
-    def summary(self) -> str:
-        """Write the fit as text."""
-        return summary.text(self)
-
-    def __str__(self) -> str:
-        """The summary."""
-        return summary.text(self)
-
-    def _repr_html_(self) -> str:
-        return summary.html(self)
 
 
 def fit(
@@ -259,75 +119,42 @@ def fit(
     --------
     >>> y, g = np.array([1.0, 2.0, 4.0, 5.0, 9.0, 8.0]), np.repeat([0, 1, 2], 2)
     >>> model = fit(y, np.ones((6, 1)), Term(g))
-    >>> model.tau2.round(4), model.Sigma[0].round(4)
-    (np.float64(0.5), array([[12.0833]]))
+    >>> round(model.tau2, 4), model.Sigma[0].round(4)
+    (0.5, array([[12.0833]]))
     """
     if method not in ("REML", "ML"):
-        raise InputError(
-            "method is unknown.", "'REML' or 'ML'", repr(method), "see chapter variance"
-        )
+        raise refused("method", method=method)
     if isinstance(y, Gram):
-        if X is not None or terms is not None or weights is not None or names is not None:
-            raise InputError(
-                "a Gram already holds X, terms, weights and names.",
-                "fit(gram, method=..., tau2=...)",
-                "a Gram together with one of them",
-                "leave them out, or pass arrays throughout",
-            )
+        if any(given is not None for given in (X, terms, weights, names)):
+            raise refused("both")
         gram, rows = y, None
     else:
         if X is None or terms is None:
-            raise InputError(
-                "X and terms are missing.",
-                "fit(y, X, terms) or fit(gram)",
-                "y alone",
-                "pass X = np.ones((n, 1)) for an intercept and terms = Term(groups)",
-            )
+            raise refused("y-alone")
         gram = Gram.from_arrays(y, X, terms, weights, names)
-        terms = (terms,) if isinstance(terms, Term) else tuple(terms)
         w = np.ones(gram.n) if weights is None else np.array(weights, dtype=np.float64)
-        rows = (real(X, "X", 2), terms, w)
+        rows = (real(X, "X", 2), (terms,) if isinstance(terms, Term) else tuple(terms), w)
     known = None if tau2 is None else positive(tau2, "tau2")
-    refuse_gram(gram, known, method == "REML")
+    refuse_gram(gram, known)
     assembly = assemble(gram, method == "REML", known)
-    shapes = tuple(
-        (1, False) if t is None else (gram.blocks[t].q, gram.blocks[t].correlated)
-        for t in assembly.order
-    )
-    T, ranks = minimise(assembly.criterion, shapes)
-    singular = any(
-        r < q for t, r, (q, _) in zip(assembly.order, ranks, shapes, strict=True) if t is not None
-    )
-    return replace(_finished(assembly, T, method, singular, known), rows=rows)
+    T = minimise(assembly.criterion, [(k.q, k.correlated) for k in gram.blocks])
+    return replace(_finished(assembly, T, method, known), rows=rows)
 
 
-def _finished(
-    assembly: Assembly, T: list[Array], method: str, singular: bool, known: float | None
-) -> Fit:
+def _finished(assembly: Assembly, T: list[Array], method: str, known: float | None) -> Fit:
     """Read the estimates at the optimum, in the reader's units."""
     gram, at = assembly.gram, assembly.criterion.solve(T)
-    refuse_perfect(gram, assembly, at)
-    assert at is not None
-    p = gram.p
-    x, y = assembly.scale[:p], assembly.scale[p]
+    p, x, y = gram.p, assembly.scale[:-1], assembly.scale[-1]
+    if at is None or (known is None and at.tau2 * y**2 * gram.n <= 1e-12 * left_of_y(gram)):
+        raise refused("perfect")
     back = gram.H_inverse[:p, :p] / x
     fixed = gram.H_inverse[:p, :p] @ gram.H[:p, p] + back @ (at.alpha * y)
     root = back @ at.root * y
-    roots = tuple(_upright(t) for t in assembly.to_units(T))
+    roots = tuple(_upright(t / d[:, None]) for t, d in zip(T, assembly.units, strict=True))
+    singular = not all(t.any(axis=0).all() for t in T)
     tau2 = at.tau2 * y**2
     cov = at.tau2 * root @ root.T
     return Fit(gram, method, roots, singular, at.value, float(tau2), known is not None, fixed, cov)
-
-
-def solved(model: Fit) -> Solved:
-    """Solve a fitted model level by level, without pooling."""
-    assembly = assemble(
-        model.gram, model.method == "REML", model.tau2 if model.tau2_known else None, pool=False
-    )
-    T = assembly.to_scaled(list(model.T))
-    at = assembly.criterion.solve(T)
-    assert at is not None
-    return Solved(assembly, T, at)
 
 
 def _upright(T: Array) -> Array:

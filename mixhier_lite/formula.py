@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from .errors import InputError
 from .fit import Fit, fit
+from .groups import Labels
 from .inputs import Array
-from .term import Labels, Term
+from .term import Term
 
 _HELP = 'write for instance "y ~ x + (x | g)"'
 
@@ -321,7 +322,10 @@ def _term(data: Any, bar: BarTerm, Z: Array, K: Any, columns: tuple[str, ...]) -
         codes, labels, K = _aligned(codes, labels, K, bar.name)
     alone = bar.columns == "1" and Z.shape[1] == 1
     Z_or_none = None if alone else Z
-    return Term.coded(codes, labels, Z_or_none, K, bar.correlated, bar.name, columns)
+    term = Term(codes, Z_or_none, K, bar.correlated, np.arange(len(labels)), bar.name)
+    object.__setattr__(term, "levels", labels)  # known already: no label is sorted
+    object.__setattr__(term, "columns", columns)
+    return term
 
 
 def _aligned(

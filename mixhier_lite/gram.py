@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solve_triangular
 
-from .errors import InputError
+from .groups import Labels, positions
 from .inputs import Array, dependent_columns, real, same_rows
-from .term import Codes, Labels, Term
+from .refusals import refused
+from .term import Term
 
 Sparse = Any  # scipy.sparse is imported where it is used
 
@@ -67,8 +68,8 @@ class Gram:
     """Number of rows."""
     log_weights: float
     """Sum of log w_i."""
-    weight_range: tuple[float, float]
-    """Smallest and largest weight."""
+    common_weight: float
+    """The weight of every row; nan where they differ."""
     names: tuple[str, ...]
     """Names of the columns of X."""
     blocks: tuple[Block, ...]
@@ -116,94 +117,64 @@ class Gram:
             weights that are not positive.
         """
         y, X = real(y, "y", 1), real(X, "X", 2)
-        same_rows(y=y, X=X)
         terms = (terms,) if isinstance(terms, Term) else tuple(terms)
-        w = _weights(weights, len(y))
-        for t, term in enumerate(terms):
-            same_rows(y=y, **{f"term {t + 1} ({term.name or 'unnamed'})": term.codes})
-        for name, column in [("y", y), ("X", X)] + [("Z", t.Z) for t in terms if t.Z is not None]:
-            _refuse_huge(name, column)
+        codes = {f"term {t + 1} ({k.name or 'unnamed'})": k.codes for t, k in enumerate(terms)}
+        same_rows(y=y, X=X, **codes)
+        w = np.ones(len(y)) if weights is None else real(weights, "weights", 1)
+        if len(w) != len(y) or (w <= 0).any():
+            raise refused("weights", n=len(y), got=len(w), bad=int((w <= 0).sum()))
+        for name, values in [("y", y), ("X", X), ("weights", w), *(("Z", k.Z) for k in terms)]:
+            size = 0.0 if values is None else float(np.abs(values).max(initial=0.0))
+            if size > 1e100:
+                raise refused("huge", name=name, size=size)
         labels = tuple(f"x{k}" for k in range(X.shape[1])) if names is None else tuple(names)
         if len(labels) != X.shape[1]:
-            raise InputError(
-                "names does not match X.",
-                f"{X.shape[1]} names, one for each column",
-                f"{len(labels)} names",
-                "pass as many names as X has columns",
-            )
+            raise refused("names", p=X.shape[1], got=len(labels))
         V, H, H_inverse = _basis(np.column_stack([X, y]), w)
-        blocks = tuple(_block(term, V, w) for term in terms)
+        Z = [term.matrix() for term in terms]
+        blocks = tuple(
+            _block(term, z, w[:, None] * np.column_stack([term.columns_of_Z, V]))
+            for term, z in zip(terms, Z, strict=True)
+        )
         pairs = [(s, t) for t in range(len(terms)) for s in range(t)]
-        cross = {(s, t): _cross(terms[s], terms[t], w) for s, t in pairs}
+        cross = {(s, t): (Z[s].T @ Z[t].multiply(w[:, None])).tocsr() for s, t in pairs}
         C = V.T @ (w[:, None] * V)
-        span = (float(w.min()), float(w.max())) if len(w) else (np.inf, 0.0)
+        common = float(w[0]) if len(w) and (w == w[0]).all() else np.nan
         log_w = float(np.log(w).sum())
-        return cls(len(y), log_w, span, labels, blocks, cross, (C + C.T) / 2, H, H_inverse)
+        return cls(len(y), log_w, common, labels, blocks, cross, (C + C.T) / 2, H, H_inverse)
 
     def __add__(self, other: "Gram") -> "Gram":
         """Merge with the Gram of other rows; levels are united by their labels."""
         _mergeable(self, other)
         # the other's columns in this basis: [X y] = [X'' y''] H_b = [X' y'] H_a
         change = other.H @ self.H_inverse
-        united = [_unite(a, b) for a, b in zip(self.blocks, other.blocks, strict=True)]
+        pairs = list(zip(self.blocks, other.blocks, strict=True))
+        united = [_unite(a, b) for a, b in pairs]
         blocks = tuple(
-            _add(a, replace(b, B=b.B @ change), u)
-            for a, b, u in zip(self.blocks, other.blocks, united, strict=True)
+            _add(a, replace(b, B=b.B @ change), *u) for (a, b), u in zip(pairs, united, strict=True)
         )
-        cross = {
-            (s, t): _spread(self, s, t, united, 0) + _spread(other, s, t, united, 1)
-            for s, t in self.cross
+        cross = {}
+        for s, t in self.cross:
+            (_, left_a, left_b), (_, right_a, right_b) = united[s], united[t]
+            cross[s, t] = left_a @ self.cross[s, t] @ right_a.T
+            cross[s, t] += left_b @ other.cross[s, t] @ right_b.T
+        same = self.common_weight == other.common_weight
+        total = {
+            "n": self.n + other.n,
+            "log_weights": self.log_weights + other.log_weights,
+            "common_weight": self.common_weight if same else np.nan,
+            "C": self.C + change.T @ other.C @ change,
         }
-        (low_a, high_a), (low_b, high_b) = self.weight_range, other.weight_range
-        return replace(
-            self,
-            n=self.n + other.n,
-            log_weights=self.log_weights + other.log_weights,
-            weight_range=(min(low_a, low_b), max(high_a, high_b)),
-            blocks=blocks,
-            cross=cross,
-            C=self.C + change.T @ other.C @ change,
-        )
-
-
-def _weights(weights: npt.ArrayLike | None, n: int) -> Array:
-    if weights is None:
-        return np.ones(n)
-    w = real(weights, "weights", 1)
-    if len(w) != n or (w <= 0).any():
-        bad = np.flatnonzero(w <= 0)
-        raise InputError(
-            "weights do not fit: Var(eps_i) = tau2 / w_i.",
-            f"{n} weights, all greater than zero",
-            f"{len(w)} weights, {len(bad)} of them not positive",
-            "drop rows of weight zero in every input alike",
-        )
-    _refuse_huge("weights", w)
-    return w
-
-
-def _refuse_huge(name: str, values: Array) -> None:
-    size = float(np.abs(values).max(initial=0.0))
-    if size > 1e100:
-        raise InputError(
-            f"{name} is too large to square.",
-            "values below 1e100",
-            f"{size:.3g}",
-            f"measure {name} in larger units",
-        )
+        return replace(self, blocks=blocks, cross=cross, **total)  # type: ignore[arg-type]
 
 
 def _unit(X: Array) -> Array:
     """Find c with X c = 1 in every row: the fewest leading 0/1 columns that sum to one."""
-    c = np.zeros(X.shape[1])
-    total = np.zeros(len(X))
-    for k, column in enumerate(X.T):
-        if len(X) and column[0] in (0, 1) and ((column == 0) | (column == 1)).all():
-            c[k] = 1.0
-            total += column
-            if (total == 1).all():
-                return c
-    return np.zeros(X.shape[1])
+    dummy = ((X == 0) | (X == 1)).all(axis=0)
+    whole = (np.cumsum(X * dummy, axis=1) == 1).all(axis=0)
+    if not (len(X) and whole.any()):
+        return np.zeros(len(dummy))
+    return np.where(np.arange(len(dummy)) <= np.argmax(whole), dummy, 0.0)
 
 
 def _basis(V: Array, w: Array) -> tuple[Array, Array, Array]:
@@ -228,107 +199,50 @@ def _basis(V: Array, w: Array) -> tuple[Array, Array, Array]:
     return V @ change, R @ H, H_inverse @ change
 
 
-def _sum_by_level(term: Term, w: Array, columns: Array) -> Array:
-    """Sum w_i columns_i over the rows of every level, shape (J, columns)."""
-    from scipy.sparse import csc_matrix
-
-    shape = (len(term.levels), term.n)
-    total = csc_matrix((w, term.codes, np.arange(term.n + 1)), shape) @ columns
-    return np.asarray(total, dtype=np.float64)
-
-
-def _block(term: Term, V: Array, w: Array) -> Block:
-    J, q, Z = len(term.levels), term.q, term.Z
-    if Z is None:
-        sums = _sum_by_level(term, w, np.column_stack([np.ones(term.n), V]))
-        A, B = sums[:, :1, None], sums[:, None, 1:]
-    else:
-        A, B = np.empty((J, q, q)), np.empty((J, q, V.shape[1]))
-        for k in range(q):
-            sums = _sum_by_level(term, w * Z[:, k], np.column_stack([Z[:, k:], V]))
-            A[:, k, k:] = A[:, k:, k] = sums[:, : q - k]
-            B[:, k] = sums[:, q - k :]
-    rows = np.bincount(term.codes, minlength=J).astype(np.float64)
-    return Block(
-        term.name, term.levels, term.correlated, Z is None, term.columns, term.root, rows, A, B
-    )
-
-
-def _cross(a: Term, b: Term, w: Array) -> Sparse:
-    """Z_a'W Z_b, which has an entry for each pair of levels that meet in a row."""
-    from scipy.sparse import coo_matrix
-
-    Za = np.ones((a.n, 1)) if a.Z is None else a.Z
-    Zb = np.ones((b.n, 1)) if b.Z is None else b.Z
-    cells = [(k, m) for k in range(a.q) for m in range(b.q)]
-    values = np.concatenate([w * Za[:, k] * Zb[:, m] for k, m in cells])
-    i = np.concatenate([a.codes * a.q + k for k, _ in cells])
-    j = np.concatenate([b.codes * b.q + m for _, m in cells])
-    shape = (len(a.levels) * a.q, len(b.levels) * b.q)
-    return coo_matrix((values, (i, j)), shape).tocsr()
+def _block(term: Term, Z: Sparse, wide: Array) -> Block:
+    """Gather Z_j'W [Z_j X y] for every level from the rows W [Z X y], shape (n, q + p + 1)."""
+    J, q = len(term.levels), term.q
+    sums = np.asarray(Z.T @ wide).reshape(J, q, -1)
+    A, B = sums[:, :, :q], sums[:, :, q:]
+    A, rows = (A + A.swapaxes(1, 2)) / 2, np.bincount(term.codes, minlength=J)
+    about = (term.name, term.levels, term.correlated, term.Z is None, term.columns, term.root)
+    return Block(*about, rows.astype(np.float64), A, B)
 
 
 def _mergeable(a: Gram, b: Gram) -> None:
-    def shape(g: Gram) -> tuple[Any, ...]:
-        parts = [(k.name, k.q, k.correlated, k.constant, k.root is not None) for k in g.blocks]
-        return g.names, parts
-
-    if shape(a) != shape(b):
-        raise InputError(
-            "these Grams belong to different models.",
-            f"columns {a.names} and terms {shape(a)[1]}",
-            f"columns {b.names} and terms {shape(b)[1]}",
-            "build every chunk with the same columns of X and the same terms",
-        )
+    shapes = [
+        (g.names, [(k.name, k.q, k.correlated, k.constant, k.root is None) for k in g.blocks])
+        for g in (a, b)
+    ]
+    if shapes[0] != shapes[1]:
+        raise refused("models", a=shapes[0], b=shapes[1])
     for k, m in zip(a.blocks, b.blocks, strict=True):
         if k.root is not None and m.root is not None:
             if not (np.array_equal(k.levels, m.levels) and np.array_equal(k.root, m.root)):
-                raise InputError(
-                    "two chunks have different relatedness K.",
-                    "the same levels, in the same order, and the same K",
-                    f"{k.J} and {m.J} levels, or entries that differ",
-                    "pass levels= and K= of the whole to the Term of every chunk",
-                )
+                raise refused("kinships", a=k.J, b=m.J)
 
 
-def _unite(a: Block, b: Block) -> tuple[Labels, Codes, Codes]:
-    """Unite levels by label, with the positions of a's and b's levels among them."""
+def _unite(a: Block, b: Block) -> tuple[Labels, Sparse, Sparse]:
+    """Unite and sort levels by label; two 0/1 matrices move a's and b's effects among them."""
+    from scipy.sparse import csr_matrix
+
     if np.array_equal(a.levels, b.levels):
-        return a.levels, np.arange(a.J), np.arange(b.J)
-    try:
-        levels, positions = np.unique(np.append(a.levels, b.levels), return_inverse=True)
-        in_order = all(bool((k.levels[1:] > k.levels[:-1]).all()) for k in (a, b))
-    except TypeError:
-        in_order = False
-    if not in_order:
-        seen = dict.fromkeys([*a.levels.tolist(), *b.levels.tolist()])
-        order = {label: j for j, label in enumerate(seen)}
-        levels = np.array(list(seen), dtype=np.result_type(a.levels, b.levels))
-        both = [*a.levels.tolist(), *b.levels.tolist()]
-        positions = np.array([order[label] for label in both])
-    return levels, positions[: a.J], positions[a.J :]
+        levels, at = a.levels, np.tile(np.arange(a.J), 2)
+    elif a.levels.dtype.kind == b.levels.dtype.kind:
+        at, levels = positions(np.append(a.levels, b.levels))
+    else:
+        at, levels = positions([*a.levels.tolist(), *b.levels.tolist()])
+    to = (at[:, None] * a.q + np.arange(a.q)).ravel()
+    move = csr_matrix((np.ones(len(to)), (to, np.arange(len(to)))), (len(levels) * a.q, len(to)))
+    return levels, move[:, : a.J * a.q], move[:, a.J * a.q :]
 
 
-def _add(a: Block, b: Block, united: tuple[Labels, Codes, Codes]) -> Block:
-    levels, at_a, at_b = united
+def _add(a: Block, b: Block, levels: Labels, to_a: Sparse, to_b: Sparse) -> Block:
+    """Sum two blocks, level by level."""
 
     def total(x: Array, y: Array) -> Array:
-        out = np.zeros((len(levels), *x.shape[1:]))
-        out[at_a] = x
-        out[at_b] += y
-        return out
+        both = to_a @ x.reshape(a.J * a.q, -1) + to_b @ y.reshape(b.J * b.q, -1)
+        return np.asarray(both).reshape(len(levels), a.q, -1)
 
-    rows, A, B = total(a.rows, b.rows), total(a.A, b.A), total(a.B, b.B)
-    return replace(a, levels=levels, rows=rows, A=A, B=B)
-
-
-def _spread(g: Gram, s: int, t: int, united: list[tuple[Labels, Codes, Codes]], side: int) -> Any:
-    """Move the cross block of two terms to the positions of the united levels."""
-    from scipy.sparse import coo_matrix
-
-    block, qs, qt = g.cross[s, t].tocoo(), g.blocks[s].q, g.blocks[t].q
-    at_s, at_t = united[s][1 + side], united[t][1 + side]
-    i = at_s[block.row // qs] * qs + block.row % qs
-    j = at_t[block.col // qt] * qt + block.col % qt
-    shape = (len(united[s][0]) * qs, len(united[t][0]) * qt)
-    return coo_matrix((block.data, (i, j)), shape).tocsr()
+    rows = total(np.repeat(a.rows, a.q), np.repeat(b.rows, b.q))[:, 0, 0]
+    return replace(a, levels=levels, rows=rows, A=total(a.A, b.A), B=total(a.B, b.B))

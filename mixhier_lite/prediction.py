@@ -10,8 +10,9 @@ from .blup import Solved, conditional_variances, directions, random_effects
 from .elimination import forward
 from .errors import InputError
 from .gram import Block
+from .groups import Codes
 from .inputs import Array, real
-from .term import Codes, Term
+from .term import Term
 from .variance import triangular_solve
 
 
@@ -121,9 +122,9 @@ def _conditional(solved: Solved, codes: list[Codes], Z: list[Array]) -> Array:
         alone = np.where(codes[0] >= 0, 1.0, 0.0)[:, None] * Z[0]
         variance: Array = np.einsum("nk,nkl,nl->n", alone, P[codes[0]], alone)
         return variance
-    rest, n = assembly.criterion.rest, len(codes[0])
+    system, n = assembly.criterion.system, len(codes[0])
     out = np.empty(n)
-    size = max(1, 10**7 // max(rest.m, 1))
+    size = max(1, 10**7 // max(system.m, 1))
     for start in range(0, n, size):
         rows = slice(start, min(start + size, n))
         z = [
@@ -136,27 +137,25 @@ def _conditional(solved: Solved, codes: list[Codes], Z: list[Array]) -> Array:
 
 def _block(solved: Solved, codes: list[Codes], z: list[Array]) -> Array:
     """d'(I + T'Z'WZ T)^-1 d for rows d = T'z, the eliminated term first."""
-    assembly, at, T = solved.assembly, solved.at, solved.T
-    rest, blocks, n = assembly.criterion.rest, assembly.gram.blocks, len(z[0])
-    D2 = np.zeros((n, rest.m))
-    for t, (a, b, q), root in zip(assembly.order[1:], rest.slices, T[1:], strict=True):
+    assembly, at, criterion = solved.assembly, solved.at, solved.assembly.criterion
+    system, (T1, T2), n = criterion.system, criterion.split(solved.T), len(z[0])
+    first, others, D2 = criterion.order[0], criterion.order[1:], np.zeros((n, system.m))
+    for t, (a, b, q), root in zip(others, system.slices, T2, strict=True):
         assert t is not None
         own = D2[:, a:b].reshape(n, -1, q)
-        L = blocks[t].root
+        L = assembly.gram.blocks[t].root
         if L is None:
             own[np.arange(n), codes[t]] += z[t] @ root
         else:
             own += L[codes[t]][:, :, None] * (z[t] @ root)[:, None]
         D2[:, a:b] = own.reshape(n, b - a)
     total = np.zeros(n)
-    first = assembly.order[0]
     if first is not None:
         L, j = at.L[:, :, codes[first]], codes[first]
-        d = (z[first] @ T[0]).T[:, None]
-        total += (forward(L, d) ** 2).sum(axis=(0, 1))
-        u = z[first] @ T[0] @ T[0].T
-        E12 = rest.sparse(rest.residual(assembly.criterion.levels.A, T[0], at.L, at.F12))
+        total += (forward(L, (z[first] @ T1).T[:, None]) ** 2).sum(axis=(0, 1))
+        u = z[first] @ T1 @ T1.T
+        E12 = system.sparse(system.residual(T1, at.L, at.F12))
         pulled = sum(matrix[j].multiply(u[:, k, None]) for k, matrix in enumerate(E12))
-        D2 -= rest.left(T[1:], pulled.toarray().T).T
+        D2 -= system.right([t.T for t in T2], pulled.toarray().T).T
     total += (triangular_solve(at.L22, D2.T) ** 2).sum(axis=0)
     return total

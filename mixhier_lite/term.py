@@ -4,13 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from .errors import InputError
+from .groups import Codes, positions
 from .inputs import Array, covariance, real
-
-Codes = npt.NDArray[np.intp]
-Labels = npt.NDArray[Any]
+from .refusals import refused
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,41 +51,25 @@ class Term:
     """Names of the columns of Z, known after ``lmer``."""
     codes: Codes = field(init=False, repr=False)
     """Position of each row's label in ``levels``, shape (n,)."""
-    root: Array | None = field(init=False, repr=False)
+    root: Array | None = field(init=False, repr=False, default=None)
     """A root L of K, shape (J, J): L L' = K. None without K."""
 
     def __post_init__(self) -> None:
         """Read the labels, Z and K once."""
-        codes, levels = encode(self.groups, self.levels)
-        Z = None if self.Z is None else real(self.Z, "Z", 2)
-        if Z is not None and (len(Z) != len(codes) or Z.shape[1] == 0):
-            raise InputError(
-                "Z does not match groups.",
-                f"{len(codes)} rows, one for each label, and at least one column",
-                f"shape {Z.shape}",
-                "build Z and groups from the same rows; Z=None is a random intercept",
-            )
-        K, root = _relatedness(self.K, len(levels))
+        codes, levels = positions(self.groups, self.levels)
+        Z, K, root = self.Z, self.K, None
+        if Z is not None:
+            Z = real(Z, "Z", 2)
+            if len(Z) != len(codes) or Z.shape[1] == 0:
+                raise refused("Z", n=len(codes), shape=Z.shape)
+        if K is not None:
+            K = real(K, "K", 2)
+            if K.shape != (len(levels), len(levels)):
+                raise refused("K", J=len(levels), shape=K.shape)
+            K, root = covariance(K, "K", len(levels), "level")
         read = {"codes": codes, "levels": levels, "groups": codes, "Z": Z, "K": K, "root": root}
         for name, value in read.items():
             object.__setattr__(self, name, value)
-
-    @classmethod
-    def coded(
-        cls,
-        codes: Codes,
-        levels: Labels,
-        Z: Any,
-        K: Any,
-        correlated: bool,
-        name: str,
-        columns: tuple[str, ...] = (),
-    ) -> "Term":
-        """Build a term from positions among the levels, without sorting any label."""
-        term = cls(codes, Z, K, correlated, np.arange(len(levels)), name)
-        object.__setattr__(term, "levels", levels)
-        object.__setattr__(term, "columns", columns)
-        return term
 
     @property
     def n(self) -> int:
@@ -100,89 +81,15 @@ class Term:
         """Number of coefficients that vary by group."""
         return 1 if self.Z is None else int(self.Z.shape[1])
 
+    @property
+    def columns_of_Z(self) -> Array:
+        """Z, which is a column of ones where it was not given; shape (n, q)."""
+        return np.ones((self.n, 1)) if self.Z is None else self.Z
 
-def encode(groups: npt.ArrayLike, levels: npt.ArrayLike | None = None) -> tuple[Codes, Labels]:
-    """Turn labels into positions among the levels, and return the levels."""
-    labels = labelled(groups, "groups")
-    if levels is None:
-        if labels.dtype.kind in "iu" and len(labels) and labels.min() >= 0:
-            if labels.max() < len(labels) and np.bincount(labels).all():
-                codes = labels.astype(np.intp, copy=False).view()
-                codes.setflags(write=False)
-                return codes, np.arange(int(labels.max()) + 1)
-        distinct, positions = _sorted(labels)
-        return positions.astype(np.intp, copy=False), distinct
-    order = labelled(levels, "levels")
-    position = {label: j for j, label in enumerate(order.tolist())}
-    if len(position) < len(order):
-        raise InputError(
-            "levels holds a label twice.",
-            "each level once",
-            f"{len(order)} levels, {len(position)} of them distinct",
-            "remove the repeated labels",
-        )
-    distinct, positions = _sorted(labels)
-    strangers = [label for label in distinct.tolist() if label not in position]
-    if strangers:
-        raise InputError(
-            "groups holds a label that is not among levels.",
-            f"labels from {order.tolist()[:10]}",
-            f"{strangers[:10]}",
-            "add the label to levels, or drop its rows",
-        )
-    found = np.array([position[label] for label in distinct.tolist()], dtype=np.intp)
-    return found[positions], order
+    def matrix(self) -> Any:
+        """Z of all levels as one sparse matrix, shape (n, J q)."""
+        from scipy.sparse import csr_matrix
 
-
-def labelled(values: npt.ArrayLike, name: str) -> Labels:
-    """Read a vector of labels and refuse missing ones."""
-    labels: Labels = np.asarray(values)
-    if labels.ndim != 1:
-        raise InputError(
-            f"{name} is not a vector of labels.",
-            "shape (n,), one label for each row",
-            f"shape {labels.shape}",
-            f"pass one column of labels, for instance {name}.ravel()",
-        )
-    if labels.dtype.kind in "biuUS":
-        return labels
-    missing = np.array([x is None or x != x for x in labels.tolist()], dtype=bool)
-    if missing.any():
-        raise InputError(
-            f"{name} has missing labels.",
-            "a label in every row",
-            f"{int(missing.sum())} missing, the first in row {int(missing.argmax())} "
-            "(rows count from 0)",
-            "drop these rows in every input alike, or give them a level of their own",
-        )
-    return labels
-
-
-def _sorted(labels: Labels) -> tuple[Labels, Codes]:
-    """Sorted distinct labels, and the position of every row among them."""
-    try:
-        distinct, positions = np.unique(labels, return_inverse=True)
-    except TypeError:
-        kinds = sorted({type(label).__name__ for label in labels.tolist()})
-        raise InputError(
-            "groups mixes labels that cannot be sorted together.",
-            "labels of one kind",
-            f"labels of kinds {kinds}",
-            "convert all of them to strings",
-        ) from None
-    return distinct, positions
-
-
-def _relatedness(K: npt.ArrayLike | None, J: int) -> tuple[Array | None, Array | None]:
-    """Read K for J levels; return it with a root."""
-    if K is None:
-        return None, None
-    matrix = real(K, "K", 2)
-    if matrix.shape != (J, J):
-        raise InputError(
-            "K does not match the levels of its term.",
-            f"({J}, {J}), a row and a column for each of the {J} levels",
-            f"shape {matrix.shape}",
-            "pass levels= with the labels in the order of K's rows; levels need no data",
-        )
-    return covariance(matrix, "K", J, "level")
+        columns = self.codes[:, None] * self.q + np.arange(self.q)
+        start, shape = np.arange(self.n + 1) * self.q, (self.n, len(self.levels) * self.q)
+        return csr_matrix((self.columns_of_Z.ravel(), columns.ravel(), start), shape)

@@ -1,15 +1,16 @@
 """Chapter *variance*: the criterion of ML and REML, its gradient, and the boundary's certificate.
 
 Everything is written in T, lower triangular, with T T' = Sigma / tau2 for each term. One term,
-the largest, is eliminated level by level; the rest, if any, is a dense matrix after that.
+the largest, is eliminated level by level; the system, if any, is a dense matrix after that.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from .elimination import Levels, Rest, backward, choleskies, forward, rows_of
+from .elimination import System, backward, choleskies, forward
 from .inputs import Array
 
 
@@ -45,25 +46,24 @@ class Solution:
     @property
     def root(self) -> Array:
         """Upper triangular R with tau2 R R' = (X'V^-1 X)^-1, shape (p, p)."""
-        p = self.p
-        return triangular_solve(self.L_S[:p, :p], np.eye(p)).T
+        return triangular_solve(self.L_S[:-1, :-1], np.eye(self.p)).T
 
     @property
     def alpha(self) -> Array:
         """alpha_hat, shape (p,)."""
-        alpha: Array = self.root @ self.L_S[self.p, : self.p]
-        return alpha
+        return np.asarray(self.root @ self.L_S[-1, :-1])
 
 
 @dataclass(frozen=True, eq=False)
 class Criterion:
     """-2 log likelihood as a function of T, with alpha and (unless known) tau2 at their best.
 
-    ``T`` is a list: the eliminated term first, then the others.
+    ``T`` is a list, with a lower triangular matrix of shape (q, q) for each term.
     """
 
-    levels: Levels
-    rest: Rest
+    system: System
+    order: tuple[int | None, ...]
+    """The term that is eliminated, None where there is no such term; then the others."""
     C: Array
     """[X y]'W[X y], shape (p + 1, p + 1)."""
     n: int
@@ -77,26 +77,36 @@ class Criterion:
         """Rows that speak about the variances: n - p under REML, n under ML."""
         return self.n - (len(self.C) - 1 if self.reml else 0)
 
-    def solve(self, T: list[Array]) -> Solution | None:
+    def split(self, T: Sequence[Array]) -> tuple[Array, list[Array]]:
+        """T of the term that is eliminated, and T of the others."""
+        first, *others = [np.zeros((1, 1)) if t is None else T[t] for t in self.order]
+        return first, others
+
+    def join(self, parts: Sequence[Array]) -> list[Array]:
+        """One part for each term, in the order of the Gram."""
+        found = dict(zip(self.order, parts, strict=True))
+        return [found[t] for t in sorted(t for t in found if t is not None)]
+
+    def solve(self, T: Sequence[Array]) -> Solution | None:
         """Solve the model at T; None where nothing is left of y within rounding."""
-        A, B, rest = self.levels.A, self.levels.B, self.rest
+        A, B, system, (T1, T2) = self.system.A, self.system.B, self.system, self.split(T)
         q, p1, J = B.shape
-        AT = (T[0].T @ A).reshape(q, -1)
-        M = (T[0].T @ AT).reshape(q, q, J)
+        M = (T1.T @ (T1.T @ A).reshape(q, -1)).reshape(q, q, J)
         M[np.arange(q), np.arange(q)] += 1.0
         L = choleskies(M)
-        F = forward(L, (T[0].T @ B.reshape(q, -1)).reshape(q, p1, J))
-        F12, A22, B22 = rest.eliminate(L, F, T[0])
-        M22 = rest.left(T[1:], rest.left(T[1:], A22).T)
-        M22[np.diag_indices(rest.m)] += 1.0
+        F = forward(L, (T1.T @ B.reshape(q, -1)).reshape(q, p1, J))
+        F12, A22, B22 = system.eliminate(L, F, T1)
+        turned = [t.T for t in T2]
+        M22 = system.right(turned, system.right(turned, A22).T)
+        M22[np.diag_indices(system.m)] += 1.0
         try:
             L22: Array = np.linalg.cholesky((M22 + M22.T) / 2).astype(np.float64, copy=False)
-            F22 = triangular_solve(L22, rest.left(T[1:], B22))
-            rows = np.concatenate([rows_of(F), F22])
+            F22 = triangular_solve(L22, system.right(turned, B22))
+            rows = np.concatenate([F.swapaxes(1, 2).reshape(-1, p1), F22])
             L_S: Array = np.linalg.cholesky(self.C - rows.T @ rows).astype(float, copy=False)
         except np.linalg.LinAlgError:
             return None
-        log_det = 2 * sum(float(np.log(L[k, k]) @ self.levels.count) for k in range(q))
+        log_det = 2 * sum(float(np.log(L[k, k]) @ system.count) for k in range(q))
         log_det += 2 * float(np.log(np.diag(L22)).sum())
         if self.reml:
             log_det += 2 * float(np.log(np.diag(L_S)[:-1]).sum())
@@ -105,101 +115,42 @@ class Criterion:
         value = log_det + self.nu * np.log(2 * np.pi * tau2) + r2 / tau2 + self.constant
         return Solution(float(value), tau2, L_S, L, F, F12, A22, B22, L22, F22)
 
-    def scan(self, T: Array) -> Array:
-        """The criterion at many T at once, shape (g, q, q), for one term without others.
-
-        Determinants instead of factors: good for a first look, where a few digits do.
-        """
-        A, B = self.levels.A, self.levels.B
-        q, p1, J = B.shape
-        AT = np.einsum("klj,gli->kigj", A, T)
-        M = np.einsum("gki,kmgj->imgj", T, AT)
-        M[np.arange(q), np.arange(q)] += 1.0
-        L = choleskies(M)
-        F = forward(L, np.einsum("gki,kaj->iagj", T, B))
-        F = F.transpose(2, 1, 0, 3).reshape(len(T), p1, q * J)
-        S = self.C - F @ F.swapaxes(1, 2)
-        log_det = 2 * sum(np.log(L[k, k]) @ self.levels.count for k in range(q))
-        log_x = np.linalg.slogdet(S[:, :-1, :-1])[1]
-        sign, log_s = np.linalg.slogdet(S)
-        log_r2 = np.where(sign > 0, log_s - log_x, np.inf)
-        values = log_det + (log_x if self.reml else 0.0) + self.constant
-        if self.known_tau2 is None:
-            return np.asarray(values + self.nu * (log_r2 + np.log(2 * np.pi / self.nu) + 1))
-        noise = self.nu * np.log(2 * np.pi * self.known_tau2)
-        return np.asarray(values + noise + np.exp(log_r2) / self.known_tau2)
-
-    def gradient(self, T: list[Array], at: Solution) -> list[Array]:
+    def gradient(self, T: Sequence[Array], at: Solution) -> list[Array]:
         """Gradient 2 N T for every term, :eq:`eq-gradient`.
 
         N, the gradient with respect to Sigma / tau2, is not formed: the products below have no
         cancellation where T is large.
         """
-        return [2 * N for N in self._slopes(T, at, times_T=True)]
-
-    def certificate(self, T: list[Array], at: Solution) -> list[Array]:
-        """N for every term, :eq:`eq-kkt`: at an optimum N Sigma = 0 and N is p.s.d."""
-        return self._slopes(T, at, times_T=False)
-
-    def _slopes(self, T: list[Array], at: Solution, times_T: bool) -> list[Array]:
-        """N T or N: logarithm of the determinant less what the data say."""
-        A, B, rest, count = self.levels.A, self.levels.B, self.rest, self.levels.count
+        A, B, system, (T1, T2) = self.system.A, self.system.B, self.system, self.split(T)
         v = np.append(-at.alpha, 1.0)[:, None] / np.sqrt(at.tau2)
         if self.reml:
             v = np.hstack([v, np.vstack([at.root, np.zeros((1, at.p))])])
         # E is what is left of B and U = T'E, each times v
         U22 = triangular_solve(at.L22, at.F22 @ v, transposed=True)
-        TU22 = rest.right(T[1:], U22)
+        TU22 = system.right(T2, U22)
         E22 = at.B22 @ v - at.A22 @ TU22
-        U = backward(at.L, v.T @ at.F - rest.gather(at.F12, TU22))
-        TA = np.tensordot(T[0].T, A, 1)
-        E = v.T @ B - np.einsum("jkm,jrm->krm", TA, U) - rest.gather(rest.values, TU22)
+        U = backward(at.L, v.T @ at.F - system.gather(at.F12, TU22))
+        TA = np.tensordot(T1.T, A, 1)
+        E = v.T @ B - np.einsum("jkm,jrm->krm", TA, U) - system.gather(system.values, TU22)
         Y = backward(at.L, forward(at.L, TA))  # (I + T'A T)^-1 T'A
-        if times_T:
-            N = (Y @ count).T - _over_levels(E, U)
-        else:
-            N = A @ count - np.einsum("jkm,jlm,m->kl", TA, Y, count) - _over_levels(E, E)
-        if not rest.m:
-            return [N]
-        V = triangular_solve(at.L22, np.eye(rest.m))
-        TV = rest.right(T[1:], V.T @ V)  # T (I + T'A22 T)^-1
-        Q = rest.right(T[1:], TV.T)
-        fill = rest.fill(rest.residual(A, T[0], at.L, at.F12), Q)
-        slopes = [N - (fill @ T[0] if times_T else fill)]
-        for start, stop, q in rest.slices:
-            part = slice(start, stop)
-            if times_T:
-                trace = _trace(at.A22[part].reshape(-1, q, rest.m), TV[:, part], q)
-                slopes.append(trace - _by_column(E22[part], q) @ _by_column(U22[part], q).T)
-            else:
-                left = at.A22[:, part] - at.A22 @ (Q @ at.A22[:, part])
-                trace = _trace(np.eye(rest.m)[part].reshape(-1, q, rest.m), left, q)
-                slopes.append(trace - _by_column(E22[part], q) @ _by_column(E22[part], q).T)
-        return slopes
+        NT = (Y @ system.count).T - E.reshape(len(E), -1) @ U.reshape(len(U), -1).T
+        if not system.m:
+            return self.join([2 * NT])
+        V = triangular_solve(at.L22, np.eye(system.m))
+        TV = system.right(T2, V.T @ V)  # T (I + T'A22 T)^-1
+        E12 = system.residual(T1, at.L, at.F12)
+        slopes = [2 * (NT - system.fill(E12, system.right(T2, TV.T)).sum(axis=0) @ T1)]
+        for a, b, q in system.slices:
+            left, right = at.A22[a:b].reshape(-1, q, system.m), TV[:, a:b].reshape(system.m, -1, q)
+            E2, U2 = E22[a:b].reshape(-1, q, v.shape[1]), U22[a:b].reshape(-1, q, v.shape[1])
+            trace = np.einsum("jkc,cjl->kl", left, right, optimize=True)
+            slopes.append(2 * (trace - np.einsum("jkr,jlr->kl", E2, U2)))
+        return self.join(slopes)
 
 
 def triangular_solve(L: Array, B: Array, transposed: bool = False) -> Array:
     """Solve L X = B or L'X = B; both may be empty."""
     if not L.size:
         return B
-    X: Array = solve_triangular(
-        L, B, lower=True, trans="T" if transposed else "N", check_finite=False
-    )
+    X: Array = solve_triangular(L, B, 1 if transposed else 0, lower=True, check_finite=False)
     return X
-
-
-def _over_levels(E: Array, U: Array) -> Array:
-    """Sum E_j U_j' over the levels, for shapes (q, r, J)."""
-    total: Array = E.reshape(len(E), -1) @ U.reshape(len(U), -1).T
-    return total
-
-
-def _by_column(E: Array, q: int) -> Array:
-    """Rows (level, column) of shape (J q, r) become (q, J r)."""
-    return E.reshape(-1, q, E.shape[1]).swapaxes(0, 1).reshape(q, -1)
-
-
-def _trace(left: Array, right: Array, q: int) -> Array:
-    """Sum over levels j of left_j right_j, where left is (J, q, m) and right (m, J q)."""
-    total: Array = np.einsum("jkc,cjl->kl", left, right.reshape(len(right), -1, q), optimize=True)
-    return total
