@@ -137,18 +137,22 @@ def _flat(T: Array, correlated: bool) -> Array:
     return flat
 
 
-def leave(face: Face, T: list[Array]) -> list[Array] | None:
-    """Certify a boundary point, :eq:`eq-kkt`; else return a better T off the boundary.
+def certificate(criterion: Criterion, T: list[Array]) -> list[Array]:
+    """N for every term, the gradient with respect to Sigma / tau2 (:eq:`eq-kkt`).
 
-    N, the gradient with respect to Sigma / tau2, must be p.s.d. It is read from 2 N T at a
-    neighbour of full rank, 1e-12 away.
+    It is read from 2 N T at a neighbour of full rank, 1e-12 away in Sigma / tau2.
     """
     near = [_root(t @ t.T + 1e-12 * np.eye(len(t))) for t in T]
-    at = face.criterion.solve(near)
+    at = criterion.solve(near)
     assert at is not None
+    pairs = zip(near, criterion.gradient(near, at), strict=True)
+    return [np.asarray(np.linalg.solve(t.T, G.T / 2), dtype=np.float64) for t, G in pairs]
+
+
+def leave(face: Face, T: list[Array]) -> list[Array] | None:
+    """Return None for a boundary point where N is p.s.d., else a better T off the boundary."""
     out: list[Array] | None = None
-    for t, G in enumerate(face.criterion.gradient(near, at)):
-        N = np.linalg.solve(near[t].T, G.T / 2)
+    for t, N in enumerate(certificate(face.criterion, T)):
         correlated, lacking = face.shapes[t][1], not T[t].any(axis=0).all()
         values, vectors = np.linalg.eigh((N + N.T) / 2 if correlated else np.diag(np.diag(N)))
         if lacking and values[0] < -1e-9 * face.criterion.n:

@@ -10,7 +10,16 @@ from scipy.linalg import null_space
 from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import multivariate_normal, norm
 
-from mixhier_lite import Gram, LinearMixedModel, Term, datasets, fit, gls_blup, indicator
+from mixhier_lite import (
+    Gram,
+    LinearMixedModel,
+    Term,
+    datasets,
+    fit,
+    gls_blup,
+    indicator,
+    optimum,
+)
 from mixhier_lite.assembly import assemble
 
 
@@ -267,8 +276,7 @@ def slope_at(y, X, groups, Z, Theta, method, direction):
 def certificate(y, X, groups, Z, method, T):
     """N of the package, in the reader's units."""
     at = assemble(Gram.from_arrays(y, X, Term(groups, Z)), method == "REML", None)
-    scaled = at.to_scaled([T])
-    N = at.criterion.certificate(scaled, at.criterion.solve(scaled))[0]
+    N = optimum.certificate(at.criterion, at.to_scaled([T]))[0]
     return N * np.outer(at.units[0], at.units[0])
 
 
