@@ -5,35 +5,51 @@ y = X alpha + D beta + eps, and every route ``route(model, y)`` returns ``Effect
 """
 
 from . import datasets
+from .chunks import gather
+from .comparison import Comparison, compare
 from .effects import Effects
 from .equivalence import EQUIVALENCES, Equivalence
 from .errors import InputError
+from .fit import Fit, fit
 from .flat import flat
+from .formula import lmer
+from .gram import Gram
 from .groups import indicator
 from .henderson import henderson, log_joint, mixed_model_equations
 from .hierarchical import GaussianFactor, HierarchicalModel, centred, gaussian, posterior
+from .kinship import pedigree_relatedness
 from .mixed import LinearMixedModel, gls_blup
 from .ridge import ridge
+from .term import Term
 
 __version__ = "0.1.0"
 
 __all__ = [
     "EQUIVALENCES",
+    "Comparison",
     "Effects",
     "Equivalence",
+    "Fit",
     "GaussianFactor",
+    "Gram",
     "HierarchicalModel",
     "InputError",
     "LinearMixedModel",
+    "Term",
     "centred",
+    "compare",
     "datasets",
+    "fit",
     "flat",
     "gaussian",
+    "gather",
     "gls_blup",
     "henderson",
     "indicator",
+    "lmer",
     "log_joint",
     "mixed_model_equations",
+    "pedigree_relatedness",
     "posterior",
     "ridge",
 ]

@@ -1,10 +1,15 @@
 """Chapter *groups*: which observation belongs to which group."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
 from .inputs import Array
+
+Codes = npt.NDArray[np.intp]
+Labels = npt.NDArray[Any]
 
 
 def indicator(groups: npt.ArrayLike, levels: npt.ArrayLike | None = None) -> Array:
@@ -40,34 +45,53 @@ def indicator(groups: npt.ArrayLike, levels: npt.ArrayLike | None = None) -> Arr
            [1., 0.],
            [0., 1.]])
     """
-    labels = _labels(groups, "groups")
-    if len(labels) == 0:
+    codes, columns = positions(groups, levels)
+    if len(codes) == 0:
         raise InputError(
             "groups is empty.", "a label for each observation", "no label", "pass at least one row"
         )
-    columns = _distinct(labels) if levels is None else _labels(levels, "levels")
-    position = {label: j for j, label in enumerate(columns.tolist())}
-    if len(position) < len(columns):
-        raise InputError(
-            "levels holds a label twice.",
-            "each level once",
-            f"{len(columns)} levels, {len(position)} of them distinct",
-            "remove the repeated labels",
-        )
-    strangers = list(dict.fromkeys(g for g in labels.tolist() if g not in position))
-    if strangers:
-        raise InputError(
-            "groups holds a label that is not among levels.",
-            f"labels from {columns.tolist()[:10]}",
-            f"{strangers[:10]}",
-            "add the label to levels, or drop its rows",
-        )
-    D = np.zeros((len(labels), len(columns)))
-    D[np.arange(len(labels)), [position[label] for label in labels.tolist()]] = 1.0
+    D = np.zeros((len(codes), len(columns)))
+    D[np.arange(len(codes)), codes] = 1.0
     return D
 
 
-def _labels(values: npt.ArrayLike, name: str) -> npt.NDArray[np.generic]:
+def positions(groups: npt.ArrayLike, levels: npt.ArrayLike | None = None) -> tuple[Codes, Labels]:
+    """Turn labels into positions among the levels, shape (n,), and return the levels, (J,).
+
+    Integer labels 0..J-1 that are all present are neither sorted nor copied.
+    """
+    labels = _labels(groups, "groups")
+    if levels is None:
+        if labels.dtype.kind in "iu" and len(labels) and labels.min() >= 0:
+            if labels.max() < len(labels) and np.bincount(labels).all():
+                codes = labels.astype(np.intp, copy=False).view()
+                codes.setflags(write=False)
+                return codes, np.arange(int(labels.max()) + 1)
+        distinct, codes = _distinct(labels)
+        return codes, distinct
+    order = _labels(levels, "levels")
+    position = {label: j for j, label in enumerate(order.tolist())}
+    if len(position) < len(order):
+        raise InputError(
+            "levels holds a label twice.",
+            "each level once",
+            f"{len(order)} levels, {len(position)} of them distinct",
+            "remove the repeated labels",
+        )
+    try:
+        codes = np.array([position[label] for label in labels.tolist()], dtype=np.intp)
+    except KeyError:
+        strangers = list(dict.fromkeys(g for g in labels.tolist() if g not in position))
+        raise InputError(
+            "groups holds a label that is not among levels.",
+            f"labels from {order.tolist()[:10]}",
+            f"{strangers[:10]}",
+            "add the label to levels, or drop its rows",
+        ) from None
+    return codes, order
+
+
+def _labels(values: npt.ArrayLike, name: str) -> Labels:
     """Read a vector of labels and refuse missing ones."""
     try:
         labels = np.asarray(values)
@@ -82,6 +106,8 @@ def _labels(values: npt.ArrayLike, name: str) -> npt.NDArray[np.generic]:
             f"shape {labels.shape}",
             f"pass one column of labels, for instance {name}.ravel()",
         )
+    if labels.dtype.kind in "biuUS":
+        return labels
     missing = [i for i, label in enumerate(labels.tolist()) if _is_missing(label)]
     if missing:
         raise InputError(
@@ -101,10 +127,10 @@ def _is_missing(label: object) -> bool:
         return True
 
 
-def _distinct(labels: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """Sorted distinct labels."""
+def _distinct(labels: Labels) -> tuple[Labels, Codes]:
+    """Sorted distinct labels, and the position of every row among them."""
     try:
-        return np.unique(labels)
+        return np.unique(labels, return_inverse=True)
     except TypeError:
         kinds = sorted({type(label).__name__ for label in labels.tolist()})
         raise InputError(

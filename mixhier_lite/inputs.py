@@ -1,5 +1,7 @@
 """Reading a user's arrays: float64, finite, of the right shape, never modified."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -57,7 +59,7 @@ def positive(value: npt.ArrayLike, name: str) -> float:
     return number
 
 
-def same_rows(**arrays: Array) -> None:
+def same_rows(**arrays: npt.NDArray[Any]) -> None:
     """Refuse arrays whose numbers of rows differ."""
     if len({len(array) for array in arrays.values()}) > 1:
         raise InputError(
@@ -138,3 +140,16 @@ def identified(X: Array) -> None:
             "drop one of these columns, or give alpha a proper prior: "
             "posterior(model, y, gaussian(mean, cov))",
         )
+
+
+def level_of(value: float) -> float:
+    """Coverage of an interval, between 0 and 1, or the reason why it is not one."""
+    whole = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not whole or not 0 < value < 1:
+        raise InputError(
+            "level is the coverage of an interval.",
+            "a number between 0 and 1",
+            f"{value!r}",
+            "pass level=0.95 for 95 %",
+        )
+    return float(value)

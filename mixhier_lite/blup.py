@@ -1,0 +1,81 @@
+"""The random effects of a fitted model, and their two variances."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .assembly import Assembly
+from .elimination import backward, forward
+from .inputs import Array
+from .variance import Solution, triangular_solve
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """A model solved at its estimates, level by level."""
+
+    assembly: Assembly
+    T: list[Array]
+    at: Solution
+
+    @property
+    def y_unit(self) -> float:
+        """Scale of y."""
+        return float(self.assembly.scale[-1])
+
+    @property
+    def tau2(self) -> float:
+        """Variance of the noise, in the reader's units."""
+        return self.at.tau2 * self.y_unit**2
+
+
+def directions(solved: Solved, v: Array) -> tuple[Array, ...]:
+    """T (I + T'Z'WZ T)^-1 T'Z'W [X y] v for each term, shape (J, q, r).
+
+    With v = (-alpha_hat, 1) these are the BLUPs; with v = (R, 0) they are H R.
+    """
+    assembly, at, criterion = solved.assembly, solved.at, solved.assembly.criterion
+    system, (T1, T2), r = criterion.system, criterion.split(solved.T), v.shape[1]
+    TU22 = system.right(T2, triangular_solve(at.L22, at.F22 @ v, transposed=True))
+    U = backward(at.L, v.T @ at.F - system.gather(at.F12, TU22))
+    TU = np.moveaxis(np.tensordot(T1, U, 1), -1, 0).reshape(-1, r)
+    parts = criterion.join([TU, *(TU22[a:b] for a, b, _ in system.slices)])
+    found = zip(assembly.bases, parts, assembly.units, strict=True)
+    return tuple((basis @ part).reshape(-1, len(d), r) for basis, part, d in found)
+
+
+def random_effects(solved: Solved) -> tuple[Array, ...]:
+    """BLUPs of each term, shape (J, q)."""
+    v = np.append(-solved.at.alpha, 1.0)[:, None]
+    return tuple(part[..., 0] * solved.y_unit for part in directions(solved, v))
+
+
+def conditional_variances(solved: Solved) -> tuple[Array, ...]:
+    """tau2 P_jj, P = T (I + T'Z'WZ T)^-1 T', for each level of each term, (J, q, q)."""
+    assembly, at, criterion = solved.assembly, solved.at, solved.assembly.criterion
+    system, (T1, T2), first = criterion.system, criterion.split(solved.T), criterion.order[0]
+    V = triangular_solve(at.L22, np.eye(system.m))
+    Q = system.right(T2, system.right(T2, V.T @ V).T)
+    X = forward(at.L, np.repeat(T1.T[:, :, None], at.L.shape[2], axis=2))
+    P = np.einsum("kim,kjm->mij", X, X)
+    if system.m and system.J:
+        E12 = system.residual(T1, at.L, at.F12)
+        P += T1 @ T1.T @ system.fill(E12, Q) @ T1 @ T1.T
+    parts = [P]
+    for t, (a, b, q) in zip(criterion.order[1:], system.slices, strict=True):
+        own, root = Q[a:b, a:b].reshape(-1, q, (b - a) // q, q), assembly.gram.blocks[t or 0].root
+        path = "jkjl->jkl" if root is None else "akbl,ja,jb->jkl"
+        parts.append(np.einsum(path, own, *([] if root is None else [root, root]), optimize=True))
+    pairs = zip(criterion.join(parts), assembly.units, strict=True)
+    found = [P / np.multiply.outer(d, d) for P, d in pairs]
+    if first is not None and assembly.gram.blocks[first].root is not None:
+        found[first] = (assembly.bases[first] ** 2 @ P[:, 0, 0])[:, None, None]
+    return tuple(solved.tau2 * P for P in found)
+
+
+def error_variances(solved: Solved) -> tuple[Array, ...]:
+    """Prediction error variance: conditional variance + H Cov(alpha_hat) H'."""
+    p = solved.at.p
+    v = np.vstack([solved.at.root, np.zeros((1, p))])
+    pairs = zip(conditional_variances(solved), directions(solved, v), strict=True)
+    return tuple(P + solved.tau2 * h @ h.swapaxes(1, 2) for P, h in pairs)

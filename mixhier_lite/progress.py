@@ -1,0 +1,31 @@
+"""A progress bar on request, for what can take long."""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from .errors import InputError
+
+Item = TypeVar("Item")
+
+
+def shown(items: Iterable[Item], progress: bool) -> Iterable[Item]:
+    """The same items, with a progress bar where ``progress`` is true.
+
+    Raises
+    ------
+    InputError
+        ``progress=True`` without tqdm.
+    """
+    if not progress:
+        return items
+    try:
+        from tqdm.auto import tqdm
+    except ImportError as missing:
+        raise InputError(
+            "progress=True needs tqdm, which is not installed.",
+            "tqdm",
+            "no module of that name",
+            "pip install tqdm, or leave progress out",
+        ) from missing
+    bar: Iterable[Item] = tqdm(items)
+    return bar

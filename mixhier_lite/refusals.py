@@ -1,0 +1,77 @@
+"""The inputs for which no estimate exists, told before an optimiser finds out."""
+
+import tomllib
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import InputError
+from .inputs import Array
+
+if TYPE_CHECKING:
+    from .gram import Gram
+
+WORDS = tomllib.loads((files(__package__) / "refusals.toml").read_text(encoding="utf-8"))
+"""What is wrong, expected, got and to do about it, for each refusal."""
+
+
+def refused(what: str, **facts: Any) -> InputError:
+    """Word a refusal in its four parts."""
+    return InputError(**{part: text.format(**facts) for part, text in WORDS[what].items()})
+
+
+def refuse_gram(gram: "Gram", tau2: float | None) -> None:
+    """Refuse data from which the variances cannot be estimated."""
+    if gram.n <= gram.p:
+        raise refused("few-rows", n=gram.n, p=gram.p)
+    columns = _dependent(gram)
+    if columns:
+        raise refused("dependent", p=gram.p, columns=", ".join(columns))
+    yy = float(gram.H[:, -1] @ gram.C @ gram.H[:, -1])
+    if tau2 is None and left_of_y(gram) <= 1e-26 * max(yy, 0.0):
+        raise refused("constant")
+    for t, block in enumerate(gram.blocks):
+        name, seen = block.name or f"term {t + 1}", int((block.rows > 0).sum())
+        if seen < 2:
+            raise refused("one-level", name=name, seen=seen)
+        ZZ = _correlations(block.A.sum(axis=0))
+        if (np.diag(ZZ) == 0).any() or np.linalg.eigvalsh(ZZ)[0] <= 1e-13 * block.q:
+            raise refused("columns", name=name, q=block.q)
+        alone = seen == gram.n and block.root is None and not np.isnan(gram.common_weight)
+        if alone and tau2 is None and _has_constant(block.A):
+            raise refused("single-rows", name=name, seen=seen)
+
+
+def left_of_y(gram: "Gram") -> float:
+    """Residual sum of squares of y given X alone."""
+    R, p = _correlations(gram.C), gram.p
+    v = np.append(-np.linalg.solve(R[:p, :p], R[:p, p]), 1.0)
+    return float(max(v @ R @ v, 0.0) * gram.C[p, p])
+
+
+def _correlations(C: Array) -> Array:
+    """Scale to a unit diagonal; rows of zeros stay."""
+    d = np.sqrt(np.diag(C))
+    d = np.where(d > 0, d, 1.0)
+    return np.asarray(C / np.outer(d, d))
+
+
+def _dependent(gram: "Gram") -> list[str]:
+    """Names of the columns of X that take part in a linear dependence."""
+    p, d = gram.p, np.sqrt(np.diag(gram.C)[: gram.p])
+    values, vectors = np.linalg.eigh(_correlations(gram.C[:p, :p]))
+    loose = vectors[:, values < 1e-12 * p] / np.where(d > 0, d, 1.0)[:, None]
+    null = gram.H_inverse[:p, :p] @ loose
+    if not null.size:
+        return []
+    share = np.abs(null) * np.sqrt(np.diag(gram.H.T @ gram.C @ gram.H)[:p, None])
+    size = share.max(axis=1) / max(float(share.max()), 1e-300)
+    zero = (np.abs(null).max(axis=1) > 0) & (d == 0)
+    return [gram.names[k] for k in np.flatnonzero(zero | (size > 1e-6))]
+
+
+def _has_constant(A: Array) -> bool:
+    """Whether some column of Z has the same square in every row (one row a level)."""
+    squares = np.einsum("jkk->jk", A[np.einsum("jkk->j", A) > 0])
+    return bool((np.ptp(squares, axis=0) <= 1e-12 * squares.max(axis=0)).any())

@@ -1,0 +1,151 @@
+"""A fit in words and tables."""
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .inputs import level_of
+
+if TYPE_CHECKING:
+    from .fit import Fit
+
+
+def fixed_table(model: "Fit", level: float) -> Any:
+    """Data frame of the fixed effects: estimate, standard error, Wald interval."""
+    import pandas as pd
+
+    low, high = wald(model, level).T
+    return pd.DataFrame(
+        {
+            "estimate": model.fixed,
+            "se": np.sqrt(np.diag(model.fixed_cov)),
+            "low": low,
+            "high": high,
+        },
+        index=pd.Index(model.names, name="column"),
+    )
+
+
+def wald(model: "Fit", level: float) -> Any:
+    """Wald intervals of the fixed effects, shape (p, 2)."""
+    from scipy.special import ndtri
+
+    half = ndtri((1 + level_of(level)) / 2) * np.sqrt(np.diag(model.fixed_cov))
+    return np.column_stack([model.fixed - half, model.fixed + half])
+
+
+def random_table(model: "Fit", t: int) -> Any:
+    """Data frame of the random effects of one term, with both standard deviations."""
+    import pandas as pd
+
+    block, q = model.gram.blocks[t], model.gram.blocks[t].q
+    known = np.sqrt(np.einsum("jkk->jk", model.cond_var[t]))
+    full = np.sqrt(np.einsum("jkk->jk", model.random_cov[t]))
+    columns: dict[str, Any] = {}
+    for k in range(q):
+        suffix = "" if q == 1 else f" {k + 1}"
+        columns[f"effect{suffix}"] = model.random[t][:, k]
+        columns[f"sd, alpha known{suffix}"] = known[:, k]
+        columns[f"sd{suffix}"] = full[:, k]
+    columns["rows"] = block.rows.astype(int)
+    return pd.DataFrame(columns, index=pd.Index(block.levels, name=model.term_names[t]))
+
+
+def text(model: "Fit") -> str:
+    """Write the summary as plain text."""
+    title, facts, spread, effects, remarks = parts(model)
+    lines = [title, *facts, "", "How much groups differ"]
+    lines += _aligned([("term", "column", "sd", "correlation"), *spread])
+    if effects:
+        lines += ["", "Fixed effects"]
+        lines += _aligned([("column", "estimate", "se", "95 % (Wald)"), *effects])
+    return "\n".join([*lines, *([""] if remarks else []), *remarks])
+
+
+def html(model: "Fit") -> str:
+    """Write the summary for a notebook."""
+    title, facts, spread, effects, remarks = parts(model)
+    out = [f"<p><strong>{escape(title)}</strong><br>{'<br>'.join(map(escape, facts))}</p>"]
+    out.append(_table(("term", "column", "sd", "correlation"), spread, "How much groups differ"))
+    if effects:
+        out.append(_table(("column", "estimate", "se", "95 % (Wald)"), effects, "Fixed effects"))
+    out += [f"<p>{escape(remark)}</p>" for remark in remarks]
+    return "\n".join(out)
+
+
+Rows = list[tuple[str, ...]]
+
+
+def parts(model: "Fit") -> tuple[str, list[str], Rows, Rows, list[str]]:
+    """Title, facts, table of spreads, table of fixed effects and remarks."""
+    title = f"Linear mixed model, {model.method}"
+    facts = [model.formula] if model.formula else []
+    sizes = [
+        f"{int((k.rows > 0).sum())} levels of {name}"
+        for k, name in zip(model.gram.blocks, model.term_names, strict=True)
+    ]
+    facts.append(f"{model.n} rows, " + ", ".join(sizes))
+    what = "REML criterion" if model.method == "REML" else "-2 log likelihood"
+    facts.append(f"{what} {model.criterion:.4f}   AIC {model.aic:.2f}   BIC {model.bic:.2f}")
+    spread: Rows = []
+    for name, S, block in zip(model.term_names, model.Sigma, model.gram.blocks, strict=True):
+        sd = np.sqrt(np.diag(S))
+        for k in range(block.q):
+            shown = "1" if block.constant else (block.columns[k] if block.columns else f"z{k + 1}")
+            tied = [
+                f"{S[k, i] / (sd[k] * sd[i]):.3f}" if sd[k] * sd[i] > 0 else "-" for i in range(k)
+            ]
+            row = (name if k == 0 else "", shown, f"{sd[k]:.5g}")
+            spread.append((*row, " ".join(tied) if block.correlated else ""))
+    known = " (known)" if model.tau2_known else ""
+    spread.append(("noise" + known, "", f"{np.sqrt(model.tau2):.5g}", ""))
+    se, intervals = np.sqrt(np.diag(model.fixed_cov)), wald(model, 0.95)
+    effects: Rows = [
+        (name, f"{a:.5g}", f"{s:.4g}", f"{low:.5g} to {high:.5g}")
+        for name, a, s, (low, high) in zip(model.names, model.fixed, se, intervals, strict=True)
+    ]
+    return title, facts, spread, effects, _remarks(model)
+
+
+def _remarks(model: "Fit") -> list[str]:
+    """What a reader should know: the boundary, and rows left out."""
+    remarks = []
+    for name, S, T in zip(model.term_names, model.Sigma, model.T, strict=True):
+        rank = int((np.abs(T).max(axis=0) > 0).sum())
+        if not S.any():
+            remarks.append(
+                f"The data are best explained with no differences between the levels of {name}: "
+                "the estimate is exactly zero, which is an answer and not a failure."
+            )
+        elif rank < len(T):
+            remarks.append(
+                f"The effects of {name} vary in {rank} of {len(T)} directions: their estimated "
+                "covariance is singular, which is an answer and not a failure."
+            )
+    dropped = model.design.dropped if model.design is not None else 0
+    if dropped:
+        remarks.append(f"{dropped} rows with missing values were left out.")
+    return remarks
+
+
+def _aligned(rows: Rows) -> list[str]:
+    width = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
+    return [
+        "  " + "  ".join(
+            cell.ljust(w) if c < 1 else cell.rjust(w)
+            for c, (cell, w) in enumerate(zip(row, width, strict=True))
+        ).rstrip()
+        for row in rows
+    ]  # fmt: skip
+
+
+def _table(head: tuple[str, ...], rows: Rows, caption: str) -> str:
+    top = "".join(f'<th scope="col">{escape(h)}</th>' for h in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return (
+        f"<table><caption>{caption}</caption><thead><tr>{top}</tr></thead>"
+        f"<tbody>{body}</tbody></table>"
+    )

@@ -1,0 +1,156 @@
+"""Chapter *variance*: the criterion of ML and REML, its gradient, and the boundary's certificate.
+
+Everything is written in T, lower triangular, with T T' = Sigma / tau2 for each term. One term,
+the largest, is eliminated level by level; the system, if any, is a dense matrix after that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from .elimination import System, backward, choleskies, forward
+from .inputs import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """The model solved at one T: what the criterion, the gradient and the effects are made of."""
+
+    value: float
+    """-2 log likelihood (ML) or the REML criterion, at the best alpha (and tau2)."""
+    tau2: float
+    L_S: Array
+    """Cholesky factor of S, which is [X y]'W[X y] less the random part, (p + 1, p + 1)."""
+    L: Array
+    """Cholesky factors of I + T'A_j T, shape (q, q, J)."""
+    F: Array
+    """L_j^-1 T'B_j, shape (q, p + 1, J)."""
+    F12: Array
+    """L_j^-1 T'A12, entries (q, e)."""
+    A22: Array
+    """What is left of Z'WZ of the other terms, shape (m, m)."""
+    B22: Array
+    """What is left of Z'W[X y] of the other terms, shape (m, p + 1)."""
+    L22: Array
+    """Cholesky factor of I + T'A22 T, shape (m, m)."""
+    F22: Array
+    """L22^-1 T'B22, shape (m, p + 1)."""
+
+    @property
+    def p(self) -> int:
+        """Number of fixed effects."""
+        return len(self.L_S) - 1
+
+    @property
+    def root(self) -> Array:
+        """Upper triangular R with tau2 R R' = (X'V^-1 X)^-1, shape (p, p)."""
+        return triangular_solve(self.L_S[:-1, :-1], np.eye(self.p)).T
+
+    @property
+    def alpha(self) -> Array:
+        """alpha_hat, shape (p,)."""
+        return np.asarray(self.root @ self.L_S[-1, :-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Criterion:
+    """-2 log likelihood as a function of T, with alpha and (unless known) tau2 at their best.
+
+    ``T`` is a list, with a lower triangular matrix of shape (q, q) for each term.
+    """
+
+    system: System
+    order: tuple[int | None, ...]
+    """The term that is eliminated, None where there is no such term; then the others."""
+    C: Array
+    """[X y]'W[X y], shape (p + 1, p + 1)."""
+    n: int
+    constant: float
+    """What does not depend on T: - sum log w_i and the logarithms of the scaling."""
+    reml: bool
+    known_tau2: float | None
+
+    @property
+    def nu(self) -> int:
+        """Rows that speak about the variances: n - p under REML, n under ML."""
+        return self.n - (len(self.C) - 1 if self.reml else 0)
+
+    def split(self, T: Sequence[Array]) -> tuple[Array, list[Array]]:
+        """T of the term that is eliminated, and T of the others."""
+        first, *others = [np.zeros((1, 1)) if t is None else T[t] for t in self.order]
+        return first, others
+
+    def join(self, parts: Sequence[Array]) -> list[Array]:
+        """One part for each term, in the order of the Gram."""
+        found = dict(zip(self.order, parts, strict=True))
+        return [found[t] for t in sorted(t for t in found if t is not None)]
+
+    def solve(self, T: Sequence[Array]) -> Solution | None:
+        """Solve the model at T; None where nothing is left of y within rounding."""
+        A, B, system, (T1, T2) = self.system.A, self.system.B, self.system, self.split(T)
+        q, p1, J = B.shape
+        M = (T1.T @ (T1.T @ A).reshape(q, -1)).reshape(q, q, J)
+        M[np.arange(q), np.arange(q)] += 1.0
+        L = choleskies(M)
+        F = forward(L, (T1.T @ B.reshape(q, -1)).reshape(q, p1, J))
+        F12, A22, B22 = system.eliminate(L, F, T1)
+        turned = [t.T for t in T2]
+        M22 = system.right(turned, system.right(turned, A22).T)
+        M22[np.diag_indices(system.m)] += 1.0
+        try:
+            L22: Array = np.linalg.cholesky((M22 + M22.T) / 2).astype(np.float64, copy=False)
+            F22 = triangular_solve(L22, system.right(turned, B22))
+            rows = np.concatenate([F.swapaxes(1, 2).reshape(-1, p1), F22])
+            L_S: Array = np.linalg.cholesky(self.C - rows.T @ rows).astype(float, copy=False)
+        except np.linalg.LinAlgError:
+            return None
+        log_det = 2 * sum(float(np.log(L[k, k]) @ system.count) for k in range(q))
+        log_det += 2 * float(np.log(np.diag(L22)).sum())
+        if self.reml:
+            log_det += 2 * float(np.log(np.diag(L_S)[:-1]).sum())
+        r2 = float(L_S[-1, -1] ** 2)
+        tau2 = r2 / self.nu if self.known_tau2 is None else self.known_tau2
+        value = log_det + self.nu * np.log(2 * np.pi * tau2) + r2 / tau2 + self.constant
+        return Solution(float(value), tau2, L_S, L, F, F12, A22, B22, L22, F22)
+
+    def gradient(self, T: Sequence[Array], at: Solution) -> list[Array]:
+        """Gradient 2 N T for every term, :eq:`eq-gradient`.
+
+        N, the gradient with respect to Sigma / tau2, is not formed: the products below have no
+        cancellation where T is large.
+        """
+        A, B, system, (T1, T2) = self.system.A, self.system.B, self.system, self.split(T)
+        v = np.append(-at.alpha, 1.0)[:, None] / np.sqrt(at.tau2)
+        if self.reml:
+            v = np.hstack([v, np.vstack([at.root, np.zeros((1, at.p))])])
+        # E is what is left of B and U = T'E, each times v
+        U22 = triangular_solve(at.L22, at.F22 @ v, transposed=True)
+        TU22 = system.right(T2, U22)
+        E22 = at.B22 @ v - at.A22 @ TU22
+        U = backward(at.L, v.T @ at.F - system.gather(at.F12, TU22))
+        TA = np.tensordot(T1.T, A, 1)
+        E = v.T @ B - np.einsum("jkm,jrm->krm", TA, U) - system.gather(system.values, TU22)
+        Y = backward(at.L, forward(at.L, TA))  # (I + T'A T)^-1 T'A
+        NT = (Y @ system.count).T - E.reshape(len(E), -1) @ U.reshape(len(U), -1).T
+        if not system.m:
+            return self.join([2 * NT])
+        V = triangular_solve(at.L22, np.eye(system.m))
+        TV = system.right(T2, V.T @ V)  # T (I + T'A22 T)^-1
+        E12 = system.residual(T1, at.L, at.F12)
+        slopes = [2 * (NT - system.fill(E12, system.right(T2, TV.T)).sum(axis=0) @ T1)]
+        for a, b, q in system.slices:
+            left, right = at.A22[a:b].reshape(-1, q, system.m), TV[:, a:b].reshape(system.m, -1, q)
+            E2, U2 = E22[a:b].reshape(-1, q, v.shape[1]), U22[a:b].reshape(-1, q, v.shape[1])
+            trace = np.einsum("jkc,cjl->kl", left, right, optimize=True)
+            slopes.append(2 * (trace - np.einsum("jkr,jlr->kl", E2, U2)))
+        return self.join(slopes)
+
+
+def triangular_solve(L: Array, B: Array, transposed: bool = False) -> Array:
+    """Solve L X = B or L'X = B; both may be empty."""
+    if not L.size:
+        return B
+    X: Array = solve_triangular(L, B, 1 if transposed else 0, lower=True, check_finite=False)
+    return X

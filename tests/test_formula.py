@@ -1,0 +1,151 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from mixhier_lite import InputError, Term, compare, datasets, fit, lmer
+from mixhier_lite.formula import parse
+
+SLEEP = "Reaction ~ Days + (Days | Subject)"
+
+
+def test_sleepstudy():
+    model = lmer(SLEEP, datasets.load("sleepstudy"))
+    assert model.criterion == pytest.approx(1743.628271958490760688, rel=1e-13)
+    assert model.names == ("(Intercept)", "Days") and model.term_names == ("Subject",)
+    assert model.levels[0][0] == "308"
+    assert model.random[0][0] == pytest.approx([2.2585655, 9.1989719], abs=1e-7)
+
+
+def test_parse():
+    response, fixed, bars = parse("log(y) ~ 0 + x*(a + b) - 1 + (0 + x || a/b) + (1 | c:d)")
+    assert response == "log(y)" and fixed == "0 + x*(a + b) - 1"
+    assert [(b.columns, b.name, b.correlated) for b in bars] == [
+        ("0 + x", "a", False),
+        ("0 + x", "a:b", False),
+        ("1", "c:d", True),
+    ]
+
+
+def test_factors_interactions_and_nesting():
+    data = datasets.load("Penicillin")
+    data["lab"] = np.repeat(["u", "v", "w"], 48)
+    data["kind"] = pd.Categorical(data["sample"], categories=list("FEDCBAZ"))
+    data.loc[[3, 9], "diameter"] = np.nan
+    model = lmer("diameter ~ kind * lab + (1 | lab/plate)", data)
+    assert model.names[:3] == ("(Intercept)", "kindE", "kindD") and model.names[-1] == "kindA:labw"
+    assert model.term_names == ("lab", "lab:plate") and model.levels[1][0] == "u:a"
+    assert model.n == 142 and "2 rows with missing values" in model.summary()
+    used = data.dropna()
+    one = np.ones(142)
+    X = [(used["sample"] == s) * 1.0 for s in "EDCBA"]
+    labs = [(used["lab"] == k) * 1.0 for k in "vw"]
+    X = np.column_stack([one, *X, *labs, *[x * k for k in labs for x in X]])
+    pairs = used["lab"].astype(str) + used["plate"].astype(str)
+    by_hand = fit(used["diameter"], X, [Term(used["lab"]), Term(pairs)])
+    assert model.criterion == pytest.approx(by_hand.criterion, abs=1e-9)
+    assert np.allclose(model.fixed, by_hand.fixed, atol=1e-9)
+
+
+def test_predictions_from_a_frame():
+    data = datasets.load("sleepstudy")
+    model = lmer(SLEEP, data)
+    new = pd.DataFrame({"Days": [3.0, 10.0], "Subject": ["308", "999"]})
+    with pytest.raises(InputError, match="has not seen"):
+        model.predict(new)
+    two = model.predict(new, new_groups="population")
+    b = model.random[0][0]
+    assert two.mean[0] == pytest.approx(model.fixed @ [1, 3] + b @ [1, 3])
+    assert two.mean[1] == pytest.approx(model.fixed @ [1, 10])
+    z = np.array([1.0, 10.0])
+    spread = z @ model.Sigma[0] @ z + model.tau2
+    assert two.var_new[1] == pytest.approx(two.var_mean[1] + spread)
+    assert np.allclose(model.predict(new[["Days"]], new_groups="population").mean[1], two.mean[1])
+
+
+def test_relatedness_and_weights():
+    rng = np.random.default_rng(1)
+    strains = np.array(list("abcdef"))
+    data = pd.DataFrame({"g": strains[rng.integers(0, 5, 60)], "w": rng.uniform(1, 2, 60)})
+    M = rng.normal(size=(6, 9))
+    K = M @ M.T / 9
+    data["y"] = (np.linalg.cholesky(K) @ rng.normal(size=6))[np.searchsorted(strains, data["g"])]
+    data["y"] += rng.normal(size=60)
+    order = [3, 1, 5, 0, 2, 4]
+    labelled = pd.DataFrame(K, strains, strains).iloc[order, order]
+    model = lmer("y ~ 1 + (1 | g)", data, weights="w", relatedness={"g": labelled})
+    term = Term(data["g"], K=K, levels=strains)
+    by_hand = fit(data["y"], np.ones((60, 1)), term, weights=data["w"])
+    assert model.criterion == pytest.approx(by_hand.criterion, abs=1e-9)
+    assert model.levels[0].tolist() == strains.tolist()
+    assert np.allclose(model.random[0], by_hand.random[0], atol=1e-9)
+    with pytest.raises(InputError, match="does not carry the levels"):
+        lmer("y ~ 1 + (1 | g)", data, relatedness={"g": labelled.drop(index="a", columns="a")})
+
+
+@pytest.mark.parametrize(
+    ("formula", "words"),
+    [
+        ("Reaction ~ Nights + (1 | Subject)", "fixed effects cannot be built"),
+        ("Reaction ~ offset(Days) + (1 | Subject)", "offset"),
+        ("Reaction ~ Days | Subject", "without brackets"),
+        ("Reaction ~ (1 | Nobody)", "no column 'Nobody'"),
+        ("Reaction Days", "cannot be read"),
+        ("Reaction ~ (1 | Subject + Days)", "random term cannot be read"),
+        ("Subject ~ 1 + (1 | Days)", "not one column of numbers"),
+        ("Reaction ~ Days + I(2 * Days) + (1 | Subject)", "Days, I"),
+    ],
+)
+def test_refusals(formula, words):
+    with pytest.raises(InputError, match=words):
+        lmer(formula, datasets.load("sleepstudy"))
+
+
+def test_unknown_data_set():
+    with pytest.raises(InputError, match="sleepstudy, Dyestuff"):
+        datasets.load("iris")
+
+
+def test_summary_and_tables():
+    model = lmer(SLEEP, datasets.load("sleepstudy"))
+    text, page = model.summary(), model._repr_html_()
+    for word in ("18 levels of Subject", "1743.6283", "24.74", "0.066", "251.41"):
+        assert word in text and word in page
+    table = model.table()
+    assert table.loc["Days", "se"] == pytest.approx(1.545788894, abs=1e-8)
+    random = model.random_table(0)
+    assert (random["sd 1"] > random["sd, alpha known 1"]).all() and random.index[0] == "308"
+    flat = lmer("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff2"))
+    assert "exactly zero" in flat.summary()
+
+
+def test_compare():
+    data = datasets.load("sleepstudy")
+    small = lmer("Reaction ~ Days + (1 | Subject)", data)
+    large = lmer(SLEEP, data)
+    test = compare(large, small)
+    assert test.df == 2 and test.statistic == pytest.approx(1786.46508539 - 1743.62827196)
+    assert test.p_value == pytest.approx(np.exp(-test.statistic / 2)) and "boundary" in test.note
+    with pytest.raises(InputError, match="not comparable"):
+        compare(large, lmer("Reaction ~ 1 + (1 | Subject)", data))
+
+
+def test_simulated_and_redrawn_data_have_the_moments_of_the_model():
+    """Fits to drawn Grams and to drawn rows have the same distribution."""
+    rng = np.random.default_rng(2)
+    g, x = rng.integers(0, 12, 80), rng.normal(size=80)
+    X = np.column_stack([np.ones(80), x])
+    y = X @ [1.0, 2.0] + rng.normal(size=12)[g] + rng.normal(size=80)
+    model = fit(y, X, Term(g, X), weights=rng.uniform(0.5, 2, 80))
+    drawn = model.bootstrap(150, rng)
+    again = [fit(model.simulate(rng), X, Term(g, X), weights=model.rows[2]) for _ in range(150)]
+    for a, b in [
+        (drawn.fixed[:, 0], [m.fixed[0] for m in again]),
+        (drawn.fixed[:, 1], [m.fixed[1] for m in again]),
+        (drawn.tau2, [m.tau2 for m in again]),
+        (drawn.Sigma[0][:, 0, 0], [m.Sigma[0][0, 0] for m in again]),
+    ]:
+        error = np.sqrt((np.var(a) + np.var(b)) / 150)
+        assert abs(np.mean(a) - np.mean(b)) < 4 * error
+        assert 0.5 < np.std(a) / np.std(b) < 2
+    with pytest.raises(InputError, match="no rows"):
+        fit(model.gram).simulate(rng)

@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+
+from mixhier_lite import Gram, InputError, Term, fit
+
+
+def data(seed, n=120):
+    rng = np.random.default_rng(seed)
+    g, h, x = rng.integers(0, 9, n), rng.integers(0, 5, n), rng.normal(size=n) + 50
+    X = np.column_stack([np.ones(n), x])
+    y = X @ [2.0, 0.5] + rng.normal(size=9)[g] + rng.normal(size=n)
+    return y, X, np.array(list("abcdefghi"))[g], h, rng.uniform(0.5, 2, n)
+
+
+def terms(X, g, h, rows):
+    centred = X[:, 1:] - 50
+    return [Term(g[rows], np.hstack([X[:, :1], centred])[rows]), Term(h[rows])]
+
+
+def test_gram_is_the_cross_product():
+    y, X, g, h, w = data(1)
+    gram = Gram.from_arrays(y, X, [Term(g)], w)
+    V = np.column_stack([X, y])
+    assert np.allclose(gram.H.T @ gram.C @ gram.H, V.T @ (w[:, None] * V), rtol=1e-12)
+    D = (g[:, None] == np.unique(g)).astype(float)
+    assert np.allclose(gram.blocks[0].A[:, 0, 0], D.T @ w)
+    assert np.allclose(gram.blocks[0].B[:, 0] @ gram.H, D.T @ (w[:, None] * V), rtol=1e-12)
+    assert gram.log_weights == pytest.approx(np.log(w).sum())
+
+
+@pytest.mark.parametrize("cuts", [[60], [1, 2, 3], [40, 41, 90], list(range(10, 120, 10))])
+def test_chunks_merge_to_the_whole(cuts):
+    y, X, g, h, w = data(2)
+    edges = [0, *cuts, len(y)]
+    parts = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    whole = fit(y, X, terms(X, g, h, slice(None)), weights=w)
+    total = None
+    for rows in np.random.default_rng(3).permutation(np.array(parts, dtype=object)):
+        gram = Gram.from_arrays(y[rows], X[rows], terms(X, g, h, rows), w[rows])
+        total = gram if total is None else total + gram
+    merged = fit(total)
+    assert merged.criterion == pytest.approx(whole.criterion, abs=1e-9)
+    assert np.allclose(merged.fixed, whole.fixed, rtol=1e-9)
+    for t in range(2):
+        assert merged.levels[t].tolist() == whole.levels[t].tolist()
+        assert np.allclose(merged.random[t], whole.random[t], atol=1e-9)
+        assert np.allclose(merged.random_cov[t], whole.random_cov[t], atol=1e-9)
+
+
+def test_chunks_of_stiff_data():
+    """Each chunk is shifted by its own first row, and thirteen constant digits survive."""
+    rng = np.random.default_rng(4)
+    g = np.repeat(np.arange(6), 20)
+    small = np.round(rng.normal(size=120) + g, 3)
+    y = 1e12 + np.round(small * 2**10) / 2**10
+    parts = [slice(0, 50), slice(50, 70), slice(70, 120)]
+    a, b, c = (Gram.from_arrays(y[r], np.ones((len(y[r]), 1)), Term(g[r])) for r in parts)
+    exact = fit(y - 1e12, np.ones((120, 1)), Term(g))
+    for merged in (fit(a + b + c), fit(c + (b + a))):
+        assert merged.Sigma[0][0, 0] == pytest.approx(exact.Sigma[0][0, 0], rel=1e-11)
+        assert merged.tau2 == pytest.approx(exact.tau2, rel=1e-11)
+        assert merged.fixed[0] - 1e12 == pytest.approx(exact.fixed[0], abs=1e-3)
+
+
+def test_a_column_that_is_constant_in_one_chunk():
+    """x is one throughout the first chunk: which column is the constant, no chunk can know."""
+    rng = np.random.default_rng(6)
+    g, x = np.tile([0, 1, 2], 20), np.repeat([1.0, 2.0], 30) + 0
+    x[30:] += rng.normal(size=30)
+    y = 5 * x + rng.normal(size=3)[g] + rng.normal(size=60)
+    parts = [slice(0, 30), slice(30, 60)]
+    grams = [Gram.from_arrays(y[r], x[r, None], Term(g[r])) for r in parts]
+    whole = fit(y, x[:, None], Term(g))
+    for merged in (fit(grams[0] + grams[1]), fit(grams[1] + grams[0])):
+        assert np.allclose(merged.fixed, whole.fixed, rtol=1e-9)
+        assert merged.criterion == pytest.approx(whole.criterion, abs=1e-9)
+
+
+def test_many_groups_are_pooled_exactly():
+    """All n_j equal, some alone, and a hundred thousand groups: closed forms hold."""
+    rng = np.random.default_rng(7)
+    J = 100_000
+    g = np.repeat(np.arange(J), 3)
+    y = rng.normal(size=J)[g] + rng.normal(size=3 * J)
+    model = fit(y, np.ones((3 * J, 1)), Term(g))
+    means = y.reshape(J, 3).mean(axis=1)
+    within = ((y.reshape(J, 3) - means[:, None]) ** 2).sum() / (2 * J)
+    between = 3 * means.var(ddof=1)
+    assert model.tau2 == pytest.approx(within, rel=1e-10)
+    assert model.Sigma[0][0, 0] == pytest.approx((between - within) / 3, rel=1e-10)
+    alone = np.concatenate([g, np.arange(J, J + 1000)])
+    more = np.concatenate([y, rng.normal(size=1000) * np.sqrt(2)])
+    both = fit(more, np.ones((len(more), 1)), Term(alone, np.ones((len(more), 1))))
+    w = np.ones(len(more))
+    w[0] = 1 + 1e-9  # no two levels alike any more in the first group
+    slow = fit(more, np.ones((len(more), 1)), Term(alone), weights=w)
+    assert both.criterion == pytest.approx(slow.criterion, rel=1e-9)
+    assert both.random[0].shape == (J + 1000, 1)
+
+
+def test_integer_labels_are_not_copied():
+    g = np.array([0, 1, 2, 1, 0])
+    assert np.shares_memory(Term(g).codes, g)
+
+
+def test_refused_merges():
+    y, X, g, h, _ = data(5)
+    gram = Gram.from_arrays(y, X, Term(g))
+    with pytest.raises(InputError, match="different models"):
+        gram + Gram.from_arrays(y, X[:, :1], Term(g))
+    with pytest.raises(InputError, match="different relatedness"):
+        _ = Gram.from_arrays(y, X, Term(h, K=np.eye(5))) + Gram.from_arrays(
+            y, X, Term(h, K=2 * np.eye(5))
+        )

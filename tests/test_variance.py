@@ -1,0 +1,179 @@
+import numpy as np
+import pytest
+from dense import criterion
+from scipy.optimize import minimize
+
+from mixhier_lite import Gram, InputError, Term, datasets, fit
+from mixhier_lite.assembly import assemble
+from mixhier_lite.optimum import Face, leave
+
+
+def random_model(seed):
+    """A small unbalanced model: terms as (groups, Z, K), whether correlated, weights."""
+    rng = np.random.default_rng(seed)
+    n, J = int(rng.integers(9, 26)), int(rng.integers(2, 7))
+    g = np.append(np.arange(J), rng.choice(J, n - J, p=rng.dirichlet(np.full(J, 0.5))))
+    x = rng.normal(size=n) + rng.choice([0, 2]) * rng.normal(size=J)[g]
+    X = np.column_stack([np.ones(n), x])
+    y = X.sum(axis=1) + rng.choice([0, 0.5, 3]) * rng.normal(size=J)[g] + rng.standard_t(3, size=n)
+    h, one = np.append([0, 1, 2], rng.integers(0, 3, n - 3)), np.ones((n, 1))
+    K = np.cov(rng.normal(size=(J, 3)))
+    terms, correlated = [
+        ([(g, one, None)], [True]),
+        ([(g, X, None)], [True]),
+        ([(g, X, None)], [False]),
+        ([(g, one, None), (h, one, None)], [True, True]),
+        ([(g, one, K)], [True]),
+        ([(g, X, K), (h, X[:, 1:], None)], [True, True]),
+    ][seed % 6]
+    return y, X, terms, correlated, [None, rng.uniform(0.3, 3, n)][seed % 2]
+
+
+def cells(terms, correlated):
+    for t, ((_, Z, _), c) in enumerate(zip(terms, correlated, strict=True)):
+        q = Z.shape[1]
+        yield from ((t, i, j) for j in range(q) for i in range(q) if (i >= j if c else i == j))
+
+
+def roots(theta, terms, correlated):
+    T = [np.zeros((Z.shape[1],) * 2) for _, Z, _ in terms]
+    for (t, i, j), value in zip(cells(terms, correlated), theta, strict=True):
+        T[t][i, j] = value
+    return T
+
+
+def package_terms(terms, correlated):
+    return [Term(g, Z, K, c) for (g, Z, K), c in zip(terms, correlated, strict=True)]
+
+
+@pytest.mark.parametrize("method", ["ML", "REML"])
+@pytest.mark.parametrize("seed", range(12))
+def test_criterion_and_gradient(seed, method):
+    """The criterion is the dense one; the gradient is its slope."""
+    y, X, terms, correlated, w = random_model(seed)
+    gram = Gram.from_arrays(y, X, package_terms(terms, correlated), w)
+    rng, tau2 = np.random.default_rng(seed), [None, 1.7][seed % 2]
+    T = [np.tril(rng.normal(size=(Z.shape[1],) * 2)) for _, Z, _ in terms]
+    assembly = assemble(gram, method == "REML", tau2)
+    scaled = assembly.to_scaled(T)
+    at = assembly.criterion.solve(scaled)
+    assert at.value == pytest.approx(criterion(y, X, terms, T, method, w, tau2), abs=1e-9)
+    G = assembly.criterion.gradient(scaled, at)
+    for t, slope in enumerate(G):
+        for i, j in np.ndindex(slope.shape):
+            up, down = ([s.copy() for s in scaled] for _ in range(2))
+            up[t][i, j] += 1e-5
+            down[t][i, j] -= 1e-5
+            difference = assembly.criterion.solve(up).value - assembly.criterion.solve(down).value
+            assert slope[i, j] == pytest.approx(difference / 2e-5, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", [*range(24), 77, 143, 277, 528, 623])
+def test_no_better_point_exists(seed):
+    """A search that shares nothing with the package: random points, then scipy's BFGS."""
+    y, X, terms, correlated, w = random_model(seed)
+    rng = np.random.default_rng(seed)
+    k = len(list(cells(terms, correlated)))
+    for method in ("ML", "REML"):
+        try:
+            model = fit(y, X, package_terms(terms, correlated), method, w)
+        except InputError as refusal:
+            assert "perfectly" in str(refusal) or "linearly dependent" in str(refusal)
+            continue
+
+        def value(theta, method=method):
+            return criterion(y, X, terms, roots(theta, terms, correlated), method, w)
+
+        assert value(model.theta) == pytest.approx(model.criterion, abs=1e-8)
+        points = rng.normal(size=(80, k)) * 10 ** rng.uniform(-2, 2, size=(80, k))
+        values = [value(x) for x in points]
+        best = min(min(values), value(np.zeros(k)))
+        for i in np.argsort(values)[:2]:
+            found = minimize(value, points[i], method="BFGS").fun
+            best = min(best, found if np.isfinite(found) else np.inf)
+        assert model.criterion <= best + 1e-6
+
+
+def test_the_seed_with_five_a_group():
+    """A dense scan finds nothing better, though many of these likelihoods have two humps."""
+    theta = np.concatenate([[0], 10 ** np.linspace(-3, 3, 120)])
+    humps, slopes = 0, []
+    for seed in range(150):
+        d = datasets.four_groups(np.random.default_rng(seed), 5)
+        X = np.column_stack([np.ones(20), d.x])
+        model = fit(d.y, X, Term(d.groups))
+        slopes.append(model.fixed[1])
+        if seed < 40:
+            terms = [(d.groups, np.ones((20, 1)), None)]
+            scan = [criterion(d.y, X, terms, [np.array([[s]])], "REML") for s in theta]
+            assert model.criterion <= min(scan) + 1e-9
+            assert model.criterion == pytest.approx(min(scan), abs=0.05)
+            inner = np.array(scan)
+            humps += ((inner[1:-1] < inner[:-2]) & (inner[1:-1] < inner[2:])).sum() > 1 or (
+                scan[1] >= scan[0] and min(scan) < scan[0] - 1e-6
+            )
+    assert humps > 4
+    assert abs(np.mean(slopes) - 0.560) < 4 * np.std(slopes) / np.sqrt(150)
+
+
+def test_zero_is_locally_but_not_globally_best():
+    """10 groups of 100 with no deviation and 10 singletons at +-5."""
+    rng = np.random.default_rng(1)
+    e = rng.normal(size=(10, 100))
+    e = (e - e.mean(axis=1, keepdims=True)) / e.std()
+    y = np.append(e.ravel(), np.tile([5.0, -5.0], 5))
+    g = np.append(np.repeat(np.arange(10), 100), np.arange(10, 20))
+    X, terms = np.ones((len(y), 1)), [(g, np.ones((len(y), 1)), None)]
+    model = fit(y, X, Term(g))
+    zero, near = (criterion(y, X, terms, [np.array([[s]])], "REML") for s in (0.0, 1e-2))
+    assert near > zero > model.criterion + 100
+    assert not model.singular and model.theta[0] ** 2 == pytest.approx(11.7, rel=0.1)
+
+
+def test_boundary_is_exact():
+    """Dyestuff2: zero, with the residual variance of the pooled data; nothing warns."""
+    y = datasets.load("Dyestuff2")
+    model = fit(y["Yield"], np.ones((30, 1)), Term(y["Batch"]), "ML")
+    assert (
+        model.singular and model.theta[0] == 0 and np.array_equal(model.random[0], np.zeros((6, 1)))
+    )
+    assert model.tau2 == pytest.approx(y["Yield"].var(ddof=0), rel=1e-14)
+
+
+def test_singular_is_true_exactly_at_the_boundary():
+    """REML is positive and ML exactly zero on balanced data whose F lies in between."""
+    e = np.array([-1.0, 0.5, 0.5])
+    means = np.sqrt(np.array([1.0, -1.0, 0.0]) ** 2) * [1, -1, 0] * 0.56
+    y = (means[:, None] + e).ravel()
+    F = 3 * means.var(ddof=1) / e.var(ddof=1)
+    assert 1 < F < 1.5
+    X, g = np.ones((9, 1)), np.repeat([0, 1, 2], 3)
+    assert fit(y, X, Term(g), "ML").singular
+    model = fit(y, X, Term(g), "REML")
+    assert not model.singular
+    assert model.Sigma[0][0, 0] == pytest.approx((F - 1) * e.var(ddof=1) / 3, rel=1e-9)
+
+
+def test_perfect_correlation_is_rank_one():
+    rng = np.random.default_rng(3)
+    g, x = np.repeat(np.arange(12), 6), rng.normal(size=72)
+    u = rng.normal(size=12)
+    X = np.column_stack([np.ones(72), x])
+    y = u[g] + 2 * u[g] * x + rng.normal(size=72)
+    model = fit(y, X, Term(g, X))
+    S = model.Sigma[0]
+    assert model.singular == (np.linalg.matrix_rank(S, tol=1e-9 * S.max()) < 2)
+    assert not fit(y + 3 * rng.normal(size=12)[g] * x, X, Term(g, X)).singular
+
+
+@pytest.mark.parametrize(("name", "certified"), [("Dyestuff", False), ("Dyestuff2", True)])
+def test_certificate_at_zero(name, certified):
+    """Zero is stationary in T for all data; N tells a boundary optimum from a spurious one."""
+    data = datasets.load(name)
+    gram = Gram.from_arrays(data["Yield"], np.ones((30, 1)), Term(data["Batch"]))
+    c, zero = assemble(gram, True, None).criterion, [np.zeros((1, 1))]
+    assert np.array_equal(c.gradient(zero, c.solve(zero))[0], zero[0])
+    away = leave(Face(c, ((1, True),), ((0, 0, 0),)), zero)
+    assert (away is None) == certified
+    if away is not None:
+        assert c.solve(away).value < c.solve(zero).value
