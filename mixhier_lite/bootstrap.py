@@ -56,6 +56,13 @@ def bootstrap(
     progress : bool
         Show a progress bar (needs tqdm).
     """
+    if isinstance(draws, bool) or not isinstance(draws, (int, np.integer)) or draws < 2:
+        raise InputError(
+            "draws is the number of data sets to draw.",
+            "an integer, 2 or more",
+            f"{draws!r}",
+            "pass for instance draws=1000",
+        )
     if len(model.gram.blocks) > 1 and model.rows is None:
         raise InputError(
             "with several terms the bootstrap needs the rows.",

@@ -39,8 +39,7 @@ class Face:
 
     def slope(self, x: Array) -> tuple[float, Array]:
         """The criterion and its gradient; a very large number where nothing is left of y."""
-        T = self.unpack(x)
-        at = self.criterion.solve(T)
+        at = self.criterion.solve(T := self.unpack(x))
         if at is None:
             return 1e300, np.zeros(len(x))
         return at.value, self.pack(self.criterion.gradient(T, at))

@@ -23,6 +23,8 @@ def refused(what: str, **facts: Any) -> InputError:
 
 def refuse_gram(gram: "Gram", tau2: float | None) -> None:
     """Refuse data from which the variances cannot be estimated."""
+    if not gram.blocks:
+        raise refused("no-term")
     if gram.n <= gram.p:
         raise refused("few-rows", n=gram.n, p=gram.p)
     columns = _dependent(gram)

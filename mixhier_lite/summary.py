@@ -9,6 +9,7 @@ from .inputs import level_of
 
 if TYPE_CHECKING:
     from .fit import Fit
+    from .gram import Block
 
 
 def fixed_table(model: "Fit", level: float) -> Any:
@@ -35,6 +36,13 @@ def wald(model: "Fit", level: float) -> Any:
     return np.column_stack([model.fixed - half, model.fixed + half])
 
 
+def column_names(block: "Block") -> list[str]:
+    """What the columns of Z are called: 1 for a random intercept, z1, z2, ... without names."""
+    if block.constant:
+        return ["1"]
+    return list(block.columns) or [f"z{k + 1}" for k in range(block.q)]
+
+
 def random_table(model: "Fit", t: int) -> Any:
     """Data frame of the random effects of one term, with both standard deviations."""
     import pandas as pd
@@ -43,8 +51,8 @@ def random_table(model: "Fit", t: int) -> Any:
     known = np.sqrt(np.einsum("jkk->jk", model.cond_var[t]))
     full = np.sqrt(np.einsum("jkk->jk", model.random_cov[t]))
     columns: dict[str, Any] = {}
-    for k in range(q):
-        suffix = "" if q == 1 else f" {k + 1}"
+    for k, name in enumerate(column_names(block)):
+        suffix = "" if q == 1 else f" of {name}"
         columns[f"effect{suffix}"] = model.random[t][:, k]
         columns[f"sd, alpha known{suffix}"] = known[:, k]
         columns[f"sd{suffix}"] = full[:, k]
@@ -91,8 +99,7 @@ def parts(model: "Fit") -> tuple[str, list[str], Rows, Rows, list[str]]:
     spread: Rows = []
     for name, S, block in zip(model.term_names, model.Sigma, model.gram.blocks, strict=True):
         sd = np.sqrt(np.diag(S))
-        for k in range(block.q):
-            shown = "1" if block.constant else (block.columns[k] if block.columns else f"z{k + 1}")
+        for k, shown in enumerate(column_names(block)):
             tied = [
                 f"{S[k, i] / (sd[k] * sd[i]):.3f}" if sd[k] * sd[i] > 0 else "-" for i in range(k)
             ]
@@ -125,7 +132,12 @@ def _remarks(model: "Fit") -> list[str]:
             )
     dropped = model.design.dropped if model.design is not None else 0
     if dropped:
-        remarks.append(f"{dropped} rows with missing values were left out.")
+        rows = (
+            "1 row with a missing value was"
+            if dropped == 1
+            else f"{dropped} rows with missing values were"
+        )
+        remarks.append(f"{rows} left out.")
     return remarks
 
 

@@ -113,7 +113,9 @@ def test_summary_and_tables():
     table = model.table()
     assert table.loc["Days", "se"] == pytest.approx(1.545788894, abs=1e-8)
     random = model.random_table(0)
-    assert (random["sd 1"] > random["sd, alpha known 1"]).all() and random.index[0] == "308"
+    name = "(Intercept)"
+    assert (random[f"sd of {name}"] > random[f"sd, alpha known of {name}"]).all()
+    assert random.index[0] == "308"
     flat = lmer("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff2"))
     assert "exactly zero" in flat.summary()
 
@@ -149,3 +151,17 @@ def test_simulated_and_redrawn_data_have_the_moments_of_the_model():
         assert 0.5 < np.std(a) / np.std(b) < 2
     with pytest.raises(InputError, match="no rows"):
         fit(model.gram).simulate(rng)
+
+
+def test_a_formula_without_random_effects_is_refused():
+    with pytest.raises(InputError, match="no random effects"):
+        lmer("Reaction ~ Days", datasets.load("sleepstudy"))
+    with pytest.raises(InputError, match="no random effects"):
+        fit(np.arange(4.0), np.ones((4, 1)), [])
+
+
+@pytest.mark.parametrize("draws", [0, 1, 2.5, True])
+def test_bootstrap_needs_a_number_of_draws(draws):
+    model = lmer("Reaction ~ Days + (1 | Subject)", datasets.load("sleepstudy"))
+    with pytest.raises(InputError, match="number of data sets"):
+        model.bootstrap(draws, np.random.default_rng(1))
