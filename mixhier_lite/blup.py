@@ -75,7 +75,6 @@ def conditional_variances(solved: Solved) -> tuple[Array, ...]:
 
 def error_variances(solved: Solved) -> tuple[Array, ...]:
     """Prediction error variance: conditional variance + H Cov(alpha_hat) H'."""
-    p = solved.at.p
-    v = np.vstack([solved.at.root, np.zeros((1, p))])
+    v = np.vstack([solved.at.root, np.zeros((1, solved.at.p))])
     pairs = zip(conditional_variances(solved), directions(solved, v), strict=True)
     return tuple(P + solved.tau2 * h @ h.swapaxes(1, 2) for P, h in pairs)

@@ -53,12 +53,15 @@ def minimise(criterion: Criterion, shapes: Sequence[tuple[int, bool]]) -> list[A
     free = [np.tri(q) if correlated else np.eye(q) for q, correlated in shapes]
     cells = tuple((t, i, j) for t, F in enumerate(free) for j, i in np.argwhere(F.T).tolist())
     face = Face(criterion, tuple(shapes), cells)
-    found = [_descend(face, x) for x in _starts(face)]
-    return _settle(face, min(found, key=lambda f: f[0])[1])
+    return _settle(face, min((_descend(face, x) for x in _starts(face)), key=lambda f: f[0])[1])
 
 
 def _starts(face: Face) -> list[Array]:
-    """Points to descend from: the valleys of a scattered first look, the lowest first."""
+    """Points to descend from: the valleys of a scattered first look, the lowest first.
+
+    It looks twice, the second time at covariances that are all but of rank one: a valley with a
+    correlation near 1 or -1 is too narrow to be seen from further inside.
+    """
     k, criterion = len(face.cells), face.criterion
     slow = criterion.system.B.size + 100 * criterion.system.m > 5e3
     ratio = np.roots([1, *[0] * (k - 1), -1, -1]).real.max()
@@ -66,12 +69,17 @@ def _starts(face: Face) -> list[Array]:
     places = np.outer(steps, ratio ** -np.arange(1.0, k + 1)) % 1  # fills the cube evenly
     signed = np.where([i == j for _, i, j in face.cells], places, 2 * places - 1)
     points = np.sign(signed) * 10 ** (5 * np.abs(signed) - 2)
-    solved = [criterion.solve(face.unpack(x)) for x in points]
-    values = np.array([np.inf if at is None else at.value for at in solved])
     gaps = np.abs(places[:, None] - places).max(axis=2)
-    near = np.argsort(gaps, axis=1)[:, 1 : 2 + 2 * k]
-    low = np.flatnonzero(np.isfinite(values) & (values <= values[near].min(axis=1)))
-    return list(points[low[np.argsort(values[low])[:4]]])
+    near, starts = np.argsort(gaps, axis=1)[:, 1 : 2 + 2 * k], []
+    rank_one = np.array(
+        [1.0 if j == 0 or not face.shapes[t][1] else 1e-3 for t, _, j in face.cells]
+    )
+    for look in (points, points * rank_one)[: 1 + (rank_one < 1).any()]:
+        solved = [criterion.solve(face.unpack(x)) for x in look]
+        values = np.array([np.inf if at is None else at.value for at in solved])
+        low = np.flatnonzero(np.isfinite(values) & (values <= values[near].min(axis=1)))
+        starts += list(look[low[np.argsort(values[low])[:4]]])
+    return starts
 
 
 def _descend(face: Face, x: Array) -> tuple[float, Array]:

@@ -30,8 +30,7 @@ def refuse_gram(gram: "Gram", tau2: float | None) -> None:
     columns = _dependent(gram)
     if columns:
         raise refused("dependent", p=gram.p, columns=", ".join(columns))
-    yy = float(gram.H[:, -1] @ gram.C @ gram.H[:, -1])
-    if tau2 is None and left_of_y(gram) <= 1e-26 * max(yy, 0.0):
+    if tau2 is None and left_of_y(gram) <= 1e-26 * abs(gram.H[:, -1] @ gram.C @ gram.H[:, -1]):
         raise refused("constant")
     for t, block in enumerate(gram.blocks):
         name, seen = block.name or f"term {t + 1}", int((block.rows > 0).sum())
@@ -65,11 +64,9 @@ def _dependent(gram: "Gram") -> list[str]:
     values, vectors = np.linalg.eigh(_correlations(gram.C[:p, :p]))
     loose = vectors[:, values < 1e-12 * p] / np.where(d > 0, d, 1.0)[:, None]
     null = gram.H_inverse[:p, :p] @ loose
-    if not null.size:
-        return []
     share = np.abs(null) * np.sqrt(np.diag(gram.H.T @ gram.C @ gram.H)[:p, None])
-    size = share.max(axis=1) / max(float(share.max()), 1e-300)
-    zero = (np.abs(null).max(axis=1) > 0) & (d == 0)
+    size = share.max(axis=1, initial=0.0) / max(float(share.max(initial=0.0)), 1e-300)
+    zero = (np.abs(null).max(axis=1, initial=0.0) > 0) & (d == 0)
     return [gram.names[k] for k in np.flatnonzero(zero | (size > 1e-6))]
 
 

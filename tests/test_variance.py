@@ -177,3 +177,13 @@ def test_certificate_at_zero(name, certified):
     assert (away is None) == certified
     if away is not None:
         assert c.solve(away).value < c.solve(zero).value
+
+
+def test_a_narrow_valley_with_correlation_minus_one_is_found():
+    """Two optima of rank one; the better has correlation -1 and is seen only near the boundary."""
+    y, X, terms, correlated, w = random_model(637)
+    (groups, Z, K), T = terms[0], np.array([[1.62595788, 0.0], [-0.760855658, 0.0]])
+    model = fit(y, X, Term(groups, Z, K, correlated[0]), "ML", w)
+    assert criterion(y, X, terms, [T], "ML", w) == pytest.approx(32.56, abs=1e-3)
+    assert model.criterion <= criterion(y, X, terms, [T], "ML", w) + 1e-9
+    assert model.singular and model.theta[1] < 0
