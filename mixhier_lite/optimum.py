@@ -78,7 +78,7 @@ def _starts(face: Face) -> list[Array]:
         solved = [criterion.solve(face.unpack(x)) for x in look]
         values = np.array([np.inf if at is None else at.value for at in solved])
         low = np.flatnonzero(np.isfinite(values) & (values <= values[near].min(axis=1)))
-        starts += list(look[low[np.argsort(values[low])[:4]]])
+        starts += list(look[low[np.argsort(values[low])[:8]]])
     return starts
 
 
