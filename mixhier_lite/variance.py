@@ -1,7 +1,7 @@
-"""Chapter *variance*: the criterion of ML and REML, its gradient, and the boundary's certificate.
+"""Chapter *variance*: the criterion of ML and REML, and its gradient.
 
 Everything is written in T, lower triangular, with T T' = Sigma / tau2 for each term. One term,
-the largest, is eliminated level by level; the system, if any, is a dense matrix after that.
+the largest, is eliminated level by level; the others, if any, are one dense matrix after that.
 """
 
 from collections.abc import Sequence
