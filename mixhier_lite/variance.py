@@ -126,7 +126,7 @@ class Criterion:
         """
         system, (q, p1, J) = self.system, self.system.B.shape
         cells = (q + p1 + system.m) * q * J + (system.m + p1) * system.m
-        at_once = max(1, int(2e6 / cells)) if not system.m or cells < 2e5 else 0
+        at_once = max(1, int(2e5 / cells)) if not system.m or cells < 2e5 else 0
         if at_once:
             starts = range(0, len(T[0]), at_once)
             parts = [self._batch([t[k : k + at_once] for t in T]) for k in starts]
