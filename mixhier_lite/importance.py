@@ -127,7 +127,9 @@ def _mode(over: Landscape) -> tuple[Array, Array]:
     return u, (axes / np.clip(values, 0.05, None)) @ axes.T
 
 
-def _student(centre: Array, cov: Array, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
+def _student(
+    centre: Array, cov: Array, count: int, rng: np.random.Generator
+) -> tuple[Array, Array]:
     """Draw from a mixture of t densities of three widths, and its log density."""
     from scipy.special import gammaln, logsumexp
 

@@ -105,7 +105,8 @@ class Integral:
         nodes, unit = self._thin, self.over.y_unit
         mass = nodes.mass
         heavy = np.flatnonzero(mass.sum(axis=1) > 1e-9)
-        T, out = self.over.roots(nodes.at[heavy]), [([], [], []) for _ in self.over.model.T]
+        T = self.over.roots(nodes.at[heavy])
+        out: list[tuple[list[Array], ...]] = [([], [], []) for _ in T]
         for part, H, P in moments(self.over.unpooled, T):
             at, m = np.nonzero(mass[heavy[part]] > 1e-10)
             given, node = nodes.given[heavy[part]][at], heavy[part][at]
@@ -120,7 +121,8 @@ class Integral:
                 weights.append(mass[node, m])
                 means.append(mean.reshape(len(at), -1) * unit)
                 sds.append(np.sqrt(var).reshape(len(at), -1) * unit)
-        return [tuple(np.concatenate(x) for x in term) for term in out]
+        joined = [[np.concatenate(x) for x in term] for term in out]
+        return [(weights, means, sds) for weights, means, sds in joined]
 
     @cached_property
     def _moments(self) -> tuple[Unknowns, Unknowns]:

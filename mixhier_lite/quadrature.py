@@ -17,7 +17,7 @@ from .inputs import Array
 from .landscape import Given, Landscape
 
 DEPTH = {1: 40.0, 2: 35.0, 3: 28.0}
-"""How far, in log density, the edge of the box lies below the peak, by the number of coordinates."""
+"""How far the edge of the box lies below the peak, in log density, by number of coordinates."""
 ACCURACY = {1: 1e-8, 2: 1e-7, 3: 1e-5}
 """Change at which the number of nodes is enough."""
 SIZES = {1: (24, 36, 54, 81, 120, 180, 270, 400), 2: (24, 36, 54, 81, 120), 3: (16, 24, 36, 54)}
@@ -53,7 +53,7 @@ class Grid:
     def log_mass(self) -> Array:
         """Log of density times weight, shape (N, M)."""
         volume = np.log(_points(self.widths[:-1], self.kept)).sum(axis=1)
-        return self.log_density + volume[:, None] + np.log(self.widths[-1])
+        return np.asarray(self.log_density + volume[:, None] + np.log(self.widths[-1]))
 
     @property
     def log_marginal(self) -> float:
@@ -107,7 +107,9 @@ def grid(over: Landscape, box: Array, n: int, last: Grid | None = None) -> Grid:
     shape = tuple(len(a) for a in axes[:-1])
     kept = np.arange(int(np.prod(shape)))
     if last is not None:
-        kept = np.flatnonzero(_neighbours(last, axes).ravel() > last.log_density.max() - DEPTH[over.size])
+        kept = np.flatnonzero(
+            _neighbours(last, axes).ravel() > last.log_density.max() - DEPTH[over.size]
+        )
     at = _points(axes[:-1], kept)
     given = over.given(over.roots(at))
     value = over.log_density(at, given, np.broadcast_to(axes[-1], (len(at), len(axes[-1]))))
@@ -159,7 +161,7 @@ def find_box(over: Landscape) -> Array:
     box, best, peak = np.vstack([over.box(), t[[0, -1]]]), over.start(), -np.inf
     n = {1: 120, 2: 32}.get(over.size, 6)
     for _ in range(12):
-        axes = [_around(*side, b, n) for side, b in zip(box[:-1], best, strict=True)]
+        axes = [_around(side, b, n) for side, b in zip(box[:-1], best, strict=True)]
         at = _points(axes)
         given = over.given(over.roots(at))
         value = over.log_density(at, given, np.broadcast_to(t, (len(at), len(t))))
@@ -169,13 +171,15 @@ def find_box(over: Landscape) -> Array:
         new = np.array([_hull(nodes, cube, k) for k, nodes in enumerate([*axes, t])])
         shrunk = np.ptp(new, axis=1) < 0.7 * np.ptp(box, axis=1)
         box = new
-        t = t if over.tau_known is not None else np.linspace(*box[-1], 41)
+        t = t if over.tau_known is not None else np.linspace(box[-1, 0], box[-1, 1], 41)
         if not shrunk.any():
             break
     return box
 
 
-def _points(axes: "list[Array] | tuple[Array, ...]", kept: "npt.NDArray[np.intp] | slice" = slice(None)) -> Array:
+def _points(
+    axes: "list[Array] | tuple[Array, ...]", kept: "npt.NDArray[np.intp] | slice" = slice(None)
+) -> Array:
     """Combinations of the entries of some vectors, the last running fastest."""
     return np.stack([g.ravel()[kept] for g in np.meshgrid(*axes, indexing="ij")], axis=-1)
 
@@ -188,11 +192,12 @@ def _neighbours(last: Grid, axes: list[Array]) -> Array:
         (np.maximum(k - 1, 0), np.minimum(k, len(old) - 1))
         for k, old in zip(places, last.axes, strict=False)
     ]
-    return np.max([height[np.ix_(*corner)] for corner in product(*sides)], axis=0)
+    return np.asarray(np.max([height[np.ix_(*corner)] for corner in product(*sides)], axis=0))
 
 
-def _around(low: float, high: float, best: float, n: int) -> Array:
+def _around(side: Array, best: float, n: int) -> Array:
     """Nodes over an interval, evenly and ever more closely around the best point so far."""
+    low, high = side
     near = np.geomspace(1e-3, 0.3, n // 3) * (high - low)
     nodes = np.concatenate([np.linspace(low, high, n), best - near, [best], best + near])
     return np.unique(nodes[(nodes >= low) & (nodes <= high)])
