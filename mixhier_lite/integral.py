@@ -13,7 +13,7 @@ from .landscape import Landscape
 from .quadrature import Grid, grid
 from .unknowns import Unknowns
 
-THIN = {1: 81, 2: 30, 3: 18}
+THIN = {1: 120, 2: 40, 3: 32}
 """Nodes a side for what is a smooth mixture over the nodes, by the number of coordinates."""
 
 
@@ -26,7 +26,8 @@ class Integral:
     exists: Unknowns = field(repr=False)
     """Moments of order below these exponents exist."""
     error: float
-    """Last change with more nodes; with weighted points, the standard error of a probability."""
+    """Last change with more nodes, or the mass beyond them where that is more; with weighted points
+    the standard error of a probability."""
 
     @property
     def log_marginal(self) -> float:
@@ -85,13 +86,13 @@ class Integral:
         nodes, n = self.nodes, THIN.get(self.over.size, 0)
         if isinstance(nodes, Points) or len(nodes.axes[0]) <= n:
             return nodes
-        return grid(self.over, nodes.box, n)
+        return grid(self.over, nodes.box, n, nodes)
 
     @cached_property
     def _mixture_of_alpha(self) -> tuple[Array, tuple[Array, Array]]:
         """Weights (K,), means and standard deviations (K, p) of a mixture of normals."""
         nodes, (_, back) = self.nodes, self.over.units
-        node, m = np.nonzero(nodes.mass > 1e-12)
+        node, m = np.nonzero(nodes.mass > _negligible(nodes.mass))
         given, tau = nodes.given[node], nodes.tau[node, m]
         z, variance = given.moments_of_z(tau)
         spread = back @ given.root
@@ -103,12 +104,12 @@ class Integral:
     def _mixtures_of_beta(self) -> list[tuple[Array, Array, Array]]:
         """For each term weights (K,), means and standard deviations (K, J q)."""
         nodes, unit = self._thin, self.over.y_unit
-        mass = nodes.mass
-        heavy = np.flatnonzero(mass.sum(axis=1) > 1e-9)
+        mass = np.where(nodes.mass > _negligible(nodes.mass), nodes.mass, 0.0)
+        heavy = np.flatnonzero(mass.sum(axis=1))
         T = self.over.roots(nodes.at[heavy])
         out: list[tuple[list[Array], ...]] = [([], [], []) for _ in T]
         for part, H, P in moments(self.over.unpooled, T):
-            at, m = np.nonzero(mass[heavy[part]] > 1e-10)
+            at, m = np.nonzero(mass[heavy[part]])
             given, node = nodes.given[heavy[part]][at], heavy[part][at]
             tau, p = nodes.tau[node, m], given.alpha.shape[1]
             z, variance = given.moments_of_z(tau)
@@ -154,14 +155,22 @@ class Integral:
         if k == len(self.over.sds) and self.over.tau_known is not None:
             return float(np.sqrt(self.over.model.tau2))
         values = self.over.standard_deviations(self.nodes.at, self.nodes.tau)[k]
-        likely = values[self.nodes.mass > 1e-10]
-        low, high = np.log(likely.min() + 1e-300), np.log(likely.max())
-        low = min(low, high - 40.0)
+        likely = np.log(values[self.nodes.mass > 1e-12])
+        below = self.nodes.distribution(k)
 
         def excess(x: float) -> float:
-            return self.nodes.below(k, float(np.exp(x))) - probability
+            return below(float(np.exp(x))) - probability
 
-        return float(np.exp(brentq(excess, low, high + 5.0, xtol=1e-12)))
+        low, high = float(likely.min()), float(likely.max())
+        while excess(low) > 0:
+            low -= 5.0
+        return float(np.exp(brentq(excess, low, high + 1.0, xtol=1e-10)))
+
+
+def _negligible(mass: Array) -> float:
+    """The mass below which nodes have less than 1e-8 of the whole together."""
+    ordered = np.sort(mass, axis=None)
+    return float(ordered[np.searchsorted(np.cumsum(ordered), 1e-8)]) * (1 - 1e-12)
 
 
 def _mixture_moments(weights: Array, means: Array, sds: Array) -> tuple[Array, Array]:
@@ -176,8 +185,8 @@ def _mixture_quantile(probability: float, weights: Array, means: Array, sds: Arr
     from scipy.special import ndtr
 
     weights = weights / weights.sum()
-    low, high = (means - 40 * sds).min(axis=0), (means + 40 * sds).max(axis=0)
-    for _ in range(60):
+    low, high = (means - 9 * sds).min(axis=0), (means + 9 * sds).max(axis=0)
+    for _ in range(50):
         middle = (low + high) / 2
         below = weights @ ndtr((middle - means) / sds) < probability
         low, high = np.where(below, middle, low), np.where(below, high, middle)
