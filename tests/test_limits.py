@@ -406,6 +406,24 @@ def test_width_with_three_groups():
     assert ratio == pytest.approx(3.9, abs=0.05)
 
 
+def test_with_three_groups_the_mean_of_alpha_does_not_exist():
+    """E|alpha - y_bar| up to sigma = exp(x) tau grows with x for ever; with four groups it stops."""
+
+    def partial(J, x_max, F=2.0, m=5):
+        n = J * m
+
+        def part(x):
+            f = 1 + np.exp(2 * x)
+            r2 = ((J - 1) * F / f + n - J) / n
+            return np.exp(x) * f ** (-(J - 1) / 2) * r2 ** (-(n - 3) / 2) * np.sqrt(f * r2)
+
+        return quad(part, -20, x_max, limit=400)[0]
+
+    growth = np.diff([partial(3, x) for x in (10, 20, 30)])
+    assert growth[1] == pytest.approx(growth[0], rel=1e-6) and growth[0] > 1
+    assert partial(4, 30) == pytest.approx(partial(4, 10), rel=1e-3)
+
+
 # --- a prior on alpha ----------------------------------------------------------------------------
 
 
