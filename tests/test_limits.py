@@ -407,7 +407,7 @@ def test_width_with_three_groups():
 
 
 def test_with_three_groups_the_mean_of_alpha_does_not_exist():
-    """E|alpha - y_bar| up to sigma = exp(x) tau grows with x for ever; with four groups it stops."""
+    """Its absolute moment up to log sigma = x grows with x for ever; with four groups it stops."""
 
     def partial(J, x_max, F=2.0, m=5):
         n = J * m
