@@ -19,7 +19,9 @@ from mixhier_lite import (
     gaussian,
     gls_blup,
     indicator,
+    integrate,
     posterior,
+    sample,
 )
 
 # --- y not normal: mode and mean -----------------------------------------------------------------
@@ -363,6 +365,23 @@ def bayes_half(F, J, m):
         return quad(part, -20, 25, limit=400)[0] / total
 
     return brentq(lambda half: below(half) - 0.975, 0.1, 1e4)
+
+
+@pytest.mark.parametrize("J", [3, 4, 10])
+@pytest.mark.parametrize("F", [0.3, 1.5, 8.0])
+def test_bayesian_interval_is_that_of_the_package(J, F):
+    """Of integrate for any MSB / MSW, and of sample for one."""
+    y, groups, MSB, MSW = balanced(J, 5, 1.0, J)
+    means = np.repeat(y.reshape(J, 5).mean(axis=1), 5)
+    y = y - means + np.sqrt(F * MSW / MSB) * (means - means.mean())
+    model = fit(y, np.ones((len(y), 1)), Term(groups))
+    half = bayes_half(F, J, 5) * np.sqrt(MSW / len(y))
+    ends = [integrate(model).quantile(p).fixed[0] for p in (0.025, 0.975)]
+    # three groups: the package leaves out the far end of a tail without a mean
+    np.testing.assert_allclose(ends, [-half, half], rtol=1e-3 if J == 3 else 1e-5)
+    if F == 1.5:
+        draws = sample(model, 100_000, np.random.default_rng(1)).fixed[:, 0]
+        assert (np.abs(draws) < half).mean() == pytest.approx(0.95, abs=0.003)
 
 
 @pytest.mark.parametrize("J", [4, 6])
