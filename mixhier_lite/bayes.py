@@ -144,6 +144,6 @@ def integrate(model: Fit, prior: Prior | SdPrior | None = None) -> Integral:
     if over.size <= 3:
         found, change = settled(over)
         exponents = np.concatenate(exists.sds)
-        return Integral(over, found, exists, max(change, found.beyond(exponents)))
+        return Integral(over, found, exists, max(change, found.beyond(exponents.tolist())))
     points = weighted(over, 40000, np.random.default_rng(0))
     return Integral(over, points, exists, float(points.effective**-0.5))
