@@ -90,11 +90,12 @@ class Dial:
     knobs: tuple[Knob, ...]
     panels: tuple[Panel, ...]
     data: Mapping[str, Any]
-    """What the page computes from; arrays are written with six significant digits."""
+    """What the page computes from, written with ``digits`` significant digits."""
     stops: tuple[tuple[float, ...], ...]
     """Positions of the rows of the table."""
     caption: str
     frame: Callable[..., Frame]
+    digits: int = 6
 
     def __repr__(self) -> str:
         """Name the dial and say what it shows."""
@@ -117,7 +118,7 @@ class Dial:
 <script>
 {{
 const dial = {(HERE / "dial.js").read_text().strip()};
-const data = {json.dumps(_six_digits(self.data), separators=(",", ":"))};
+const data = {json.dumps(_rounded(self.data, self.digits), separators=(",", ":"))};
 const see = {(HERE / f"{self.kind}.js").read_text().strip()};
 for (const root of document.querySelectorAll('[data-dial="{self.name}"]'))
   dial.turn(root, knobs => see(knobs, data, dial));
@@ -154,16 +155,16 @@ def round_ticks(low: float, high: float) -> dict[float, str]:
     return {k * step: f"{k * step:g}" for k in range(first, last + 1)}
 
 
-def _six_digits(value: Any) -> Any:
+def _rounded(value: Any, digits: int) -> Any:
     """Round the numbers of nested mappings, sequences and arrays for JSON."""
     if isinstance(value, Mapping):
-        return {key: _six_digits(inner) for key, inner in value.items()}
+        return {key: _rounded(inner, digits) for key, inner in value.items()}
     if isinstance(value, (float, np.floating)):
-        return float(f"{value:.6g}") + 0.0
+        return float(f"{value:.{digits}g}") + 0.0
     if isinstance(value, np.ndarray):
-        return _six_digits(value.tolist())
+        return _rounded(value.tolist(), digits)
     if isinstance(value, (list, tuple)):
-        return [_six_digits(inner) for inner in value]
+        return [_rounded(inner, digits) for inner in value]
     return value
 
 
@@ -183,7 +184,10 @@ def _panel(panel: Panel, frame: Frame, name: str) -> str:
     d = -height / (panel.y.high - panel.y.low)
     scale = (-b * panel.x.low, b, -d * panel.y.high, d)
     a, _, c, _ = scale
-    out = [f'<svg viewBox="0 0 {wide} {tall}" width="{wide}" height="{tall}">']
+    out = [
+        f'<svg viewBox="0 0 {wide} {tall}" width="{wide}" height="{tall}" '
+        f'style="max-width:{1.25 * wide:g}px">'
+    ]
     out.append(f'<text x="{LEFT}" y="14">{escape(panel.title)}</text>')
     out.append(f'<path class="axis" d="M{LEFT} {TOP}v{height}h{width}"/>')
     for value, text in panel.x.ticks.items():

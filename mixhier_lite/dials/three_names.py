@@ -62,7 +62,7 @@ def three_names(model: LinearMixedModel, y: npt.ArrayLike, name: str = "three-na
 
     grid = np.linspace(-2, 3, 41)
     paths = np.array([effects(p)[0] for p in grid])
-    start = round(float(np.log10(tau2 / np.diag(model.Sigma).mean())), 2)
+    start = 0.05 * float(np.clip(round(20 * np.log10(tau2 / np.diag(model.Sigma).mean())), -40, 60))
     reach = np.abs(paths).max()
     low, high = 1.15 * min(paths.min(), -reach / 2), 1.15 * max(paths.max(), reach / 2)
     at = np.linspace(low, high, 49)
@@ -97,7 +97,7 @@ def three_names(model: LinearMixedModel, y: npt.ArrayLike, name: str = "three-na
         alt="A dial for the penalty. Three panels with one vertical axis: ridge paths of groups "
         "that run to zero, the prior's bell with the posterior means on it, and mean residuals "
         "pulled to BLUPs. The dots are at equal heights throughout.",
-        knobs=(Knob("Penalty λ", -2, 3, 0.05, 0.05 * round(start / 0.05)),),
+        knobs=(Knob("Penalty λ", -2, 3, 0.05, start),),
         panels=(
             Panel(
                 "the penalty: a ridge path",
@@ -134,6 +134,7 @@ def three_names(model: LinearMixedModel, y: npt.ArrayLike, name: str = "three-na
         stops=tuple((float(p),) for p in range(-2, 4)),
         caption="From no pooling to complete pooling: one column of numbers for each name",
         frame=frame,
+        digits=10,  # at a small lambda the sums almost cancel
     )
 
 
