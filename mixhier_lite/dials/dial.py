@@ -168,6 +168,11 @@ def _rounded(value: Any, digits: int) -> Any:
     return value
 
 
+def _pixel(value: float) -> str:
+    """Write a coordinate; a tie, as 5.95, falls to the same side on every machine."""
+    return f"{round(value, 6) + 0.0:.1f}"
+
+
 def _knob(knob: Knob, name: str) -> str:
     return (
         f'<p class="knob"><label for="dial-{name}">{escape(knob.label)}</label>'
@@ -192,12 +197,12 @@ def _panel(panel: Panel, frame: Frame, name: str) -> str:
     out.append(f'<path class="axis" d="M{LEFT} {TOP}v{height}h{width}"/>')
     for value, text in panel.x.ticks.items():
         x, y = LEFT + a + b * value, TOP + height
-        out.append(f'<path class="axis" d="M{x:.1f} {y}v4"/>')
-        out.append(f'<text class="middle" x="{x:.1f}" y="{y + 16}">{escape(text)}</text>')
+        out.append(f'<path class="axis" d="M{_pixel(x)} {y}v4"/>')
+        out.append(f'<text class="middle" x="{_pixel(x)}" y="{y + 16}">{escape(text)}</text>')
     for value, text in panel.y.ticks.items():
         level = TOP + c + d * value
-        out.append(f'<path class="axis" d="M{LEFT} {level:.1f}h-4"/>')
-        out.append(f'<text class="end" x="{LEFT - 7}" y="{level + 4:.1f}">{escape(text)}</text>')
+        out.append(f'<path class="axis" d="M{LEFT} {_pixel(level)}h-4"/>')
+        out.append(f'<text class="end" x="{LEFT - 7}" y="{_pixel(level + 4)}">{escape(text)}</text>')
     middle, low = LEFT + width / 2, tall - 5
     out.append(f'<text class="middle" x="{middle:g}" y="{low}">{escape(panel.x.label)}</text>')
     turned = f"translate(12 {TOP + height / 2:g}) rotate(-90)"
@@ -223,7 +228,7 @@ def _mark(mark: Mark, frame: Frame, scale: tuple[float, ...], name: str) -> str:
     a, b, c, d = scale
 
     def at(point: Sequence[float]) -> str:
-        return f"{a + b * point[0] + 0.0:.1f} {c + d * point[1] + 0.0:.1f}"
+        return f"{_pixel(a + b * point[0])} {_pixel(c + d * point[1])}"
 
     head = f' marker-end="url(#dial-{name}-head)"' if "arrow" in mark.look else ""
     shapes = []
