@@ -84,6 +84,8 @@ def test_dial_says_what_it_shows(name):
     assert 20 <= len(DIALS[name].alt) <= 250
     for knob in page.find_all("input"):
         assert page.find("label", attrs={"for": knob["id"]}).get_text()
+        # on the input itself: JupyterLab looks no further before it takes an arrow key
+        assert knob["data-lm-suppress-shortcuts"] == "true"
     rows = page.select(".still tbody tr")
     assert len(rows) == len(DIALS[name].stops) >= 5
     assert page.select_one(".still caption").get_text()

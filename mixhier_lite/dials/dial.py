@@ -106,7 +106,7 @@ class Dial:
         start = self.frame(*(knob.start for knob in self.knobs))
         panels = "\n".join(_panel(panel, start, self.name) for panel in self.panels)
         knobs = "\n".join(_knob(knob, f"{self.name}-{i}") for i, knob in enumerate(self.knobs))
-        return f"""<div class="dial" data-dial="{self.name}" data-lm-suppress-shortcuts="true">
+        return f"""<div class="dial" data-dial="{self.name}">
 <style>
 {(HERE / "dial.css").read_text()}</style>
 {knobs}
@@ -174,10 +174,12 @@ def _pixel(value: float) -> str:
 
 
 def _knob(knob: Knob, name: str) -> str:
+    """Write a labelled input; in JupyterLab, its arrow keys are not to move between cells."""
     return (
         f'<p class="knob"><label for="dial-{name}">{escape(knob.label)}</label>'
         f'<input type="range" id="dial-{name}" min="{knob.low:g}" max="{knob.high:g}" '
-        f'step="{knob.step:g}" value="{knob.start:g}"><span aria-hidden="true"></span></p>'
+        f'step="{knob.step:g}" value="{knob.start:g}" data-lm-suppress-shortcuts="true">'
+        '<span aria-hidden="true"></span></p>'
     )
 
 
@@ -202,7 +204,9 @@ def _panel(panel: Panel, frame: Frame, name: str) -> str:
     for value, text in panel.y.ticks.items():
         level = TOP + c + d * value
         out.append(f'<path class="axis" d="M{LEFT} {_pixel(level)}h-4"/>')
-        out.append(f'<text class="end" x="{LEFT - 7}" y="{_pixel(level + 4)}">{escape(text)}</text>')
+        out.append(
+            f'<text class="end" x="{LEFT - 7}" y="{_pixel(level + 4)}">{escape(text)}</text>'
+        )
     middle, low = LEFT + width / 2, tall - 5
     out.append(f'<text class="middle" x="{middle:g}" y="{low}">{escape(panel.x.label)}</text>')
     turned = f"translate(12 {TOP + height / 2:g}) rotate(-90)"
