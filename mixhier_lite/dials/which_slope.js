@@ -20,7 +20,7 @@
   const at = Math.log10(n), all = (Wxy + Bxy) / (Wxx + Bxx);
   return {
     words: [name, n + " rows a group"],
-    now: `Slope ${say(slope)}: comparisons between groups weigh ${say(phi)} as much as within. ` +
+    now: `Slope ${say(slope)}, with weight ${say(phi)} on comparisons between groups. ` +
       `Between ${say(Bxy / Bxx)}, pooled ${say(all)}, within ${say(Wxy / Wxx)}.`,
     marks: {
       points,

@@ -84,7 +84,7 @@ def who_moves_most(
     moves = np.log10([ends(p)[2] for p in stops])
     paths = [np.column_stack([stops, m]) for m in moves.T]
     (x0, y0), (x1, y1) = b.min(axis=0), b.max(axis=0)
-    mx, my = 0.12 * (x1 - x0), 0.12 * (y1 - y0)
+    mx, my = 0.2 * (x1 - x0), 0.16 * (y1 - y0)
     plane = Panel(
         "own line → BLUP; contours: 50, 80, 95 %",
         Axis("intercept, ms", x0 - mx, x1 + mx, round_ticks(x0, x1)),
