@@ -1,14 +1,11 @@
 ({
-  solve(A, b) {  // Gauss elimination with pivots, for the small systems of a dial
+  solve(A, b) {  // Gauss elimination; A is positive definite and needs no pivots
     const M = A.map((row, i) => [...row, b[i]]), n = M.length;
-    for (let k = 0; k < n; k++) {
-      const p = M.reduce((p, row, i) => i > k && Math.abs(row[k]) > Math.abs(M[p][k]) ? i : p, k);
-      [M[k], M[p]] = [M[p], M[k]];
+    for (let k = 0; k < n; k++)
       for (let i = 0; i < n; i++) {
         const f = M[i][k] / M[k][k];
         if (i !== k) for (let j = k; j <= n; j++) M[i][j] -= f * M[k][j];
       }
-    }
     return M.map((row, i) => row[n] / row[i]);
   },
   say: v => String(+v.toPrecision(3)).replace("-", "\u2212"),
