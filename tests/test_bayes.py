@@ -1,10 +1,12 @@
 """The posterior of the variances against dense algebra, published numbers and brute force."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.linalg import null_space
 from scipy.optimize import brentq
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 from scipy.stats import cauchy, expon, halfnorm, multivariate_normal, t
 
 from mixhier_lite import (
@@ -15,7 +17,6 @@ from mixhier_lite import (
     Term,
     datasets,
     fit,
-    flat,
     gaussian,
     gls_blup,
     indicator,
@@ -385,3 +386,238 @@ def test_reml_is_a_mode_in_one_parametrisation_only():
         return log_density(sigma**2, tau**2) + np.log(4 * sigma * tau)
 
     np.testing.assert_allclose(slopes(in_sds, np.sqrt(at)), 1, atol=1e-4)
+
+
+# --- more variances: importance sampling
+
+
+def random_slopes(seed=4, J=9, rows=6):
+    rng, g = np.random.default_rng(seed), np.repeat(np.arange(J), rows)
+    X = np.column_stack([np.ones(J * rows), rng.normal(size=J * rows)])
+    B = rng.multivariate_normal([0, 0], [[1, 0.4], [0.4, 0.6]], J)
+    y = X @ [1, 2] + (X * B[g]).sum(axis=1) + rng.normal(size=J * rows)
+    return fit(y, X, Term(g, X)), y, X, g
+
+
+def test_importance_sampling_against_quadrature():
+    """One landscape of three coordinates and t, summed over a grid and over weighted points."""
+    model = random_slopes()[0]
+    over = landscape(model, as_prior(priors.half_normal(2)))
+    assert over.size == 3
+    exact, points = settled(over)[0], weighted(over, 40000, np.random.default_rng(1))
+    assert points.effective > 0.3 * 40000
+    error = 4.5 / np.sqrt(points.effective)
+    assert points.log_marginal == pytest.approx(exact.log_marginal, abs=error)
+    for k in (0, 1, -1):
+        for value in (0.6, 0.9, 1.2):
+            assert points.below(k, value) == pytest.approx(exact.below(k, value), abs=error / 2)
+    mean = exact.mass.sum(axis=1) @ exact.at[:, 2]
+    assert points.mass[:, 0] @ points.at[:, 2] == pytest.approx(mean, abs=error)
+
+
+def four_coordinates():
+    _, y, X, g = random_slopes()
+    h = np.tile(np.arange(6), 9)
+    return fit(y + np.array([0.5, -1, 0, 1, 0.3, -0.4])[h], X, [Term(g, X), Term(h)])
+
+
+def test_more_than_three_coordinates_report_their_effective_size():
+    model, prior = four_coordinates(), priors.half_normal(2)
+    draws = sample(model, 4000, np.random.default_rng(5), prior)
+    assert 2000 < draws.ess < 4000
+    told = integrate(model, prior)
+    assert 0 < told.error < 0.02
+    values = [draws.fixed[:, 1], draws.sds[0][:, 0], draws.sds[1][:, 0], np.sqrt(draws.tau2)]
+    at, sd = ([u.fixed[1], u.sds[0][0], u.sds[1][0], u.tau] for u in (told.mean, told.sd))
+    for value, mean, spread in zip(values, at, sd, strict=True):
+        assert abs(value.mean() - mean) < 4.5 * spread * np.sqrt(1 / draws.ess + told.error**2)
+
+
+def test_poor_importance_sampling_is_refused(monkeypatch):
+    monkeypatch.setattr("mixhier_lite.importance.POOR", 0.999)
+    with pytest.raises(InputError, match="too rough for importance sampling"):
+        sample(four_coordinates(), 10, np.random.default_rng(0), priors.half_normal(2))
+
+
+# --- the third variance
+
+
+@pytest.mark.theorem("thm-full-variance")
+def test_law_of_total_variance():
+    """Eight schools: E[PEV] + Var[prediction] by own quadrature; PEV at the fit is zero."""
+    u, w = far_inside(150)
+    likelihood, means, variances = given_sigma(10 * u / (1 - u))
+    mass = likelihood * w / (1 - u) ** 2
+    mass /= mass.sum()
+    expected = mass @ variances + mass @ (means - mass @ means) ** 2
+    told = integrate(schools())
+    full = np.append(told.sd.fixed, told.sd.random[0]) ** 2
+    np.testing.assert_allclose(full, expected, rtol=1e-5)
+    assert (full > mass @ variances).all()
+    plug_in = schools().random_cov[0][:, 0, 0]
+    np.testing.assert_allclose(plug_in, 0, atol=1e-12)
+
+
+@pytest.mark.theorem("thm-full-variance")
+def test_the_third_variance_can_be_smaller():
+    """25 single rows and three pairs: below the plug-in PEV in the middle, above at the ends."""
+    single = ndtri((np.arange(25) + 0.5) / 25)
+    y = np.append(single, [0.35, -0.35] * 3)
+    g = np.append(np.arange(25), [25, 25, 26, 26, 27, 27])
+    model, D = fit(y, np.ones((31, 1)), Term(g)), indicator(g)
+    variances = (model.Sigma[0][0, 0], model.tau2)
+    known = gls_blup(
+        LinearMixedModel(np.ones((31, 1)), D, variances[0] * np.eye(28), variances[1]), y
+    )
+    plug_in = np.sqrt(np.diag(known.random_cov))
+    brute = Brute(y, np.ones((31, 1)), D, lambda s: 1.0)
+    mean = brute.mass @ brute.means
+    full = np.sqrt(brute.mass @ (brute.vars + (brute.means - mean) ** 2))[1:]
+    np.testing.assert_allclose(integrate(model).sd.random[0][:, 0], full, rtol=1e-4)
+    ratio = full / plug_in
+    assert ratio[12] < 0.9 and ratio[0] > 1.5
+    inner = brute.mass @ brute.vars[:, 1:]
+    assert (inner < full**2 * (1 + 1e-12)).all() and inner[0] < 0.9 * full[0] ** 2
+
+
+def test_gibbs_agrees():
+    """A Gibbs sampler for sleepstudy-like groups shares only the model with the exact draws."""
+    frame = datasets.load("Dyestuff")
+    y, D = frame["Yield"].to_numpy() - 1500, indicator(frame["Batch"])
+    model, rng = fit(y, np.ones((30, 1)), Term(frame["Batch"])), np.random.default_rng(1)
+    A = np.hstack([np.ones((30, 1)), D])
+    sigma2, tau2, chain = 1000.0, 1000.0, []
+    for _ in range(12000):
+        P = A.T @ A / tau2 + np.diag([0.0, *[1 / sigma2] * 6])
+        root = np.linalg.cholesky(np.linalg.inv(P))
+        c = root @ (root.T @ (A.T @ y) / tau2 + rng.standard_normal(7))
+        sigma2 = c[1:] @ c[1:] / rng.chisquare(5)
+        tau2 = ((y - A @ c) ** 2).sum() / rng.chisquare(29)
+        chain.append([c[0], np.sqrt(sigma2), np.sqrt(tau2), c[1]])
+    chain, told = np.array(chain), integrate(model)
+    for p in (0.1, 0.5, 0.9):
+        q = told.quantile(p)
+        at = [q.fixed[0], q.sds[0][0], q.tau, q.random[0][0, 0]]
+        batches = (chain <= at).reshape(40, 300, 4).mean(axis=1)
+        error = batches.std(axis=0, ddof=1) / np.sqrt(40)
+        assert np.abs((batches.mean(axis=0) - p) / error).max() < 4.5
+
+
+# --- what must not matter
+
+
+def same(a, b, rtol):
+    parts = [(u.fixed, *u.random, *u.sds, u.tau) for u in (a, b)]
+    for x, y in zip(*parts, strict=True):
+        np.testing.assert_allclose(x, y, rtol=rtol, atol=1e-9)
+
+
+def test_order_of_rows_and_names_of_groups():
+    model, y, X, _ = seed_groups(5, 5)
+    order = np.random.default_rng(0).permutation(20)
+    names = np.array(list("wxyz"))[np.repeat(np.arange(4), 5)]
+    other = fit(y[order], X[order], Term(names[order]))
+    prior = priors.half_cauchy(5)
+    a, b = integrate(model, prior), integrate(other, prior)
+    same(a.mean, b.mean, 1e-8)
+    same(a.quantile(0.2), b.quantile(0.2), 1e-8)
+    draws = [sample(m, 50, np.random.default_rng(1), prior) for m in (model, other)]
+    np.testing.assert_allclose(draws[0].random[0], draws[1].random[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1e3])
+def test_units(unit):
+    """y in other units, with the prior's scales: the answer in other units; X too."""
+    model, y, X, _ = seed_groups(5, 5)
+    g = np.repeat(np.arange(4), 5)
+    prior = Prior(priors.half_t(3, 4), priors.half_normal(2), gaussian([1, 2], np.eye(2)))
+    scaled = Prior(
+        priors.half_t(3, 4 * unit),
+        priors.half_normal(2 * unit),
+        gaussian([unit, 2], np.diag([unit**2, 1])),
+    )
+    told = integrate(fit(y, X, Term(g)), prior)
+    other = integrate(fit(unit * y, X * [1, unit], Term(g)), scaled)
+    back = np.array([unit, 1])
+    np.testing.assert_allclose(other.mean.fixed / back, told.mean.fixed, rtol=1e-6)
+    np.testing.assert_allclose(other.sd.fixed / back, told.sd.fixed, rtol=1e-6)
+    np.testing.assert_allclose(other.mean.random[0] / unit, told.mean.random[0], rtol=1e-6)
+    np.testing.assert_allclose(other.mean.sds[0] / unit, told.mean.sds[0], rtol=1e-6)
+    assert other.mean.tau / unit == pytest.approx(told.mean.tau, rel=1e-6)
+    assert other.log_marginal + 20 * np.log(unit) == pytest.approx(told.log_marginal, abs=1e-6)
+
+
+def test_a_shift_of_y_moves_alpha_alone():
+    model, y, X, _ = seed_groups(5, 5)
+    moved = fit(y + X @ [1000, 30], X, Term(np.repeat(np.arange(4), 5)))
+    a, b = (integrate(m, priors.exponential(4)) for m in (model, moved))
+    np.testing.assert_allclose(b.mean.fixed - [1000, 30], a.mean.fixed, atol=1e-6)
+    np.testing.assert_allclose(b.sd.fixed, a.sd.fixed, rtol=1e-6)
+    np.testing.assert_allclose(b.mean.random[0], a.mean.random[0], atol=1e-6)
+    assert b.mean.sds[0][0] == pytest.approx(a.mean.sds[0][0], rel=1e-6)
+
+
+def test_only_the_gram_is_needed():
+    """No rows are touched: sums of two Grams give the same draws, and hold no array of length n."""
+    rng, n = np.random.default_rng(6), 5000
+    g, x = rng.integers(0, 10, n), rng.normal(size=n)
+    X, y = np.column_stack([np.ones(n), x]), x + rng.normal(size=10)[g] + rng.normal(size=n)
+    half = n // 2
+    parts = [
+        Gram.from_arrays(y[s], X[s], Term(g[s], name="g")) for s in (slice(half), slice(half, n))
+    ]
+    whole, merged = fit(y, X, Term(g, name="g")), fit(parts[0] + parts[1])
+    a, b = (sample(m, 100, np.random.default_rng(0)) for m in (whole, merged))
+    np.testing.assert_allclose(a.random[0], b.random[0], rtol=1e-6)
+    np.testing.assert_allclose(a.tau2, b.tau2, rtol=1e-9)
+    same(integrate(whole).mean, integrate(merged).mean, 1e-7)
+
+
+def test_the_fit_lends_data_and_not_estimates():
+    y, X, g = random_slopes()[1:]
+    a, b = (integrate(fit(y, X, Term(g, X), method)) for method in ("ML", "REML"))
+    np.testing.assert_allclose(a.mean.sds[0], b.mean.sds[0], rtol=1e-4)
+    np.testing.assert_allclose(a.mean.fixed, b.mean.fixed, rtol=1e-4)
+    assert (np.abs(a.mean.random[0] - b.mean.random[0]) < 5e-3 * a.sd.random[0]).all()
+    draws = sample(fit(y, X, Term(g, X)), 500, np.random.default_rng(0))
+    assert draws.fixed.shape == (500, 2) and draws.random[0].shape == (500, 9, 2)
+    assert draws.Sigma[0].shape == (500, 2, 2) and draws.tau2.shape == (500,)
+    np.testing.assert_allclose(draws.sds[0] ** 2, np.einsum("skk->sk", draws.Sigma[0]))
+    assert np.linalg.eigvalsh(draws.Sigma[0]).min() > 0
+
+
+# --- ArviZ
+
+
+def test_arviz_reads_the_draws(monkeypatch):
+    """Names, dimensions, summary and plots; ArviZ before and after its version 1.0."""
+    az = pytest.importorskip("arviz")
+    import matplotlib.pyplot as plt
+
+    monkeypatch.setattr(plt, "show", lambda: None)
+    plt.switch_backend("Agg")
+    _, y, X, g = random_slopes()
+    model = fit(y, X, Term(g, X, name="person"), names=["level", "slope"])
+    draws = sample(model, 400, np.random.default_rng(0))
+    data = draws.to_arviz()
+    posterior = data.posterior
+    assert dict(posterior.sizes)["chain"] == 4 and dict(posterior.sizes)["draw"] == 100
+    assert posterior["random person"].dims == ("chain", "draw", "person", "person column")
+    assert list(posterior["person"].values) == list(range(9))
+    slope = posterior["fixed"].sel(coefficient="slope").values.ravel()
+    np.testing.assert_array_equal(slope, draws.fixed[:, 1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # ArviZ's own
+        table = az.summary(data, var_names=["fixed", "sd person", "tau"], round_to="none")
+        table = table.astype(float)
+        assert table.loc["fixed[slope]", "mean"] == pytest.approx(draws.fixed[:, 1].mean())
+        assert table.loc["tau", "sd"] == pytest.approx(np.sqrt(draws.tau2).std(ddof=1), rel=1e-6)
+        assert (table["r_hat"] < 1.06).all() and (table["ess_bulk"] > 200).all()
+        if hasattr(az, "InferenceData"):
+            az.plot_trace(data, var_names=["tau"])
+            az.plot_posterior(data, var_names=["sd person"])
+        else:
+            az.plot_trace_dist(data, var_names=["tau"], backend="matplotlib")
+            az.plot_dist(data, var_names=["sd person"], backend="matplotlib")
+        az.plot_forest(data, var_names=["random person"])
+    plt.close("all")
