@@ -613,7 +613,7 @@ def test_arviz_reads_the_draws(monkeypatch):
         assert table.loc["fixed[slope]", "mean"] == pytest.approx(draws.fixed[:, 1].mean())
         assert table.loc["tau", "sd"] == pytest.approx(np.sqrt(draws.tau2).std(ddof=1), rel=1e-6)
         assert (table["r_hat"] < 1.06).all() and (table["ess_bulk"] > 200).all()
-        if hasattr(az, "InferenceData"):
+        if int(az.__version__.split(".")[0]) < 1:
             az.plot_trace(data, var_names=["tau"])
             az.plot_posterior(data, var_names=["sd person"])
         else:
