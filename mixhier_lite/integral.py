@@ -212,13 +212,20 @@ def _mixture_moments(weights: Array, means: Array, sds: Array) -> tuple[Array, A
 
 
 def _mixture_quantile(probability: float, weights: Array, means: Array, sds: Array) -> Array:
-    """Quantiles of mixtures of normals, one a column, by bisection."""
+    """Quantiles of mixtures of normals, one a column: Newton's method between two bounds."""
     from scipy.special import ndtr
 
     weights = weights / weights.sum()
     low, high = (means - 9 * sds).min(axis=0), (means + 9 * sds).max(axis=0)
-    for _ in range(50):
-        middle = (low + high) / 2
-        below = weights @ ndtr((middle - means) / sds) < probability
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return np.asarray((low + high) / 2)
+    x, width = weights @ means, weights @ sds
+    for _ in range(60):
+        u = (x - means) / sds
+        excess = weights @ ndtr(u) - probability
+        density = weights @ (np.exp(-(u**2) / 2) / sds) / np.sqrt(2 * np.pi)
+        low, high = np.where(excess < 0, x, low), np.where(excess < 0, high, x)
+        new = x - excess / np.maximum(density, 1e-300)
+        new = np.where((new > low) & (new < high), new, (low + high) / 2)
+        x, step = new, np.abs(new - x)
+        if (step <= 1e-9 * width).all():
+            break
+    return np.asarray(x)
