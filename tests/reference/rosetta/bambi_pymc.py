@@ -28,7 +28,6 @@ SAMPLER |= {"target_accept": 0.98, "progressbar": False}
 SCALES = {"Dyestuff": [100], "sleepstudy": [50, 10], "four_groups": [10]}
 
 
-# --- shown in the book: from here
 def by_bambi(formula, data, fixed, random, scales, **options):
     priors = {"sigma": bmb.Prior("HalfFlat")}  # the noise: our tau
     priors |= {name: bmb.Prior("Flat") for name in fixed}
@@ -51,9 +50,6 @@ def by_pymc(data, scales):  # with the correlation that bambi leaves out
         mean = line[:, 0] + line[:, 1] * data["Days"].to_numpy()
         pm.Normal("y", mean, pm.HalfFlat("tau"), observed=data["Reaction"].to_numpy())
         return pm.sample(**SAMPLER)
-
-
-# --- to here
 
 
 def summary(draws: np.ndarray) -> dict[str, float]:
