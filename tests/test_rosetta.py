@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-import mixhier_lite
-from mixhier_lite import datasets, fit, indicator, lmer
+from mixhier_lite import Prior, datasets, fit, indicator, integrate, lmer, priors
 from mixhier_lite.term import Term
 
 FOLDER = ROOT / "tests" / "reference" / "rosetta"
@@ -391,11 +390,8 @@ def test_a_posterior_mean_is_not_an_estimate():
 SLOPES = [("sleepstudy_uncorrelated", "||"), ("sleepstudy", "|")]
 
 
-@pytest.mark.skipif(not hasattr(mixhier_lite, "integrate"), reason="chapter bayes is not here yet")
 @pytest.mark.parametrize(("name", "bar"), [*SLOPES, ("Dyestuff", ""), ("four_groups", "")])
 def test_integral_is_the_quadrature(name, bar):
-    from mixhier_lite import Prior, integrate, priors
-
     key = name.split("_unc")[0]
     formula, data = FORMULAS[key]
     o = lmer(formula.replace("|", bar) if bar else formula, data())
