@@ -20,6 +20,7 @@ from .hierarchical import GaussianFactor, HierarchicalModel, centred, gaussian, 
 from .kinship import pedigree_relatedness
 from .mixed import LinearMixedModel, gls_blup
 from .ridge import ridge
+from .scale import gather_partitions
 from .term import Term
 
 __version__ = "0.1.0"
@@ -43,6 +44,7 @@ __all__ = [
     "flat",
     "gaussian",
     "gather",
+    "gather_partitions",
     "gls_blup",
     "henderson",
     "indicator",
