@@ -1,0 +1,56 @@
+"""Time against rows: one pass, the fit after the pass, the whole fit; written as scaling.json."""
+
+import datetime
+import json
+import os
+import platform
+from pathlib import Path
+
+import clock
+import limit
+import work
+
+from mixhier_lite import Gram, Term, fit
+
+FILE = Path(__file__).with_name("scaling.json")
+ROWS = [10**k for k in range(3, 8)]
+P = 5
+
+
+def machine():
+    """What the numbers were measured on."""
+    return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+
+
+def measured(rows, levels, repetitions):
+    """CPU seconds of the three, for one data set."""
+    job = work.random_intercept("scaling", "", rows, levels, P, 14)
+    gram = Gram.from_arrays(job.y, job.X, Term(job.codes[0]))
+    sides = {"pass": lambda: limit.one_pass(job), "after": lambda: fit(gram), "fit": job.fit}
+    seconds = clock.in_turns({k: _silent(run) for k, run in sides.items()}, repetitions)
+    return {"rows": rows, "levels": levels} | {k: float(f"{s:.4g}") for k, s in seconds.items()}
+
+
+def _silent(run):
+    def silent():
+        run()
+
+    return silent
+
+
+def write():
+    """Measure with a hundred levels, and with a level for every hundred rows."""
+    points = []
+    for rows in ROWS:
+        for levels in sorted({100, max(rows // 100, 10)}):
+            points.append(measured(rows, levels, 21 if rows < 10**6 else 5))
+            print(points[-1], flush=True)
+    about = {
+        "machine": machine(),
+        "date": datetime.date.today().isoformat(),
+        "unit": "CPU seconds, one thread, median of repetitions in turns",
+        "columns": P,
+        "bytes_per_row": 8 * (P + 2),
+    }
+    text = json.dumps(about | {"points": points}, indent=1)
+    FILE.write_text(text + "\n")
