@@ -6,11 +6,12 @@ import sys
 import threading
 import time
 import tracemalloc
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from mixhier_lite import Gram, InputError, Term, fit, gather, gather_partitions
+from mixhier_lite import Gram, InputError, Term, fit, gather, gather_partitions, indicator
 
 MB = 10**6
 LIMIT, PARTITIONS, ROWS, J = 240 * MB, 202, 100_000, 2_000
@@ -199,3 +200,73 @@ def test_without_dask(monkeypatch):
     monkeypatch.setitem(sys.modules, "dask.delayed", None)
     with pytest.raises(InputError, match="needs the package dask"):
         gather_partitions([], lambda part: part)
+
+
+def left_for_the_second(g, h, w, lam):
+    """Eliminate factor 1 from Henderson's equations in fractions, entry by entry, and count.
+
+    Returns the matrix that is left for factor 2 and the number of products on its lower triangle.
+    """
+    J1, J2, products = max(g) + 1, max(h) + 1, 0
+    size = J1 + J2
+    M = [
+        [Fraction(lam[i >= J1]) if i == k else Fraction(0) for k in range(size)]
+        for i in range(size)
+    ]
+    for j, k, weight in zip(g, h, w, strict=True):
+        for a in (j, J1 + k):
+            for b in (j, J1 + k):
+                M[a][b] += weight
+    for j in range(J1):
+        scaled = {k: M[k][j] / M[j][j] for k in range(j + 1, size) if M[k][j]}
+        for k, factor in scaled.items():
+            for m in range(j + 1, size):
+                if M[j][m]:
+                    M[k][m] -= factor * M[j][m]
+                    products += m <= k
+    return [row[J1:] for row in M[J1:]], products
+
+
+@pytest.mark.theorem("thm-fill")
+@pytest.mark.parametrize("seed", range(6))
+def test_what_fills_in(seed):
+    """Pattern, signs and number of products, by elimination in exact fractions."""
+    rng = np.random.default_rng(seed)
+    g = np.append(rng.integers(0, 9, 20), np.arange(9)).tolist()
+    h = np.append(rng.integers(0, 7, 20), np.arange(9) % 7).tolist()
+    w = [Fraction(int(x), 3) for x in rng.integers(1, 9, len(g))]
+    lam = Fraction(int(rng.integers(1, 9)), 2), Fraction(int(rng.integers(1, 9)), 5)
+    S, products = left_for_the_second(g, h, w, lam)
+    met = [{k for j, k in zip(g, h, strict=True) if j == level} for level in range(9)]
+    for k in range(7):
+        assert S[k][k] >= lam[1]
+        for m in set(range(7)) - {k}:
+            together = any({k, m} <= levels for levels in met)
+            assert S[k][m] < 0 if together else S[k][m] == 0
+    assert products == sum(len(levels) * (len(levels) + 1) // 2 for levels in met)
+
+
+@pytest.mark.theorem("thm-fill")
+def test_nested_factors_leave_a_diagonal_and_one_level_can_fill_all():
+    schools = [0, 0, 0, 1, 1, 2]
+    S, products = left_for_the_second(range(6), schools, [Fraction(2)] * 6, (3, 5))
+    assert all((S[k][m] == 0) == (k != m) for k in range(3) for m in range(3)) and products == 6
+    S, _ = left_for_the_second([0, 0, 0, 1], [0, 1, 2, 0], [Fraction(1)] * 4, (3, 5))
+    assert all(S[k][m] != 0 for k in range(3) for m in range(3))
+
+
+@pytest.mark.theorem("thm-fill")
+def test_what_is_left_is_the_equation_of_the_chapter():
+    """The same matrix from dense algebra, and slopes whose entries cancel."""
+    rng = np.random.default_rng(1)
+    g, h, w = rng.integers(0, 5, 30), rng.integers(0, 4, 30), rng.integers(1, 5, 30)
+    S, _ = left_for_the_second(g.tolist(), h.tolist(), [Fraction(int(x)) for x in w], (2, 3))
+    D1, D2 = indicator(g), indicator(h)
+    A = D1.T @ (w[:, None] * D1) + 2 * np.eye(5)
+    C = D1.T @ (w[:, None] * D2)
+    dense = D2.T @ (w[:, None] * D2) + 3 * np.eye(4) - C.T @ np.linalg.solve(A, C)
+    assert np.allclose(np.array(S, dtype=float), dense, rtol=1e-12)
+    # level 0 of factor 1 meets both levels of factor 2; the slope is 1 and -1 in equal parts
+    z, k = np.array([1.0, -1.0, 1.0, 1.0]), np.array([0, 0, 1, 1])
+    cross = np.ones((1, 4)) @ (z[:, None] * indicator(k))
+    assert cross[0].tolist() == [0.0, 2.0]
