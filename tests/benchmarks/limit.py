@@ -29,10 +29,13 @@ def tridiagonal(work):
     return dsytrd(work.K, lower=1, lwork=int(size))
 
 
-def factorisation(work):
-    """Cholesky factor and inverse of one dense matrix with the levels of the smaller factor."""
+def factorisations(work, asked):
+    """Cholesky factors for all values, and inverses for all slopes, of the smaller factor."""
     from scipy.linalg.lapack import dpotrf, dpotri
 
     m = min(work.J)
-    A = np.full((m, m), 0.5) + m * np.eye(m)
-    return dpotri(dpotrf(A, lower=1)[0], lower=1)
+    A = np.full((m, m), 0.5, order="F") + m * np.eye(m)
+    for k in range(asked["values"]):
+        L = dpotrf(A, lower=1)[0]
+        if k < asked["slopes"]:
+            dpotri(L, lower=1)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import clock
 import limit
+import numpy as np
 import work
 
 from mixhier_lite import Gram, Term, fit
@@ -29,7 +30,10 @@ def measured(rows, levels, repetitions):
     gram = Gram.from_arrays(job.y, job.X, Term(job.codes[0]))
     sides = {"pass": lambda: limit.one_pass(job), "after": lambda: fit(gram), "fit": job.fit}
     seconds = clock.in_turns({k: _silent(run) for k, run in sides.items()}, repetitions)
-    return {"rows": rows, "levels": levels} | {k: float(f"{s:.4g}") for k, s in seconds.items()}
+    sizes = len(np.unique(np.bincount(job.codes[0])))
+    return {"rows": rows, "levels": levels, "sizes": sizes} | {
+        k: float(f"{s:.4g}") for k, s in seconds.items()
+    }
 
 
 def _silent(run):

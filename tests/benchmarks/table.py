@@ -1,6 +1,6 @@
 """The table of ratios."""
 
-WIDTHS = (34, 10, 9, 9, 7, 12, 6)
+WIDTHS = (34, 10, 9, 9, 7, 12, 7)
 COLUMNS = ("", "CPU s", "ours / it", "to reach", "", "criterion", "eval.")
 
 
@@ -17,6 +17,7 @@ def heading(machine):
         [
             f"{machine}; medians of repetitions in turns, one thread.",
             "Criterion: a peer's less ours, by one formula for both; ours: less the formula.",
+            "Evaluations: of ours, values / slopes; limits do as many.",
             "",
             row(*COLUMNS),
         ]

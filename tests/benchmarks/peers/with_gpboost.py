@@ -1,5 +1,7 @@
 """gpboost: maximum likelihood, slopes independent of intercepts, from arrays."""
 
+import logging
+
 import numpy as np
 
 from peers import Estimates, needs
@@ -9,6 +11,10 @@ def prepare(work):
     gpboost = needs("gpboost")
     if work.K is not None:
         raise NotImplementedError("gpboost has no relatedness of levels")
+    silent = logging.getLogger("gpboost")
+    silent.addHandler(logging.NullHandler())
+    silent.propagate = False
+    gpboost.register_logger(silent)
     slopes = None if work.Z is None else work.Z[:, 1:]
 
     def run():

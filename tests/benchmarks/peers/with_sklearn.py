@@ -4,7 +4,7 @@ import numpy as np
 
 from peers import needs
 
-FREE = 1e4  # columns of X times this are all but unpenalised
+FREE = 10  # columns of X times this are all but unpenalised
 
 
 def prepare(work):
