@@ -14,7 +14,7 @@ from .assembly import Assembly
 from .elimination import backward, choleskies, forward
 from .inputs import Array
 
-CELLS = 10**5
+CELLS = 4 * 10**4
 """Numbers held at once for each entry of a small matrix: what fits into a cache."""
 
 
@@ -89,13 +89,17 @@ class Factors:
     def forward(self, b1: Array, b2: Array) -> tuple[Array, Array]:
         """Solve with the lower factor, T'b on the right: b1 (q, r, N, J), b2 (N, m, r)."""
         f1 = forward(self.L, _times(self.T1.swapaxes(0, 1), b1))
-        left = self.T2.swapaxes(1, 2) @ b2 - np.einsum("kmnj,krnj->nmr", self.F, f1)
-        return f1, self.inverse @ left
+        f2 = self.T2.swapaxes(1, 2) @ b2
+        if f2.size:
+            f2 = self.inverse @ (f2 - np.einsum("kmnj,krnj->nmr", self.F, f1))
+        return f1, f2
 
     def backward(self, f1: Array, f2: Array) -> list[Array]:
         """Solve with the upper factor; beta = T u of every term, shape (N, J, q, r)."""
         u2 = self.inverse.swapaxes(1, 2) @ f2
-        u1 = backward(self.L, f1 - np.einsum("kmnj,nmr->krnj", self.F, u2))
+        if u2.size:
+            f1 = f1 - np.einsum("kmnj,nmr->krnj", self.F, u2)
+        u1 = backward(self.L, f1)
         beta = _times(self.T1, u1).transpose(2, 3, 0, 1)
         return self._each(beta.reshape(len(beta), -1, beta.shape[-1]), self.T2 @ u2)
 
@@ -125,9 +129,7 @@ class Factors:
         criterion = self.assembly.criterion
         parts = criterion.join([first, *(others[:, a:b] for a, b, _ in self._slices)])
         found = zip(parts, self.assembly.bases, self.assembly.gram.blocks, strict=True)
-        return [
-            _based(basis, part).reshape(len(part), k.J, k.q, -1) for part, basis, k in found
-        ]
+        return [_based(basis, part).reshape(len(part), k.J, k.q, -1) for part, basis, k in found]
 
 
 def _factors(assembly: Assembly, T: Sequence[Array]) -> Iterator[tuple[slice, Factors]]:
@@ -163,7 +165,10 @@ def _factored(assembly: Assembly, T1: Array, others: Sequence[Array]) -> Factors
 
 def _times(t: Array, x: Array) -> Array:
     """Many small matrix products: t is (q, q, N, 1), x is (q, r, N, J) or (q, r, 1, J)."""
-    return np.asarray(sum(t[:, k, None] * x[None, k] for k in range(len(x))))
+    product = t[:, 0, None] * x[None, 0]
+    for k in range(1, len(x)):
+        product += t[:, k, None] * x[None, k]
+    return product
 
 
 def _based(basis: Any, effects: Array) -> Array:

@@ -7,6 +7,7 @@ posterior is proper if it is positive for every set, and has the moments below i
 """
 
 from itertools import chain, combinations
+from typing import Any
 
 import numpy as np
 
@@ -70,9 +71,7 @@ def _free(over: Landscape) -> Array:
     return np.asarray(vectors[:, values <= 1e-12 * max(float(values.max(initial=0.0)), 1e-300)])
 
 
-def _along(
-    over: Landscape, part: list[tuple[int, int]]
-) -> tuple[int, Array, list[Array]]:
+def _along(over: Landscape, part: list[tuple[int, int]]) -> tuple[int, Any, list[Any]]:
     """Power by which the likelihood falls along a set, and what grows without bound along it."""
     T = [np.zeros((len(FAR), k.q, k.q)) for k in over.model.gram.blocks]
     for t, i in part:

@@ -130,7 +130,7 @@ class Landscape:
 
     def given(self, T: Sequence[Array]) -> Given:
         """Integrate alpha and beta out, at each T."""
-        criterion, gram, p = self.assembly.criterion, self.model.gram, self.model.gram.p
+        criterion, p = self.assembly.criterion, self.model.gram.p
         log_det, S = criterion.many(T)
         with np.errstate(invalid="ignore", divide="ignore"):
             L = choleskies(np.moveaxis(S, 0, -1))
@@ -213,15 +213,17 @@ def landscape(model: Fit, prior: Prior) -> Landscape:
     known = model.tau2 if model.tau2_known else None
     sds = [(t, i) for t, k in enumerate(blocks) for i in range(k.q)]
     pairs = [
-        (t, i, j) for t, k in enumerate(blocks) if k.correlated for i in range(k.q) for j in range(i)
+        (t, i, j)
+        for t, k in enumerate(blocks)
+        if k.correlated
+        for i in range(k.q)
+        for j in range(i)
     ]
     c = np.array([0.5 * (2 / blocks[t].J) ** 0.25 for t, _ in sds])
     on_sds = prior.on_sds([k.q for k in blocks])
     on_fixed = prior.on_fixed(model.gram.p)
     assembly = assemble(model.gram, True, known)
-    return Landscape(
-        model, assembly, on_sds, prior.noise, on_fixed, tuple(sds), tuple(pairs), c
-    )
+    return Landscape(model, assembly, on_sds, prior.noise, on_fixed, tuple(sds), tuple(pairs), c)
 
 
 def _normaliser(factor: GaussianFactor) -> float:
@@ -238,4 +240,3 @@ def _uniform(q: int, j: int) -> float:
 
     b = (q - j) / 2
     return float(-betaln(b, b) - (2 * b - 1) * np.log(2))
-

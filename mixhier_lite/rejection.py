@@ -52,7 +52,9 @@ def _steps(grid: Grid) -> Array:
     return np.asarray(step.reshape(-1, cube.shape[-1])[grid.kept])
 
 
-def _inside(grid: Grid, cell: npt.NDArray[np.intp], rng: np.random.Generator) -> tuple[Array, Array]:
+def _inside(
+    grid: Grid, cell: npt.NDArray[np.intp], rng: np.random.Generator
+) -> tuple[Array, Array]:
     """Draw a point in each cell: coordinates (C, size) and t (C,)."""
     point, m = np.divmod(cell, grid.log_density.shape[1])
     shape = tuple(len(a) for a in grid.axes[:-1])

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Any
 
 from .inputs import Array
 
@@ -21,11 +20,11 @@ class Unknowns:
     tau: float
     """Standard deviation of the noise."""
 
-    def combine(self, other: "Unknowns", f: Callable[[Array, Array], Array]) -> "Unknowns":
+    def combine(self, other: "Unknowns", f: Callable[[Any, Any], Any]) -> "Unknowns":
         """Apply f(own, other) to every array."""
         return Unknowns(
             f(self.fixed, other.fixed),
             tuple(f(a, b) for a, b in zip(self.random, other.random, strict=True)),
             tuple(f(a, b) for a, b in zip(self.sds, other.sds, strict=True)),
-            float(f(np.float64(self.tau), np.float64(other.tau))),
+            float(f(self.tau, other.tau)),
         )
