@@ -4,7 +4,6 @@ import datetime
 import json
 import os
 import platform
-import re
 from pathlib import Path
 
 import clock
@@ -57,5 +56,6 @@ def write():
         "columns": P,
         "bytes_per_row": 8 * (P + 2),
     }
-    text = json.dumps(about | {"points": points}, indent=1)
-    FILE.write_text(re.sub(r"\n   ?(?= |})", " ", text) + "\n")  # a point a line
+    rows = ",\n  ".join(map(json.dumps, points))
+    head = json.dumps(about, indent=1).removesuffix("\n}")
+    FILE.write_text(f'{head},\n "points": [\n  {rows}\n ]\n}}\n')
