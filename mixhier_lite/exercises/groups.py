@@ -207,8 +207,8 @@ def _points(answer: object) -> tuple[Array, Array, Any]:
 
 def _clipped(given: tuple[Array, Array, Any]) -> float:
     x, y, groups = given
-    ends = sorted((between(x, y, groups), within(x, y, groups)))
-    return float(np.clip(slope(x, y), *ends))
+    low, high = sorted((between(x, y, groups), within(x, y, groups)))
+    return min(max(slope(x, y), low), high)
 
 
 def _equal_sizes(given: tuple[Array, Array, Any]) -> bool:

@@ -22,7 +22,8 @@ def rail() -> tuple[Array, Labels, Labels]:
 def penicillin() -> tuple[Array, Labels, Labels]:
     """Diameter y (144,), the plate and the sample of each row."""
     data = load("Penicillin")
-    return data["diameter"].to_numpy(float), *(data[c].to_numpy(str) for c in ("plate", "sample"))
+    plate, sample = data["plate"].to_numpy(str), data["sample"].to_numpy(str)
+    return data["diameter"].to_numpy(float), plate, sample
 
 
 def radon() -> tuple[Array, Array, Array, Labels]:

@@ -67,8 +67,8 @@ def number(answer: object, asked: str) -> Values:
     """Read one number: an array without axes."""
     values = array(answer, asked)
     if values.size != 1:
-        raise Unfit(f"The question asks for {asked}; your answer is {described(answer)}"
-                    f"{'' if hasattr(answer, 'shape') else f' with {values.size} entries'}.")  # fmt: skip
+        size = "" if hasattr(answer, "shape") else f" with {values.size} entries"
+        raise Unfit(f"The question asks for {asked}; your answer is {described(answer)}{size}.")
     return values.reshape(())
 
 
