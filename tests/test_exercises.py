@@ -137,7 +137,8 @@ def roundings(value):
 
 
 def shows(message, value):
-    """Whether a message contains a number in any rounding."""
+    """Whether a message contains a number in any rounding, other than in the shape of an array."""
+    message = re.sub(r"\([\d, ]+\)", "", message)
     written = {n.rstrip("0").rstrip(".") if "." in n else n
                for n in re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e-?\d+)?", message)}  # fmt: skip
     return written & roundings(value)

@@ -78,7 +78,7 @@ class Number(Value):
         if np.isclose(value, truth, rtol=0.02):
             return (
                 "Close, but not it: keep four digits until the end, and look for a neighbouring "
-                "formula (n or n - 1? all rows?)."
+                "formula (another divisor, a row too few?)."
             )
         return "A number is what is asked for, but not this one, and the mistake is none I know."
 
