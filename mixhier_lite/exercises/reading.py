@@ -50,12 +50,15 @@ def array(answer: object, asked: str) -> Values:
     if values.dtype.kind not in "iufbO" or values.dtype.kind == "b":
         kinds = {"c": "complex numbers", "b": "truth values", "U": "strings", "S": "strings"}
         held = kinds.get(values.dtype.kind, f"entries of type {values.dtype}")
-        raise Unfit(f"The question asks for {asked} of real numbers; your answer holds {held}.")
+        raise Unfit(f"The question asks for {asked}; your answer holds {held}, not real numbers.")
+    if values.dtype == object and values.ndim == 0:
+        raise Unfit(f"The question asks for {asked}; your answer is {described(answer)}.")
     try:
         numbers = values.astype(np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise Unfit(f"The question asks for {asked} of real numbers; some entries of your answer "
-                    "are none.") from None  # fmt: skip
+        raise Unfit(
+            f"The question asks for {asked}; some entries of your answer are not real numbers."
+        ) from None
     if np.isnan(numbers).any():
         raise Unfit("Your answer has nan in it: zero over zero, or missing values in the data?")
     if not np.isfinite(numbers).all():
