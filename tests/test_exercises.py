@@ -14,6 +14,7 @@ import sys
 import nbformat
 import numpy as np
 import pytest
+import worksheets
 from conftest import ROOT
 
 from mixhier_lite import InputError
@@ -218,19 +219,11 @@ def test_a_chapter_has_a_full_set(slug):
         assert list(answers) == [e.id for e in exercises]
 
 
-STATEMENT = re.compile(
-    r"^:::\{exercise\} (?P<title>.+)\n:label: ex-(?P<id>\S+)\n\n"
-    r"`(?P<shown>\S+)` · \*(?P<level>\w+) · (?P<kind>\w+) · answer: (?P<asks>.+)\*\n\n"
-    r"(?P<text>(?:.*\n)*?)\n\{ref\}`Solution <sol-(?P<solution>\S+)>`\n:::$",
-    re.MULTILINE,
-)
-
-
 @each_chapter
 def test_statements_agree_with_the_package(slug):
     page = BOOK / "exercises" / FILES[slug].name
     text = page.read_text()
-    found = list(STATEMENT.finditer(text))
+    found = worksheets.statements(page)
     assert text.count("{exercise}") == len(found), "a statement in another form"
     expected = [(e.title, e.id, e.id, e.level, e.kind, e.id) for e in shelf.of_chapter(slug)]
     keys = ("title", "id", "shown", "level", "kind", "solution")
@@ -247,7 +240,7 @@ def test_statements_agree_with_the_package(slug):
 def test_code_in_statements_runs(slug):
     text = (BOOK / "exercises" / FILES[slug].name).read_text()
     names = {}
-    for block in re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+    for block in worksheets.BLOCK.findall(text):
         exec(block, names)  # noqa: S102
     assert "check" in names
 

@@ -108,7 +108,7 @@ ENDS = {
         "import time\nwhile True:\n    try: time.sleep(0.05)\n    except BaseException: pass",
         "stopped: out of time",
     ),
-    "memory": ("x = []\nwhile True: x.append(bytearray(10**7))", "1 cell ran out of memory"),
+    "memory": ("x = []\nwhile True: x.append(bytearray(10**8))", "1 cell ran out of"),
     "one large array": ("import numpy as np\nx = np.ones(10**10)", "1 cell ran out of memory"),
     "flood of text": ("for k in range(10**6): print('x' * 100)", ""),
     "asks for input": ("input()", "1 cell failed"),
