@@ -113,6 +113,7 @@ ENDS = {
     "flood of text": ("for k in range(10**6): print('x' * 100)", ""),
     "asks for input": ("input()", "1 cell failed"),
     "recursion": ("def f(): return f()\nf()", "1 cell failed"),
+    "breaks its own shell": ("get_ipython().showtraceback = None\n1 / 0", "1 cell failed"),
     "large answer": ("groups_2 = list(range(10**6))", ""),
     "deep answer": ("groups_2 = []\nfor k in range(10**5): groups_2 = [groups_2]", ""),
     "file": ("open('big', 'wb').write(bytes(10**8))", "1 cell failed"),
@@ -256,6 +257,12 @@ def test_models_come_back():
     model = LinearMixedModel(np.ones((3, 1)), indicator([1, 1, 2]), np.eye(2), 2.0)
     back = unpack(pack(model))
     assert np.array_equal(back.V, model.V)
+
+
+@pytest.mark.parametrize("dtype", ["V8", "O", "S8", "U2", [["a", "f8"]]])
+def test_arrays_of_other_things_than_numbers_are_not_read_from_bytes(dtype):
+    with pytest.raises((ValueError, TypeError)):
+        unpack({"array": "AAAAAAAAAAA=", "dtype": dtype, "shape": [1]})
 
 
 def test_other_objects_become_a_name():
