@@ -103,6 +103,7 @@ BAD = {
     "truth value": True,
     "complex": 1 + 2j,
     "empty array": np.array([]),
+    "vector": np.arange(5.0),
     "ragged": [[1], [2, 3]],
     "dict": {"a": 1},
     "set": {1, 2},
