@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: book test notebooks lab lint benchmarks clean
+.PHONY: book test notebooks lab worksheets lint benchmarks clean
 
 book: $(READY)  ## build the HTML book, warnings as errors
 	$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going
@@ -17,6 +17,9 @@ notebooks: $(READY)  ## execute the chapters whose source has changed
 
 lab: $(READY)  ## read and run the chapters in JupyterLab
 	$(BIN)/jupyter lab book
+
+worksheets: $(READY)  ## write the exercises of each chapter as a notebook to hand out
+	$(BIN)/python book/_ext/worksheets.py
 
 lint: $(READY)  ## format, lint and check types
 	$(BIN)/ruff format mixhier_lite tests book/_ext
