@@ -42,14 +42,8 @@ LOST = Exercise(
     "The rows are gone",
     "easy",
     "predict",
-    Word(
-        (
-            "standard errors",
-            "residual sum of squares",
-            "generalised cross-validation",
-            "leave-one-out errors",
-        )
-    ),
+    Word(("standard errors", "residual sum of squares", "generalised cross-validation",
+          "leave-one-out errors")),
     _lost,
     (
         Mistake(
@@ -69,7 +63,7 @@ LOST = Exercise(
         ),
     ),
     "Each row has its own leverage, and a rotation of the rows deals these out anew.",
-)
+)  # fmt: skip
 
 # --- gram-2: sums about two centres
 
@@ -124,10 +118,7 @@ CENTRES = Exercise(
             "The distance of the two means comes in once; it has to come in once for every row "
             "that moves, and each row moves only a part of the way.",
         ),
-        Mistake(
-            lambda *sites: merged(*sites) / (sites[0] + sites[3] - 1),
-            "That is the covariance matrix; the question asks for the sums themselves.",
-        ),
+        Mistake(lambda *s: merged(*s) / (s[0] + s[3] - 1), "A covariance matrix; give the sums."),
     ),
     "A change of centre is a change of basis: do it first, then add.",
 )
@@ -160,17 +151,13 @@ def _folds(lam: float = 5.7, level: bool = False, kept: bool = False, k: int = 5
     return total / len(Z)
 
 
-def _five() -> float:
-    return _folds()
-
-
 FOLDS = Exercise(
     "gram-3",
     "Five folds, five Grams",
     "medium",
     "compute",
     Number(),
-    _five,
+    lambda: _folds(),
     (
         Mistake(
             lambda: _folds(kept=True),
@@ -182,11 +169,8 @@ FOLDS = Exercise(
             "You predict with the fixed effects alone; a home lies in a county, and its effect "
             "has been predicted from the other folds.",
         ),
-        Mistake(lambda: np.sqrt(_five()), "You took the root; the mean square is asked for."),
-        Mistake(
-            lambda: _five() * 919,
-            "You added up the squared errors of all homes; divide by their number.",
-        ),
+        Mistake(lambda: np.sqrt(_folds()), "You took the root; the mean square is asked for."),
+        Mistake(lambda: _folds() * 919, "You added up the squared errors; divide by their number."),
         Mistake(
             lambda: _folds(lam=1 / 5.7),
             "Your penalty is upside down: it is the noise over the variance of the effects.",
@@ -361,11 +345,7 @@ AVERAGING = Exercise(
             "That is what changes in the exponent; the densities have normalising factors, and "
             "there are more readings than means.",
         ),
-        Mistake(
-            lambda w, ss, t: -price(w, ss, t) / 2,
-            "That is the difference of the log likelihoods; the question asks for it on the scale "
-            "of minus twice the logarithm.",
-        ),
+        Mistake(lambda *a: -price(*a) / 2, "A difference of log likelihoods; take minus twice it."),
     ),
     "Neither alpha nor Sigma occurs, but tau2 does: that is all that averaging loses.",
 )

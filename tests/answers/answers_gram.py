@@ -136,6 +136,6 @@ WRONG = {
         (lambda w, ss, t: without_logs(w, ss, t) - np.log(w).sum(), "wrong sign"),
         (all_readings, "one normal density for each reading"),
         (lambda w, ss, t: ss / t, "changes in the exponent"),
-        (lambda w, ss, t: densities(w, ss, t) / -2, "difference of the log likelihoods"),
+        (lambda w, ss, t: densities(w, ss, t) / -2, "difference of log likelihoods"),
     ],
 }
