@@ -71,15 +71,13 @@ LOST = Exercise(
 def _two_sites(rng: np.random.Generator) -> tuple[Any, ...]:
     k = int(rng.integers(2, 5))
     n = rng.permutation(np.arange(6, 30))[:2]
-    return tuple(
-        part for size in n for part in (int(size), rng.normal(3, 4, k), size * material.spd(rng, k))
-    )
+    sites = [(int(size), rng.normal(3, 4, k), size * material.spd(rng, k)) for size in n]
+    return *sites[0], *sites[1]
 
 
 def merged(n1: int, m1: Array, S1: Array, n2: int, m2: Array, S2: Array) -> Array:
     """Sums of squares and products about the common mean, shape (k, k)."""
-    gap = m1 - m2
-    S: Array = S1 + S2 + n1 * n2 / (n1 + n2) * np.outer(gap, gap)
+    S: Array = S1 + S2 + n1 * n2 / (n1 + n2) * np.outer(m1 - m2, m1 - m2)
     return S
 
 
@@ -87,8 +85,7 @@ def _about(centre: Array, *sites: Any) -> Array:
     """Sums about any centre."""
     n1, m1, S1, n2, m2, S2 = sites
     moved = n1 * np.outer(m1 - centre, m1 - centre) + n2 * np.outer(m2 - centre, m2 - centre)
-    S: Array = S1 + S2 + moved
-    return S
+    return np.asarray(S1 + S2 + moved, dtype=np.float64)
 
 
 CENTRES = Exercise(
@@ -299,7 +296,7 @@ DIGITS = Exercise(
             "the differences a little.",
         ),
     ),
-    "No warning was given: plain sums fail silently. A shift would have saved them.",
+    "Plain sums fail silently. A shift would have saved them.",
 )
 
 # --- gram-6: the price of averaging
