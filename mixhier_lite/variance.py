@@ -21,6 +21,8 @@ class Solution:
     value: float
     """-2 log likelihood (ML) or the REML criterion, at the best alpha (and tau2)."""
     tau2: float
+    log_det: float
+    """log det(I + T'Z'WZ T) of all random effects."""
     L_S: Array
     """Cholesky factor of S, which is [X y]'W[X y] less the random part, (p + 1, p + 1)."""
     L: Array
@@ -79,7 +81,8 @@ class Criterion:
 
     def split(self, T: Sequence[Array]) -> tuple[Array, list[Array]]:
         """T of the term that is eliminated, and T of the others."""
-        first, *others = [np.zeros((1, 1)) if t is None else T[t] for t in self.order]
+        nothing = np.zeros_like(T[0][..., :1, :1]) if len(T) else np.zeros((1, 1))
+        first, *others = [nothing if t is None else T[t] for t in self.order]
         return first, others
 
     def join(self, parts: Sequence[Array]) -> list[Array]:
@@ -108,12 +111,62 @@ class Criterion:
             return None
         log_det = 2 * sum(float(np.log(L[k, k]) @ system.count) for k in range(q))
         log_det += 2 * float(np.log(np.diag(L22)).sum())
-        if self.reml:
-            log_det += 2 * float(np.log(np.diag(L_S)[:-1]).sum())
+        fixed = 2 * float(np.log(np.diag(L_S)[:-1]).sum()) if self.reml else 0.0
         r2 = float(L_S[-1, -1] ** 2)
         tau2 = r2 / self.nu if self.known_tau2 is None else self.known_tau2
-        value = log_det + self.nu * np.log(2 * np.pi * tau2) + r2 / tau2 + self.constant
-        return Solution(float(value), tau2, L_S, L, F, F12, A22, B22, L22, F22)
+        value = log_det + fixed + self.nu * np.log(2 * np.pi * tau2) + r2 / tau2 + self.constant
+        return Solution(float(value), tau2, log_det, L_S, L, F, F12, A22, B22, L22, F22)
+
+    def many(self, T: Sequence[Array]) -> tuple[Array, Array]:
+        """Solve the model at many T at once: an array of shape (N, q, q) for each term.
+
+        Returns log det(I + T'Z'WZ T) of all random effects, shape (N,), and [X y]'W[X y] less the
+        random part, (N, p + 1, p + 1); nan where ``solve`` has no answer. At most about 100 MB
+        are in use at once.
+        """
+        system, (q, p1, J) = self.system, self.system.B.shape
+        cells = (q + p1 + system.m) * q * J + (system.m + p1) * system.m
+        at_once = max(1, int(2e5 / cells)) if not system.m or cells < 2e5 else 0
+        if at_once:
+            starts = range(0, len(T[0]), at_once)
+            parts = [self._batch([t[k : k + at_once] for t in T]) for k in starts]
+            return np.concatenate([d for d, _ in parts]), np.concatenate([S for _, S in parts])
+        at = [self.solve(each) for each in zip(*T, strict=True)]
+        log_det = [np.nan if a is None else a.log_det for a in at]
+        S = [np.full((p1, p1), np.nan) if a is None else a.L_S @ a.L_S.T for a in at]
+        return np.array(log_det), np.array(S).reshape(-1, p1, p1)
+
+    def _batch(self, T: Sequence[Array]) -> tuple[Array, Array]:
+        """Solve at many T in one go; arrays are (q, q, N, J), and dense for the other terms."""
+        A, B, system, (T1, T2) = self.system.A, self.system.B, self.system, self.split(T)
+        (q, p1, J), m, N = B.shape, system.m, len(T1)
+        turned = T1.swapaxes(1, 2).reshape(-1, q)
+        M = np.einsum("nakj,nkb->abnj", (turned @ A.reshape(q, -1)).reshape(N, q, q, J), T1)
+        M[np.arange(q), np.arange(q)] += 1.0
+        L = choleskies(M)
+        TB = (turned @ B.reshape(q, -1)).reshape(N, q, p1, J)
+        F = forward(L, TB.transpose(1, 2, 0, 3)).transpose(2, 1, 0, 3).reshape(N, p1, q * J)
+        log_det = 2 * np.log(np.einsum("kknj->knj", L)).sum(axis=0) @ system.count
+        S = self.C - F @ F.swapaxes(1, 2)
+        if not m:
+            return log_det, S
+        TA = (turned @ system.values).reshape(N, q, 1, -1).transpose(1, 2, 0, 3)
+        F12 = np.zeros((N, q, J, m))
+        F12[:, :, system.rows, system.columns] = forward(L[..., system.rows], TA)[:, 0].swapaxes(
+            0, 1
+        )
+        F12 = F12.reshape(N, q * J, m)
+        wide = np.zeros((N, m, m))
+        for (a, b, r), t in zip(system.slices, T2, strict=True):
+            for k in range(a, b, r):
+                wide[:, k : k + r, k : k + r] = t
+        left = wide.swapaxes(1, 2)
+        A22 = left @ (system.A22 - F12.swapaxes(1, 2) @ F12) @ wide + np.eye(m)
+        L22 = np.linalg.cholesky((A22 + A22.swapaxes(1, 2)) / 2)
+        B22 = system.B22 - F12.swapaxes(1, 2) @ F.swapaxes(1, 2)
+        F22 = np.linalg.solve(L22, left @ B22)
+        log_det += 2 * np.log(np.einsum("nkk->nk", L22)).sum(axis=1)
+        return log_det, S - F22.swapaxes(1, 2) @ F22
 
     def gradient(self, T: Sequence[Array], at: Solution) -> list[Array]:
         """Gradient 2 N T for every term, :eq:`eq-gradient`.

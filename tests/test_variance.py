@@ -68,6 +68,41 @@ def test_criterion_and_gradient(seed, method):
             assert slope[i, j] == pytest.approx(difference / 2e-5, rel=1e-4, abs=1e-5)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_many_solves_at_once(seed):
+    """Many T in one call are what ``solve`` gives one by one, and what n x n algebra gives."""
+    y, X, terms, correlated, w = random_model(seed)
+    rng, qs = np.random.default_rng(seed), [Z.shape[1] for _, Z, _ in terms]
+    assembly = assemble(Gram.from_arrays(y, X, package_terms(terms, correlated), w), True, None)
+    T = [np.tril(rng.normal(size=(5, q, q))) * rng.choice([0, 1, 30], (5, 1, 1)) for q in qs]
+    log_det, S = assembly.criterion.many(T)
+    for k, each in enumerate(zip(*T, strict=True)):
+        at = assembly.criterion.solve(each)
+        assert log_det[k] == pytest.approx(at.log_det, abs=1e-9)
+        np.testing.assert_allclose(S[k], at.L_S @ at.L_S.T, atol=1e-9 * abs(S[k]).max())
+        V = np.diag(1 / (np.ones(len(y)) if w is None else w))
+        dense = -np.linalg.slogdet(V)[1]
+        for (g, Z, K), t, unit in zip(terms, each, assembly.units, strict=True):
+            t = t / unit[:, None]
+            V = V + (np.equal.outer(g, g) if K is None else K[np.ix_(g, g)]) * (Z @ t @ t.T @ Z.T)
+        assert log_det[k] == pytest.approx(dense + np.linalg.slogdet(V)[1], abs=1e-8)
+
+
+def test_many_in_parts():
+    """What is too large for one go is done in parts, or one by one."""
+    rng, n = np.random.default_rng(0), 3000
+    g, h, y = rng.integers(0, 300, n), rng.integers(0, 200, n), rng.normal(size=n)
+    x = rng.normal(size=n)
+    for terms in ([Term(g, np.column_stack([np.ones(n), x]))], [Term(g), Term(h)]):
+        c = assemble(Gram.from_arrays(y, np.ones((n, 1)), terms), True, None).criterion
+        T = [np.tril(rng.normal(size=(1500 // len(terms) ** 6, k.q, k.q))) for k in terms]
+        log_det, S = c.many(T)
+        for k in range(0, len(S), max(1, len(S) // 5)):
+            at = c.solve([t[k] for t in T])
+            assert log_det[k] == pytest.approx(at.log_det, rel=1e-12)
+            np.testing.assert_allclose(S[k], at.L_S @ at.L_S.T, atol=1e-10 * S[k].max())
+
+
 @pytest.mark.parametrize("seed", [*range(24), 77, 143, 277, 528, 623])
 def test_no_better_point_exists(seed):
     """A search that shares nothing with the package: random points, then scipy's BFGS."""
