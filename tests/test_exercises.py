@@ -13,6 +13,7 @@ import sys
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 import worksheets
 from conftest import ROOT
@@ -102,6 +103,7 @@ BAD = {
     "truth value": True,
     "complex": 1 + 2j,
     "empty array": np.array([]),
+    "vector": np.arange(5.0),
     "ragged": [[1], [2, 3]],
     "dict": {"a": 1},
     "set": {1, 2},
@@ -127,6 +129,55 @@ def test_bad_input_gets_a_sentence(exercise, kind):
     assert isinstance(verdict, Verdict) and not verdict.right
     assert len(verdict.message) > 20 and verdict.message[0].isupper()
     assert verdict.message.rstrip()[-1] in ".?)"
+    # whatever numpy or pandas raise is said in words of our own
+    assert kind == "awkward" or "could not be read" not in verdict.message
+
+
+@pytest.mark.parametrize(
+    ("id", "answer", "words"),
+    [
+        ("mixed-1", float("nan"), "nan"),
+        ("mixed-1", None, "None"),
+        ("mixed-1", ..., "three dots"),
+        ("mixed-1", "0.5", "a string"),
+        ("mixed-1", [0.5, 0.6], "with 2 entries"),
+        ("mixed-1", np.zeros((2, 3)), "shape (2, 3)"),
+        ("mixed-1", lambda: 0.5, "a function"),
+        ("mixed-1", 1j, "complex"),
+        ("groups-2", [], "empty"),
+        ("groups-2", [1, 2, float("nan")], "nan"),
+        ("groups-2", [1, 2, float("inf")], "infinite"),
+        ("groups-2", [1, 2], "shape (2,); the question asks for (3,)"),
+        ("groups-2", np.zeros((3, 1)), "shape (3, 1); the question asks for (3,)"),
+        ("groups-2", [[1], [2, 3]], "unequal length"),
+        ("groups-2", ["a", "b", "c"], "strings"),
+        ("groups-2", [1, None, 3], "missing values"),
+        ("groups-2", [1, object(), 3], "not real numbers"),
+        ("groups-3", 1, "a number"),
+        ("groups-3", "sideways", "not among those"),
+        ("mixed-4", np.zeros((6, 2)), "shape (6, 2)"),
+        ("mixed-4", pd.DataFrame({"Rail": [1], "own": [1.0]}), "no column ['blup']"),
+        ("mixed-4", pd.DataFrame({"Rail": [], "own": [], "blup": []}), "no rows"),
+        ("mixed-4", pd.DataFrame({"Rail": [1, 1], "own": 1.0, "blup": 1.0}), "label twice"),
+        ("mixed-4", pd.DataFrame({"Rail": [1, 2], "own": 1.0, "blup": 1.0}), "2 rows"),
+        ("mixed-4", pd.DataFrame({"Rail": list("abcdef"), "own": 1.0, "blup": 1.0}), "labels"),
+        ("mixed-4", pd.DataFrame({"Rail": range(6), "own": np.nan, "blup": 1.0}), "nan"),
+        ("mixed-5", np.ones((17, 1)), "shape (17, 1)"),
+        ("mixed-5", np.ones((18, 2)), "linearly dependent"),
+        ("henderson-1", "87", "a string"),
+    ],
+)
+def test_a_bad_answer_is_described(id, answer, words):
+    verdict = check(id, answer)
+    assert not verdict.right and words in verdict.message, verdict.message
+
+
+def test_the_rows_of_a_data_frame_may_stand_in_any_order():
+    table = right(shelf.find("mixed-4"))
+    for frame in (table, table.reset_index(), table.iloc[::-1], table.sample(frac=1)):
+        assert check("mixed-4", frame).right
+    swapped = table.assign(own=table["own"].to_numpy()[::-1])
+    assert "not the numbers in 'own'" in check("mixed-4", swapped).message
 
 
 def roundings(value):
@@ -385,8 +436,8 @@ def test_interrupting_is_possible():
 @pytest.mark.parametrize(
     ("id", "words"),
     [
-        ("gruops-1", "'groups-1'"),
-        ("groups-99", "'groups-"),
+        ("gruops-1", "Did you mean 'groups-1'?"),
+        ("groups-99", "Did you mean 'groups-"),
         ("x", "look like"),
         ("", "look like"),
         (3, "second"),

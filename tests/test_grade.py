@@ -170,7 +170,8 @@ def test_a_process_that_never_stops_talking(tmp_path):
 
 
 def test_nothing_is_left_running(tmp_path):
-    cell = f"import subprocess\nsubprocess.Popen(['sleep', '977'])\n{USUAL}"
+    seconds = str(100_000 + os.getpid())  # no other run has the same
+    cell = f"import subprocess\nsubprocess.Popen(['sleep', '{seconds}'])\n{USUAL}"
     assert graded(notebook(tmp_path, "orphan", cell)).passed == ("groups-3", "mixed-3")
     for entry in os.listdir("/proc") if os.path.isdir("/proc") else []:
         if entry.isdigit():
@@ -179,7 +180,17 @@ def test_nothing_is_left_running(tmp_path):
                     command = file.read()
             except OSError:
                 continue
-            assert command != b"sleep\x00977\x00"
+            assert command != f"sleep\0{seconds}\0".encode()
+
+
+def test_a_worksheet_that_breaks_its_own_shell(tmp_path):
+    breaks = (
+        "shell = get_ipython()\nwhole = shell.run_cell\n"
+        "def broken(source):\n    shell.run_cell = whole\n    raise SystemExit\n"
+        "shell.run_cell = broken"
+    )
+    mark = graded(notebook(tmp_path, "broken", breaks, "lost = 1", USUAL))
+    assert mark.passed == ("groups-3", "mixed-3") and mark.remark == "1 cell failed"
 
 
 def test_a_folder_with_everything_in_it(tmp_path, capsys):
@@ -256,6 +267,12 @@ def test_models_come_back():
     model = LinearMixedModel(np.ones((3, 1)), indicator([1, 1, 2]), np.eye(2), 2.0)
     back = unpack(pack(model))
     assert np.array_equal(back.V, model.V)
+
+
+@pytest.mark.parametrize("dtype", ["V8", "O", "S8", "U2", [["a", "f8"]]])
+def test_arrays_of_other_things_than_numbers_are_not_read_from_bytes(dtype):
+    with pytest.raises((ValueError, TypeError)):
+        unpack({"array": "AAAAAAAAAAA=", "dtype": dtype, "shape": [1]})
 
 
 def test_other_objects_become_a_name():

@@ -79,3 +79,26 @@ def test_links_become_words(text, expected):
 def test_what_has_no_words_is_refused(text):
     with pytest.raises(ValueError, match="cannot show"):
         worksheets.plain(text)
+
+
+def test_the_page_for_teachers_names_exercises_that_exist():
+    text = (ROOT / "book" / "teaching.md").read_text()
+    ids = {exercise.id for exercise in shelf.everything()}
+    named = set(re.findall(r"`([a-z]+-\d+)`", text)) | set(re.findall(r"\b([a-z]+-\d+)\b", text))
+    assert len(named) > 30 and named <= ids
+
+
+def test_what_the_page_for_teachers_shows_is_what_the_grader_prints():
+    text = (ROOT / "book" / "teaching.md").read_text()
+    shown = re.search(r"```text\n(.*?)\n```", text, re.DOTALL)[1]
+    marks = [
+        grade.Mark("anna", ("ridge-1", "ridge-2", "ridge-3"), 5, ""),
+        grade.Mark("ben", ("ridge-1",), 5, "1 cell ran out of time"),
+        grade.Mark("chris", (), 0, "not a notebook"),
+    ]
+    assert grade.table(marks) == shown
+
+
+def test_make_writes_the_worksheets():
+    assert "$(BIN)/python book/_ext/worksheets.py\n" in (ROOT / "Makefile").read_text()
+    assert "worksheets/" in (ROOT / ".gitignore").read_text().splitlines()

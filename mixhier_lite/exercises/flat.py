@@ -108,7 +108,7 @@ BATCH = Exercise(
             "Your second one is the standard deviation of the prediction, not of its error.",
         ),
     ),
-    "With six batches, not knowing the general mean costs more than the noise does.",
+    "With six batches, not knowing the general mean adds more than half to the variance.",
 )
 
 # --- flat-3: how wide is wide enough

@@ -186,6 +186,8 @@ def _rows(answer: object) -> Any:
     rows = array(answer, "the numbers of the rows to delete")
     if rows.ndim != 1 or (rows != np.round(rows)).any() or rows.min() < 0 or rows.max() > 179:
         raise Unfit("Give whole numbers from 0 to 179 in a list: the rows that you delete.")
+    if len(np.unique(rows // 10)) < 2:
+        raise Unfit("One subject is too few: delete rows of two subjects at least.")
     keep = np.ones(180, dtype=bool)
     keep[rows.astype(int)] = False
     if keep.sum() < 60:
