@@ -1,6 +1,7 @@
 """Time the package beside its peers: ``make benchmarks``, or some of it: W1 W5 W7 cold.
 
-Options: ``--slow`` lets peers run that take minutes; ``--scaling`` also writes scaling.json.
+``--slow`` lets peers run that take minutes. ``scaling`` writes scaling.json, which chapter *scale*
+draws: afterwards that chapter's notebook is to be executed anew.
 """
 
 import os
@@ -124,7 +125,7 @@ def main(words):
         print("\n".join(posterior.lines()), flush=True)
     if not names or "cold" in names:
         print("\n".join(cold.lines()), flush=True)
-    if "--scaling" in words:
+    if "scaling" in names:
         scaling.write()
 
 
