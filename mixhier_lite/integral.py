@@ -15,8 +15,8 @@ from .landscape import Given, Landscape
 from .quadrature import Grid, grid
 from .unknowns import Unknowns
 
-THIN = {1: 120, 2: 54, 3: 36}
-"""Nodes a side for what is a smooth mixture over the nodes, by the number of coordinates."""
+NODES = {1: 400, 2: 54, 3: 36}
+"""Nodes a side for mixtures over the nodes, by the number of coordinates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +83,13 @@ class Integral:
         )
 
     @cached_property
-    def _thin(self) -> "Grid | Points":
-        """Nodes for the mixtures: fewer, where the integrand is smooth."""
-        nodes, n = self.nodes, THIN.get(self.over.size, 0)
-        if isinstance(nodes, Points) or len(nodes.axes[0]) <= n:
+    def _mixed(self) -> "Grid | Points":
+        """Nodes for the mixtures: where few levels make narrow peaks, many of them."""
+        nodes, many = self.nodes, sum(beta.size for beta in self.over.model.random)
+        if isinstance(nodes, Points):
             return nodes
-        return grid(self.over, nodes.box, n, nodes)
+        n = min(NODES[self.over.size], max(4 * 10**5 // many, 36))
+        return grid(self.over, nodes.box, n, nodes, 24)
 
     def _mixture_of_alpha(self, least: float) -> tuple[Array, Array, Array]:
         """Weights (K,), means and standard deviations (K, p) of a mixture of normals."""
@@ -104,7 +105,7 @@ class Integral:
     @cached_property
     def _mixtures_of_beta(self) -> list[tuple[Array, Array, Array]]:
         """For each term weights (K,), means and standard deviations (K, J q); no light nodes."""
-        nodes, unit = self._thin, self.over.y_unit
+        nodes, unit = self._mixed, self.over.y_unit
         mass = np.where(nodes.mass > _negligible(nodes.mass), nodes.mass, 0.0)
         heavy = np.flatnonzero(mass.sum(axis=1))
         out: list[tuple[list[Array], ...]] = [([], [], []) for _ in self.over.model.T]

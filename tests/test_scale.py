@@ -1,6 +1,7 @@
 """Data larger than memory: streamed, or gathered by workers of which one dies."""
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -83,7 +84,14 @@ def kill_one_midway(folder, seen):
     seen.update(pid=pid, done=len({part for done in rows.values() for part, _ in done}))
 
 
-def test_a_worker_dies_and_the_answer_is_that_of_one_machine(tmp_path):
+@pytest.fixture
+def folder(tmp_path):
+    """A place for a gigabyte, which is not kept."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
+def test_a_worker_dies_and_the_answer_is_that_of_one_machine(folder):
     """Two workers whose memory together is less than half of the data; one is killed midway."""
     pa = pytest.importorskip("pyarrow")
     distributed = pytest.importorskip("distributed")
@@ -97,16 +105,16 @@ def test_a_worker_dies_and_the_answer_is_that_of_one_machine(tmp_path):
         rows = slice(k * ROWS, (k + 1) * ROWS)
         y[rows], X[rows], g[rows] = simulated(k)
         columns = {"y": y[rows], "g": g[rows], **{f"x{i}": X[rows, i] for i in range(1, 5)}}
-        files.append(str(tmp_path / f"{k}.parquet"))
+        files.append(str(folder / f"{k}.parquet"))
         pq.write_table(pa.table(columns), files[-1], compression="none", use_dictionary=False)
     sizes = [os.path.getsize(file) for file in files]
     assert sum(sizes) >= 2 * (2 * LIMIT) and max(sizes) <= LIMIT / 10
 
     cluster = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": LIMIT, "host": "127.0.0.1"}
-    cluster |= {"dashboard_address": None, "local_directory": str(tmp_path)}
+    cluster |= {"dashboard_address": None, "local_directory": str(folder)}
     memory = {"target": False, "spill": False, "pause": False, "terminate": 0.95}
     seen = {}
-    killer = threading.Thread(target=kill_one_midway, args=(tmp_path, seen), daemon=True)
+    killer = threading.Thread(target=kill_one_midway, args=(folder, seen), daemon=True)
     with (
         dask.config.set({f"distributed.worker.memory.{k}": v for k, v in memory.items()}),
         distributed.LocalCluster(processes=True, silence_logs="CRITICAL", **cluster) as workers,
@@ -114,12 +122,12 @@ def test_a_worker_dies_and_the_answer_is_that_of_one_machine(tmp_path):
     ):
         pids = set(client.run(os.getpid).values())
         killer.start()
-        gram = gather_partitions(files, parquet_to_gram(tmp_path))
+        gram = gather_partitions(files, parquet_to_gram(folder))
         killer.join(timeout=10)
         assert seen["pid"] not in client.run(os.getpid).values()
 
     assert seen["pid"] in pids and seen["done"] <= PARTITIONS / 2, "killed with half to be done"
-    diary = diaries(tmp_path)
+    diary = diaries(folder)
     gathered = [part for rows in diary.values() for part, _ in rows]
     assert set(gathered) == {str(k) for k in range(PARTITIONS)}
     assert max(peak for rows in diary.values() for _, peak in rows) < LIMIT

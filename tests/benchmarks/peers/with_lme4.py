@@ -46,6 +46,11 @@ class Session:
         self.found = Estimates(Sigma, tau2, int(evaluations))
         return seconds
 
+    def close(self):
+        """End the process."""
+        self.process.stdin.close()
+        self.process.wait()
+
 
 def prepare(work):
     if shutil.which("Rscript") is None:
