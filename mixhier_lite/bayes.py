@@ -143,6 +143,7 @@ def integrate(model: Fit, prior: Prior | SdPrior | None = None) -> Integral:
     exists = existence(over)
     if over.size <= 3:
         found, change = settled(over)
-        return Integral(over, found, exists, change)
+        exponents = np.concatenate(exists.sds)
+        return Integral(over, found, exists, max(change, found.beyond(exponents.tolist())))
     points = weighted(over, 40000, np.random.default_rng(0))
     return Integral(over, points, exists, float(points.effective**-0.5))

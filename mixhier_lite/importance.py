@@ -5,6 +5,7 @@ standard deviation, atanh w of each partial correlation, and t. It is centred on
 then adapted to its own weighted draws.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,10 +56,10 @@ class Points:
         peak = float(self.log_weight.max())
         return peak + float(np.log(np.exp(self.log_weight - peak).mean()))
 
-    def below(self, k: int, value: float) -> float:
-        """Posterior probability that a standard deviation (tau: k = -1) is below a value."""
+    def distribution(self, k: int) -> Callable[[float], float]:
+        """Posterior distribution function of the k-th standard deviation; tau is the last."""
         found = self.over.standard_deviations(self.at, self.tau)[k]
-        return float(self.mass[found <= value].sum())
+        return lambda value: float(self.mass[found <= value].sum())
 
 
 def weighted(over: Landscape, count: int, rng: np.random.Generator) -> Points:

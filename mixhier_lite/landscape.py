@@ -19,8 +19,8 @@ from .hierarchical import GaussianFactor
 from .inputs import Array
 from .priors import Prior, SdPrior
 
-FARTHEST = 1e5
-"""The largest ratio sd / tau that is looked at, in scaled units."""
+FARTHEST, FARTHER = 1e6, 1e9
+"""The largest ratio sd / tau that is looked at, in scaled units; and if it is the only one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ class Landscape:
 
     def box(self) -> Array:
         """Lowest and highest value of each coordinate, shape (size, 2)."""
-        far = np.arcsinh(FARTHEST / self.c)
+        far = np.arcsinh((FARTHER if self.size == 1 else FARTHEST) / self.c)
         ends = [(0.0, end) for end in far] + [(-1.0, 1.0)] * len(self.pairs)
         return np.array(ends).reshape(-1, 2)
 
@@ -228,10 +228,14 @@ def landscape(model: Fit, prior: Prior) -> Landscape:
 
 def _normaliser(factor: GaussianFactor) -> float:
     """Log of the constant that makes the proper part of a factor a density."""
-    values, vectors = np.linalg.eigh(factor.precision)
-    live = values > 1e-12 * max(float(values.max(initial=0.0)), 1e-300)
-    shift = (vectors.T @ factor.shift)[live]
-    return float((np.log(values[live] / (2 * np.pi)) - shift**2 / values[live]).sum() / 2)
+    P, h = factor.precision, factor.shift
+    live = np.diag(P) > 0
+    d = np.sqrt(np.diag(P)[live])
+    values, vectors = np.linalg.eigh(P[np.ix_(live, live)] / np.outer(d, d))
+    sure = values > 1e-12
+    shift = (vectors.T @ (h[live] / d))[sure]
+    log_det = np.log(values[sure]).sum() + 2 * np.log(d).sum()
+    return float((log_det - sure.sum() * np.log(2 * np.pi) - (shift**2 / values[sure]).sum()) / 2)
 
 
 def _uniform(q: int, j: int) -> float:

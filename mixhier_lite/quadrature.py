@@ -5,6 +5,7 @@ number of nodes grows until the results stand still; where the last grid found n
 one does not look again.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -66,28 +67,47 @@ class Grid:
         """Posterior mass of each node, shape (N, M), summing to one."""
         return np.asarray(np.exp(self.log_mass - self.log_marginal))
 
-    def below(self, k: int, value: float) -> float:
-        """Posterior probability that a standard deviation (tau: k = -1) is below a value.
+    def distribution(self, k: int) -> Callable[[float], float]:
+        """Posterior distribution function of the k-th standard deviation; tau is the last.
 
-        The density along one axis is a polynomial through its nodes, and is integrated up to
-        where the standard deviation reaches the value: along t, or, where tau is known, along
-        the axis of the standard deviation itself.
+        The mass along one axis is a polynomial through its nodes, and is integrated up to where
+        the standard deviation reaches the value: along t for tau, along x for the others.
         """
-        with np.errstate(divide="ignore"):
-            if self.over.tau_known is None:
-                sd = self.over.standard_deviations(self.at, self.tau[:, :1])[k][:, 0]
-                reach = self.axes[-1][0] + np.log(value / np.maximum(sd, 1e-300))
-                inside = self.mass
-            else:
-                unit = self.over.standard_deviations(np.ones_like(self.at), self.tau)[k][0, 0]
-                reach = np.array([np.arcsinh(np.sinh(1.0) * value / unit)])
-                cube = self.cube(self.mass)
-                inside = np.moveaxis(np.where(cube > 0, cube, 0.0)[..., 0], k, -1)
-                inside = inside.reshape(-1, inside.shape[-1]).sum(axis=0, keepdims=True)
-                k = k % self.over.size
-        low, high = self.box[-1 if self.over.tau_known is None else k]
+        over, t = self.over, self.axes[-1]
+        if k == len(over.sds):
+            lowest = over.standard_deviations(self.at, self.tau[:, :1])[k][:, 0]
+            on_t = _coefficients(self.mass)
+            return lambda v: self._up_to(-1, on_t, t[0] + np.log(v / lowest))
+        best = over.tau(self.given, np.zeros((len(self.at), 1)))
+        middle, unit = float(np.median(best)), over.standard_deviations(self.at[:1], best[:1])[k]
+        unit = unit / (np.sinh(self.at[0, k]) * best[0]) * middle  # value of sinh x = 1
+        mass = np.moveaxis(self.cube(self.mass), k, -1).reshape(-1, len(t), len(self.axes[k]))
+        on_x = _coefficients(np.maximum(mass, 0.0))
+        height = np.moveaxis(self.cube(np.broadcast_to(best, self.mass.shape)), k, -1)
+        rows = [_inverse(self.axes[k], row / middle) for row in height.reshape(mass.shape)[:, 0]]
+
+        def below(value: float) -> float:
+            z = np.arcsinh(value / unit[0, 0] * np.exp(-t))
+            return self._up_to(k, on_x, np.stack([row(z) for row in rows]))
+
+        return below
+
+    def _up_to(self, axis: int, coefficients: Array, reach: Array) -> float:
+        """Mass below a place on one axis, summed over all others."""
+        low, high = self.box[axis]
         place = np.clip(2 * (reach - low) / (high - low) - 1, -1.0, 1.0)
-        return float(_integral(inside, place).sum())
+        return float(_integral(coefficients, place).sum())
+
+    def beyond(self, exponents: Sequence[float]) -> float:
+        """Mass that was left out because the standard deviations end somewhere.
+
+        There the density falls like e^-kx in x, k the exponent of that standard deviation.
+        """
+        out, whole = 0.0, np.maximum(self.cube(self.mass), 0.0)
+        for k, (exponent, end) in enumerate(zip(exponents, self.over.box(), strict=False)):
+            if self.box[k, 1] >= end[1]:
+                out += float(np.take(whole, -1, k).sum() / self.widths[k][-1] / exponent)
+        return out
 
     def cube(self, values: Array) -> Array:
         """Values of shape (N, M) as an array with one axis a coordinate; -inf off the grid."""
@@ -97,9 +117,9 @@ class Grid:
         return whole.reshape(shape)
 
 
-def grid(over: Landscape, box: Array, n: int, last: Grid | None = None) -> Grid:
-    """Lay n Gauss-Legendre nodes along every side of a box, shape (size + 1, 2)."""
-    rules = [*(_rule(n) for _ in box[:-1]), _rule(2 + n // 2)]
+def grid(over: Landscape, box: Array, n: int, last: Grid | None = None, m: int = 0) -> Grid:
+    """Lay n Gauss-Legendre nodes along every side of a box, shape (size + 1, 2); m along t."""
+    rules = [*(_rule(n) for _ in box[:-1]), _rule(m or 2 + n // 2)]
     axes = [a + (b - a) * nodes for (a, b), (nodes, _) in zip(box, rules, strict=True)]
     widths = [(b - a) * w for (a, b), (_, w) in zip(box, rules, strict=True)]
     if over.tau_known is not None:
@@ -159,7 +179,7 @@ def find_box(over: Landscape) -> Array:
     out = np.geomspace(0.5 / np.sqrt(2 * nu), 40.0, 40)
     t = np.zeros(1) if over.tau_known is not None else np.concatenate([-out[::-1], [0.0], out])
     box, best, peak = np.vstack([over.box(), t[[0, -1]]]), over.start(), -np.inf
-    n = {1: 120, 2: 32}.get(over.size, 6)
+    n = {1: 120, 2: 16, 3: 6}[over.size]
     for _ in range(12):
         axes = [_around(side, b, n) for side, b in zip(box[:-1], best, strict=True)]
         at = _points(axes)
@@ -211,16 +231,33 @@ def _hull(nodes: Array, cube: npt.NDArray[np.bool_], k: int) -> tuple[float, flo
     return float(nodes[max(low, 0)]), float(nodes[min(high, len(nodes) - 1)])
 
 
-def _integral(mass: Array, place: Array) -> Array:
-    """Integrate rows of Gauss-Legendre masses (N, M) from -1 to a place (N,) in [-1, 1]."""
-    M = mass.shape[1]
-    at = 2 * _rule(M)[0] - 1
-    P = np.polynomial.legendre.legvander(at, M - 1)
-    order = np.arange(M)
-    rows = (mass @ P) * (order + 0.5)  # coefficients of the polynomial through mass / weight
+def _inverse(x: Array, best: Array) -> Callable[[Array], Array]:
+    """x as a function of z = asinh(sinh x * best(x)), which is nearly x itself."""
+    from scipy.interpolate import PchipInterpolator
+
+    seen = best > 0
+    z = np.arcsinh(np.sinh(x[seen]) * best[seen])
+    if len(z) < 2:
+        return lambda at: np.where(at < z.sum(), -np.inf, np.inf)
+    order = np.append(True, np.diff(np.maximum.accumulate(z)) > 0)
+    curve, low, high = PchipInterpolator(z[order], x[seen][order]), z[order][0], z[order][-1]
+    return lambda at: np.where(at < low, -np.inf, np.where(at > high, np.inf, curve(at)))
+
+
+def _coefficients(mass: Array) -> Array:
+    """Legendre coefficients of the polynomial through masses at nodes, along the last axis."""
+    M = mass.shape[-1]
+    P = np.polynomial.legendre.legvander(2 * _rule(M)[0] - 1, M - 1)
+    return np.asarray(mass @ P * (np.arange(M) + 0.5))
+
+
+def _integral(coefficients: Array, place: Array) -> Array:
+    """Integrate Legendre polynomials from -1 to a place in [-1, 1], one for each row."""
+    M = coefficients.shape[-1]
     Q = np.polynomial.legendre.legvander(place, M)
-    up, down = Q[:, 1:], np.column_stack([-np.ones(len(place)), Q[:, : M - 1]])
-    return np.asarray((rows * (up - down) / (2 * order + 1)).sum(axis=1))
+    down = np.concatenate([-np.ones((*place.shape, 1)), Q[..., : M - 1]], axis=-1)
+    steps = (Q[..., 1:] - down) / (2 * np.arange(M) + 1)
+    return np.asarray((coefficients * steps).sum(axis=-1))
 
 
 @lru_cache(maxsize=64)

@@ -140,6 +140,8 @@ class Criterion:
         """Solve at many T in one go; arrays are (q, q, N, J), and dense for the other terms."""
         A, B, system, (T1, T2) = self.system.A, self.system.B, self.system, self.split(T)
         (q, p1, J), m, N = B.shape, system.m, len(T1)
+        if q == 1 and not m:
+            return self._scalar(T1[:, 0, 0] ** 2)
         turned = T1.swapaxes(1, 2).reshape(-1, q)
         M = np.einsum("nakj,nkb->abnj", (turned @ A.reshape(q, -1)).reshape(N, q, q, J), T1)
         M[np.arange(q), np.arange(q)] += 1.0
@@ -151,11 +153,9 @@ class Criterion:
         if not m:
             return log_det, S
         TA = (turned @ system.values).reshape(N, q, 1, -1).transpose(1, 2, 0, 3)
-        F12 = np.zeros((N, q, J, m))
-        F12[:, :, system.rows, system.columns] = forward(L[..., system.rows], TA)[:, 0].swapaxes(
-            0, 1
-        )
-        F12 = F12.reshape(N, q * J, m)
+        whole, entries = np.zeros((N, q, J, m)), forward(L[..., system.rows], TA)[:, 0]
+        whole[:, :, system.rows, system.columns] = entries.swapaxes(0, 1)
+        F12 = whole.reshape(N, q * J, m)
         wide = np.zeros((N, m, m))
         for (a, b, r), t in zip(system.slices, T2, strict=True):
             for k in range(a, b, r):
@@ -167,6 +167,20 @@ class Criterion:
         F22 = np.linalg.solve(L22, left @ B22)
         log_det += 2 * np.log(np.einsum("nkk->nk", L22)).sum(axis=1)
         return log_det, S - F22.swapaxes(1, 2) @ F22
+
+    def _scalar(self, s: Array) -> tuple[Array, Array]:
+        """One coefficient a level: S is what is left for s to infinity, and a sum of squares."""
+        seen = self.system.A[0, 0] > 0
+        a, B, count = self.system.A[0, 0, seen], self.system.B[0][:, seen], self.system.count[seen]
+        different, kind = np.unique(a, return_inverse=True)
+        BB = np.einsum("cj,dj->jcd", B / a, B).reshape(len(a), -1)
+        BB = np.stack([np.bincount(kind, column) for column in BB.T], axis=-1)
+        within = self.C - BB.sum(axis=0).reshape(self.C.shape)
+        gone = np.diag(within) <= 1e-13 * np.diag(self.C)  # columns that are constant in levels
+        within[gone] = within[:, gone] = 0.0
+        M = 1 + s[:, None] * different
+        S = within + ((1 / M) @ BB).reshape(-1, *within.shape)
+        return np.log(M) @ np.bincount(kind, count), S
 
     def gradient(self, T: Sequence[Array], at: Solution) -> list[Array]:
         """Gradient 2 N T for every term, :eq:`eq-gradient`.

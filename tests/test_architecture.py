@@ -15,9 +15,10 @@ SLUGS = (
     "kinship bayes adjusting scale rosetta limits"
 ).split()
 NUMBER = {slug: number for number, slug in enumerate(SLUGS, start=1)}
-WITHOUT_A_MODULE = {"slopes", "adjusting"}  # chapters that own no function
+WITHOUT_A_MODULE = {"slopes", "adjusting", "rosetta", "limits"}  # chapters that own no function
 SUPPORT = {"errors", "inputs", "symmetric", "effects"}  # serve all chapters, know none
 SERVE = {"__init__": len(SLUGS), "datasets": 1, "plot": len(SLUGS), "sides": 7}
+SERVE |= {"exercises": len(SLUGS)}
 SERVE |= dict.fromkeys("term chunks progress refusals".split(), 8)
 SERVE |= dict.fromkeys("elimination assembly optimum blup fit prediction".split(), 9)
 SERVE |= dict.fromkeys("comparison bootstrap surface held profile satterthwaite".split(), 9)
