@@ -247,6 +247,21 @@ def test_draws_given_the_variances_are_normal():
     assert np.abs(np.cov(np.transpose(z)) - np.eye(6)).max() < 4.5 * np.sqrt(2 / 3000)
 
 
+def test_draws_of_a_balanced_layout_are_normal():
+    """Closed forms: alpha given (sigma, tau), then beta given alpha, in 100,000 draws."""
+    y, m = np.random.default_rng(1).normal(size=(4, 3)) + [[0], [1], [3], [5]], 3
+    model = fit(y.ravel(), np.ones((12, 1)), Term(np.repeat(np.arange(4), m)))
+    draws = sample(model, 100_000, np.random.default_rng(4), priors.half_normal(3))
+    sigma2, tau2, alpha = draws.Sigma[0][:, 0, 0], draws.tau2, draws.fixed[:, 0]
+    keep = m * sigma2 / (m * sigma2 + tau2)
+    z = (alpha - y.mean()) / np.sqrt((m * sigma2 + tau2) / 12)
+    mean = keep[:, None] * (y.mean(axis=1) - alpha[:, None])
+    beta = (draws.random[0][..., 0] - mean) / np.sqrt(keep * tau2 / m)[:, None]
+    z = np.column_stack([z, beta])
+    assert np.abs(z.mean(axis=0)).max() < 4.5 / np.sqrt(100_000)
+    assert np.abs(np.cov(z.T) - np.eye(5)).max() < 4.5 * np.sqrt(2 / 100_000)
+
+
 # --- the density itself
 
 
