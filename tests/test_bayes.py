@@ -117,8 +117,7 @@ def test_eight_schools_against_one_dimensional_quadrature(prior, density):
         q = told.quantile(p)
         assert masses(q.sds[0][0])[0].sum() / total == pytest.approx(p, abs=1e-6)
         below = ndtr((np.append(q.fixed, q.random[0]) - means) / np.sqrt(variances))
-        assert (mass @ below)[0] == pytest.approx(p, abs=1e-5)
-        np.testing.assert_allclose(mass @ below, p, atol=6e-4)  # near sigma = 0 they are needles
+        np.testing.assert_allclose(mass @ below, p, atol=1e-5)
     assert told.mean.tau == pytest.approx(1) and told.sd.tau < 1e-9
 
 
@@ -527,7 +526,7 @@ def test_order_of_rows_and_names_of_groups():
     np.testing.assert_allclose(draws[0].random[0], draws[1].random[0], rtol=1e-6)
 
 
-@pytest.mark.parametrize("unit", [1e-3, 1e3])
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
 def test_units(unit):
     """y in other units, with the prior's scales: the answer in other units; X too."""
     model, y, X, _ = seed_groups(5, 5)
