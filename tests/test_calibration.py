@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, norm
 
-from mixhier_lite import InputError, Prior, Term, fit, gaussian, integrate, priors, sample
-from mixhier_lite.landscape import Landscape
+from mixhier_lite import InputError, Prior, Term, fit, gaussian, priors, sample
+from mixhier_lite.landscape import Landscape, landscape
+from mixhier_lite.quadrature import sketch
 
 LEVEL = 5e-7
 DRAWS = 99
@@ -129,7 +130,7 @@ class Inside:
 
     def __call__(self, model, prior):
         """Look at the posterior."""
-        nodes = integrate(model, prior).nodes
+        nodes = sketch(landscape(model, prior))
         lost = 2 - nodes.distribution(0)(self.U) - nodes.distribution(1)(self.U)
         return lost + (nodes.distribution(1)(self.low) if self.low else 0.0) < 1e-3
 
@@ -217,19 +218,19 @@ def kinds():
             rows=crossed,
         ),
         "nested": Kind(
-            50,
+            40,
             lambda rng: noise(rng, sds=[half_normal(rng, 1), half_normal(rng, 1)]),
             weak,
             rows=nested,
         ),
         "three crossed": Kind(
-            30,
+            24,
             lambda rng: noise(rng, sds=[half_normal(rng, 1) for _ in range(3)]),
             weak,
             rows=(*crossed, np.repeat(np.tile([0, 1, 2, 3], 8), 1)[:30]),
         ),
         "importance sampling: slopes, correlated, and a crossed term": Kind(
-            12,
+            8,
             lambda rng: noise(
                 rng,
                 sds=[[half_normal(rng, 1), half_normal(rng, 1)], half_normal(rng, 1)],
