@@ -9,7 +9,8 @@ import numpy as np
 from .elimination import System, pooled
 from .gram import Block, Gram
 from .inputs import Array
-from .variance import Criterion
+from .levels import Levels
+from .scalar import Independent, Related, Scalar
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +18,8 @@ class Assembly:
     """A criterion in scaled units, and the way back to the reader's."""
 
     gram: Gram
-    criterion: Criterion
+    criterion: Any
+    """A :class:`Criterion`."""
     units: tuple[Array, ...]
     """Scale of the columns of Z of each term, shape (q,)."""
     scale: Array
@@ -34,6 +36,18 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
     """Build the criterion of a Gram; ``pool`` gives up the single levels for speed."""
     scale = _power_of_two(np.sqrt(np.diag(gram.C) / max(gram.n, 1)))
     units = tuple(_unit(block) for block in gram.blocks)
+    nu = gram.n - (gram.p if reml else 0)
+    constant = -gram.log_weights + 2 * nu * np.log(scale[-1])
+    if reml:
+        constant += 2 * np.log(scale[:-1]).sum()
+        constant += 2 * np.linalg.slogdet(gram.H[:-1, :-1])[1]
+    known = None if tau2 is None else tau2 / scale[-1] ** 2
+    about = gram.C / np.outer(scale, scale), gram.n, float(constant), reml, known
+    if pool and len(gram.blocks) == 1 and gram.blocks[0].q == 1:
+        block, d = gram.blocks[0], float(units[0][0])
+        a, B = block.A[:, 0, 0] / d**2, block.B[:, 0] / (d * scale)
+        law = Independent.pooled(a, B) if block.K is None else Related.reduced(block.K, a, B)
+        return Assembly(gram, Scalar(*about, law), units, scale, [])
     bases = [_basis(block, d) for block, d in zip(gram.blocks, units, strict=True)]
     first, others = _order(gram)
     levels = np.zeros((1, 1, 0)), np.zeros((1, gram.p + 1, 0)), np.zeros(0)
@@ -47,21 +61,13 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
             bases[first] = rotation / d
         levels = pooled(A, B, pool and not others)
     system = _system(gram, first, others, bases, scale, levels)
-    nu = gram.n - (gram.p if reml else 0)
-    constant = -gram.log_weights + 2 * nu * np.log(scale[-1])
-    if reml:
-        constant += 2 * np.log(scale[:-1]).sum()
-        constant += 2 * np.linalg.slogdet(gram.H[:-1, :-1])[1]
-    known = None if tau2 is None else tau2 / scale[-1] ** 2
-    C, order = gram.C / np.outer(scale, scale), (first, *others)
-    criterion = Criterion(system, order, C, gram.n, float(constant), reml, known)
-    return Assembly(gram, criterion, units, scale, bases)
+    return Assembly(gram, Levels(*about, system, (first, *others)), units, scale, bases)
 
 
 def _order(gram: Gram) -> tuple[int | None, list[int]]:
     """Say which term is eliminated: the largest with independent levels, if any; and the others."""
     blocks = gram.blocks
-    free = [t for t, k in enumerate(blocks) if k.root is None or k.q == len(blocks) == 1]
+    free = [t for t, k in enumerate(blocks) if k.K is None or k.q == len(blocks) == 1]
     first = max(free, key=lambda t: blocks[t].J * blocks[t].q) if free else None
     return first, [t for t in range(len(blocks)) if t != first]
 

@@ -7,7 +7,8 @@ import numpy as np
 from .assembly import Assembly
 from .elimination import backward, forward
 from .inputs import Array
-from .variance import Solution, triangular_solve
+from .levels import Eliminated
+from .variance import triangular_solve
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +17,7 @@ class Solved:
 
     assembly: Assembly
     T: list[Array]
-    at: Solution
+    at: Eliminated
 
     @property
     def y_unit(self) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from scipy.linalg import solve_triangular
 
 from .groups import Labels, positions
-from .inputs import Array, dependent_columns, real, same_rows
+from .inputs import Array, dependent_columns, real, same_rows, square_root
 from .refusals import refused
 from .term import Term
 
@@ -27,14 +28,19 @@ class Block:
     """Whether Z is one column of ones."""
     columns: tuple[str, ...]
     """Names of the columns of Z; empty where they have none."""
-    root: Array | None
-    """A root of the relatedness K, shape (J, J), or None."""
+    K: Array | None
+    """The relatedness of the levels, shape (J, J), or None."""
     rows: Array
     """Number of rows of each level, shape (J,)."""
     A: Array
     """Z_j'W Z_j for every level, shape (J, q, q)."""
     B: Array
     """Z_j'W [X y] for every level, in the Gram's basis, shape (J, q, p + 1)."""
+
+    @cached_property
+    def root(self) -> Array | None:
+        """A root L of K, shape (J, J): L L' = K. None without K."""
+        return None if self.K is None else square_root(self.K, "K")
 
     @property
     def J(self) -> int:
@@ -205,20 +211,20 @@ def _block(term: Term, Z: Sparse, wide: Array) -> Block:
     sums = np.asarray(Z.T @ wide).reshape(J, q, -1)
     A, B = sums[:, :, :q], sums[:, :, q:]
     A, rows = (A + A.swapaxes(1, 2)) / 2, np.bincount(term.codes, minlength=J)
-    about = (term.name, term.levels, term.correlated, term.Z is None, term.columns, term.root)
+    about = (term.name, term.levels, term.correlated, term.Z is None, term.columns, term.K)
     return Block(*about, rows.astype(np.float64), A, B)
 
 
 def _mergeable(a: Gram, b: Gram) -> None:
     shapes = [
-        (g.names, [(k.name, k.q, k.correlated, k.constant, k.root is None) for k in g.blocks])
+        (g.names, [(k.name, k.q, k.correlated, k.constant, k.K is None) for k in g.blocks])
         for g in (a, b)
     ]
     if shapes[0] != shapes[1]:
         raise refused("models", a=shapes[0], b=shapes[1])
     for k, m in zip(a.blocks, b.blocks, strict=True):
-        if k.root is not None and m.root is not None:
-            if not (np.array_equal(k.levels, m.levels) and np.array_equal(k.root, m.root)):
+        if k.K is not None and m.K is not None:
+            if not (np.array_equal(k.levels, m.levels) and np.array_equal(k.K, m.K)):
                 raise refused("kinships", a=k.J, b=m.J)
 
 

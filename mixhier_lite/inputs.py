@@ -72,6 +72,12 @@ def same_rows(**arrays: npt.NDArray[Any]) -> None:
 
 def covariance(value: npt.ArrayLike, name: str, size: int, of: str) -> tuple[Array, Array]:
     """Read a symmetric p.s.d. matrix; return it with a root ``L``, ``L L'`` equal to it."""
+    S = symmetric(value, name, size, of)
+    return S, square_root(S, name)
+
+
+def symmetric(value: npt.ArrayLike, name: str, size: int, of: str) -> Array:
+    """Read a symmetric matrix."""
     S = real(value, name, 2)
     if S.shape != (size, size):
         raise InputError(
@@ -90,17 +96,17 @@ def covariance(value: npt.ArrayLike, name: str, size: int, of: str) -> tuple[Arr
             f"{name}[{i}, {j}] = {S[i, j]:g} and {name}[{j}, {i}] = {S[j, i]:g}",
             f"pass ({name} + {name}.T) / 2 if the difference is rounding",
         )
-    S = (S + S.T) / 2
-    L = _root(S, name)
-    for array in (S, L):
-        array.setflags(write=False)
-    return S, L
+    if gap > 0:
+        S = (S + S.T) / 2
+        S.setflags(write=False)
+    return S
 
 
-def _root(S: Array, name: str) -> Array:
+def square_root(S: Array, name: str) -> Array:
     """Cholesky's root where S is positive definite, the eigenvalue root where it is singular."""
     try:
         factor: Array = np.linalg.cholesky(S).astype(np.float64, copy=False)
+        factor.setflags(write=False)
         return factor
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(S)
@@ -112,6 +118,7 @@ def _root(S: Array, name: str) -> Array:
             "check how it was built; a correlation outside [-1, 1] is a common cause",
         )
     L: Array = vectors * np.sqrt(np.clip(values, 0.0, None))
+    L.setflags(write=False)
     return L
 
 

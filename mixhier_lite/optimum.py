@@ -6,6 +6,7 @@ with columns of zeros. Leaving these columns out makes it an ordinary point agai
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,11 +15,16 @@ from .variance import Criterion
 
 TINY = 1e-4
 """Variances below this, in scaled units, are compared with zero."""
+AHEAD = 4
+"""How many of the lowest starts are followed before the others are looked at again."""
 
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """The criterion restricted to some entries of T, as a function of a vector x."""
+    """The criterion restricted to some entries of T, as a function of a vector x.
+
+    Its methods take many x at once, shape (N, k).
+    """
 
     criterion: Criterion
     shapes: tuple[tuple[int, bool], ...]
@@ -27,22 +33,43 @@ class Face:
     """Term, row and column of every entry of x."""
 
     def unpack(self, x: Array) -> list[Array]:
-        """T for every term."""
-        T = [np.zeros((q, q)) for q, _ in self.shapes]
-        for (t, i, j), value in zip(self.cells, x, strict=True):
-            T[t][i, j] = value
+        """T for every term, shape (..., q, q) for x of shape (..., k)."""
+        T = [np.zeros((*x.shape[:-1], q, q)) for q, _ in self.shapes]
+        for k, (t, i, j) in enumerate(self.cells):
+            T[t][..., i, j] = x[..., k]
         return T
 
     def pack(self, T: list[Array]) -> Array:
         """The entries of T that belong to the face."""
         return np.array([T[t][i, j] for t, i, j in self.cells])
 
-    def slope(self, x: Array) -> tuple[float, Array]:
-        """The criterion and its gradient; a very large number where nothing is left of y."""
+    def values(self, x: Array) -> Array:
+        """The criterion, shape (N,)."""
+        value: Array = self.criterion.profiled(*self.criterion.many(self.unpack(x)))[0]
+        return value
+
+    def local(self, x: Array) -> tuple[Array, Array, Array]:
+        """The criterion, its slope and its second derivatives, (N,), (N, k) and (N, k, k)."""
+        if self.criterion.analytic:
+            value, g, H = self.criterion.derivatives(self.unpack(x)[0])
+            at = np.array([i * self.shapes[0][0] + j for _, i, j in self.cells], dtype=int)
+            N, q2 = len(x), self.shapes[0][0] ** 2
+            return value, g.reshape(N, q2)[:, at], H.reshape(N, q2, q2)[:, at[:, None], at]
+        found = [self._differences(each) for each in x]
+        return tuple(np.array(part) for part in zip(*found, strict=True))  # type: ignore
+
+    def _slope(self, x: Array) -> tuple[float, Array]:
         at = self.criterion.solve(T := self.unpack(x))
         if at is None:
             return 1e300, np.zeros(len(x))
         return at.value, self.pack(self.criterion.gradient(T, at))
+
+    def _differences(self, x: Array) -> tuple[float, Array, Array]:
+        """Second derivatives as differences of the slope."""
+        value, g = self._slope(x)
+        steps = 1e-5 * np.diag(1.0 + np.abs(x))
+        H = np.array([(self._slope(x + e)[1] - g) / e.max() for e in steps])
+        return value, g, (H + H.T) / 2
 
 
 def minimise(criterion: Criterion, shapes: Sequence[tuple[int, bool]]) -> list[Array]:
@@ -53,65 +80,116 @@ def minimise(criterion: Criterion, shapes: Sequence[tuple[int, bool]]) -> list[A
     free = [np.tri(q) if correlated else np.eye(q) for q, correlated in shapes]
     cells = tuple((t, i, j) for t, F in enumerate(free) for j, i in np.argwhere(F.T).tolist())
     face = Face(criterion, tuple(shapes), cells)
-    return _settle(face, min((_descend(face, x) for x in _starts(face)), key=lambda f: f[0])[1])
+    heights, starts = _starts(face)
+    value, x = _descend(face, starts[:AHEAD], first=True)
+    best = int(value.argmin())
+    # what is left to follow: all that is close or does not lead straight down to the best
+    x, value = np.append(x, starts[AHEAD:], axis=0), np.append(value, heights[AHEAD:])
+    left = np.flatnonzero(np.arange(len(x)) != best)
+    if len(left):
+        close = (value < value[best] + 1000 / criterion.n) & (np.arange(len(x)) >= AHEAD)
+        left = left[close[left] | ~_downhill(face, x[left], value[left], x[best])]
+    if len(left):
+        others, z = _descend(face, x[left])
+        if others.min() < value[best]:
+            return _settle(face, z[others.argmin()])
+    return _settle(face, x[best])
 
 
-def _starts(face: Face) -> list[Array]:
-    """Points to descend from: the valleys of a scattered first look, the lowest first.
+@lru_cache
+def _places(cells: tuple[tuple[int, int, int], ...], n: int) -> tuple[Array, Array]:
+    """Points all over the place, n a look, and the nearest neighbours of each.
 
-    It looks twice, the second time at covariances that are all but of rank one: a valley with a
-    correlation near 1 or -1 is too narrow to be seen from further inside.
+    The second look is at covariances that are all but of rank one: a valley with a correlation
+    near 1 or -1 is too narrow to be seen from further inside.
     """
-    k, criterion = len(face.cells), face.criterion
-    slow = criterion.system.B.size + 100 * criterion.system.m > 5e3
+    k, diagonal = len(cells), np.array([i == j for _, i, j in cells])
     ratio = np.roots([1, *[0] * (k - 1), -1, -1]).real.max()
-    steps = np.arange(1, 1 + k * (12 if slow and k > 1 else 40))
-    places = np.outer(steps, ratio ** -np.arange(1.0, k + 1)) % 1  # fills the cube evenly
-    signed = np.where([i == j for _, i, j in face.cells], places, 2 * places - 1)
-    points = np.sign(signed) * 10 ** (5 * np.abs(signed) - 2)
+    places = np.outer(np.arange(1, 1 + n), ratio ** -np.arange(1.0, k + 1)) % 1  # fills evenly
     gaps = np.abs(places[:, None] - places).max(axis=2)
-    near, starts = np.argsort(gaps, axis=1)[:, 1 : 2 + 2 * k], []
-    rank_one = np.array(
-        [1.0 if j == 0 or not face.shapes[t][1] else 1e-3 for t, _, j in face.cells]
-    )
-    for look in (points, points * rank_one)[: 1 + (rank_one < 1).any()]:
-        solved = [criterion.solve(face.unpack(x)) for x in look]
-        values = np.array([np.inf if at is None else at.value for at in solved])
-        low = np.flatnonzero(np.isfinite(values) & (values <= values[near].min(axis=1)))
-        starts += list(look[low[np.argsort(values[low])[:8]]])
-    return starts
+    near = np.argsort(gaps, axis=1)[:, 1 : 2 + 2 * k]
+    signed = np.where(diagonal, places, 2 * places - 1)
+    points = np.sign(signed) * 10 ** (5 * np.abs(signed) - 2)
+    if diagonal.all():
+        return points, near
+    same = np.array([[a[0] == b[0] and a[2] == b[2] for b in cells] for a in cells])
+    turned = np.where(diagonal, 1.0, np.tan(np.pi * (np.where(diagonal, 0.0, places) - 0.5)))
+    turned *= np.where(diagonal, points, 0.0) @ same / np.sqrt(turned**2 @ same)
+    mixed = {t for t, i, j in cells if i != j}
+    rank_one = turned * [1e-3 if j > 0 and t in mixed else 1.0 for t, _, j in cells]
+    return np.append(points, rank_one, axis=0), np.append(near, near + n, axis=0)
 
 
-def _descend(face: Face, x: Array) -> tuple[float, Array]:
-    """Descend to within a polish of the minimum."""
-    from scipy.optimize import minimize
+def _starts(face: Face) -> tuple[Array, Array]:
+    """Points to descend from: the valleys of a scattered first look, the lowest first."""
+    criterion, k = face.criterion, len(face.cells)
+    points, near = _places(face.cells, k * (40 if criterion.cost < 5e3 else 12))
+    values = face.values(points)
+    low = np.flatnonzero(values <= values[near].min(axis=1))
+    low = low[np.argsort(values[low])[:16]]
+    return values[low], points[low]
 
-    found = minimize(face.slope, x, jac=True, method="L-BFGS-B", options={"ftol": 1e-7})
-    return float(found.fun), np.asarray(found.x)
+
+def _descend(face: Face, x: Array, first: bool = False) -> tuple[Array, Array]:
+    """Newton's method from many points side by side, to within a polish of the minimum.
+
+    ``first``: no further than until the lowest has arrived.
+    """
+    value, g, H = face.local(x)
+    share = np.ones(len(x))
+    for _ in range(40):
+        step = newton(g, H, 0.3)
+        step /= np.maximum(1.0, (np.abs(step) / (0.4 + 2 * np.abs(x))).max(axis=1))[:, None]
+        new = face.local(trial := x + share[:, None] * step)
+        good = new[0] <= value + 1e-12 * (1.0 + np.abs(value))
+        x, value = np.where(good[:, None], trial, x), np.where(good, new[0], value)
+        g, H = np.where(good[:, None], new[1], g), np.where(good[:, None, None], new[2], H)
+        share = np.where(good, np.minimum(4 * share, 1.0), share / 4)
+        size = np.abs(step).max(axis=1)
+        if (size[value.argmin()] < 1e-2) if first else (size.max() < 1e-6):
+            break
+    return value, x
+
+
+def newton(g: Array, H: Array, least: float = 0.0) -> Array:
+    """Newton's step, downhill where the second derivatives are negative, and then not too short."""
+    curvature, axes = np.linalg.eigh(H)
+    size = np.abs(curvature)
+    size = np.maximum(size, 1e-10 * size.max(axis=1, keepdims=True) + 1e-300)
+    along = -(g[:, None] @ axes)[:, 0] / size
+    if least:
+        short = (curvature < 0) & (np.abs(along) < least)
+        along = np.where(short, np.copysign(least, along), along)
+    step: Array = (axes @ along[:, :, None])[:, :, 0]
+    return step
+
+
+def _downhill(face: Face, x: Array, value: Array, best: Array) -> Array:
+    """Whether a straight line from x leads down to the best point all the way."""
+    same = np.array([[a[0] == b[0] and a[2] == b[2] for b in face.cells] for a in face.cells])
+    x = np.where((x * best) @ same < 0, -x, x)  # a column of T has no sign
+    line = x[:, None] + np.array([[0.2], [0.4], [0.6], [0.8]]) * (best - x)[:, None]
+    on_line = face.values(line.reshape(-1, x.shape[1])).reshape(len(x), -1)
+    steps = np.diff(np.column_stack([value, on_line]), axis=1)
+    return np.asarray((steps <= 1e-9 * (1.0 + np.abs(value[:, None]))).all(axis=1))
 
 
 def _polish(face: Face, x: Array) -> tuple[float, Array]:
-    """Newton's method, with differences of the gradient for the second derivatives."""
-    value, g = face.slope(x)
-    size, anew = np.inf, True
+    """Newton's method to the last digit."""
+    value, g, H = face.local(x[None])
+    size = np.inf
     for _ in range(30 if len(x) else 0):
-        if anew:
-            steps = 1e-5 * np.diag(1.0 + np.abs(x))
-            G = np.array([(face.slope(x + e)[1] - g) / e.max() for e in steps])
-            curvature, axes = np.linalg.eigh((G + G.T) / 2)
-            floor = 1e-10 * max(float(np.abs(curvature).max()), 1e-300)
-        d = -axes @ ((axes.T @ g) / np.maximum(np.abs(curvature), floor))
-        before, size = size, float(np.abs(d / (1.0 + np.abs(x))).max())
+        step = newton(g, H)
+        before, size = size, float(np.abs(step / (1.0 + np.abs(x))).max())
         if size < 1e-15 or (size > 0.1 * before and size < 1e-8):
             break
-        anew = size > 0.1 * before or size > 1e-3  # else the old ones will do
-        step, slack = 1.0, 1e-12 * (1.0 + abs(value))
-        while (new := face.slope(x + step * d))[0] > value + slack and step > 1e-6:
-            step /= 4
-        if new[0] > value + slack:
+        share, slack = 1.0, 1e-12 * (1.0 + abs(value[0]))
+        while (new := face.local(x + share * step))[0][0] > value[0] + slack and share > 1e-6:
+            share /= 4
+        if new[0][0] > value[0] + slack:
             break
-        x, value, g = x + step * d, new[0], new[1]
-    return value, x
+        x, (value, g, H) = (x + share * step)[0], new
+    return float(value[0]), x
 
 
 def _settle(face: Face, x: Array) -> list[Array]:
@@ -130,7 +208,7 @@ def _settle(face: Face, x: Array) -> list[Array]:
     better = leave(face, on_edge)
     if better is None:
         return on_edge
-    moved, x = _polish(face, _descend(face, face.pack(better))[1])
+    moved, x = _polish(face, _descend(face, face.pack(better)[None])[1][0])
     return on_edge if moved >= edge - 1e-10 * (1.0 + abs(edge)) else face.unpack(x)
 
 
@@ -149,7 +227,7 @@ def certificate(criterion: Criterion, T: list[Array]) -> list[Array]:
 
     It is read from 2 N T at a neighbour of full rank, 1e-12 away in Sigma / tau2.
     """
-    near = [_root(t @ t.T + 1e-12 * np.eye(len(t))) for t in T]
+    near = [_root(t @ t.T + 1e-12 * max(1.0, float((t**2).sum())) * np.eye(len(t))) for t in T]
     at = criterion.solve(near)
     assert at is not None
     pairs = zip(near, criterion.gradient(near, at), strict=True)

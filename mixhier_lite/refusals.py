@@ -39,7 +39,7 @@ def refuse_gram(gram: "Gram", tau2: float | None) -> None:
         ZZ = _correlations(block.A.sum(axis=0))
         if (np.diag(ZZ) == 0).any() or np.linalg.eigvalsh(ZZ)[0] <= 1e-13 * block.q:
             raise refused("columns", name=name, q=block.q)
-        alone = seen == gram.n and block.root is None and not np.isnan(gram.common_weight)
+        alone = seen == gram.n and block.K is None and not np.isnan(gram.common_weight)
         if alone and tau2 is None and _has_constant(block.A):
             raise refused("single-rows", name=name, seen=seen)
 

@@ -1,12 +1,13 @@
 """One random-effects term: which group each row belongs to, and what varies by group."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from .groups import Codes, positions
-from .inputs import Array, covariance, real
+from .inputs import Array, real, square_root, symmetric
 from .refusals import refused
 
 
@@ -51,25 +52,30 @@ class Term:
     """Names of the columns of Z, known after ``lmer``."""
     codes: Codes = field(init=False, repr=False)
     """Position of each row's label in ``levels``, shape (n,)."""
-    root: Array | None = field(init=False, repr=False, default=None)
-    """A root L of K, shape (J, J): L L' = K. None without K."""
 
     def __post_init__(self) -> None:
         """Read the labels, Z and K once."""
         codes, levels = positions(self.groups, self.levels)
-        Z, K, root = self.Z, self.K, None
+        Z, K = self.Z, self.K
         if Z is not None:
             Z = real(Z, "Z", 2)
             if len(Z) != len(codes) or Z.shape[1] == 0:
                 raise refused("Z", n=len(codes), shape=Z.shape)
         if K is not None:
-            K = real(K, "K", 2)
-            if K.shape != (len(levels), len(levels)):
-                raise refused("K", J=len(levels), shape=K.shape)
-            K, root = covariance(K, "K", len(levels), "level")
-        read = {"codes": codes, "levels": levels, "groups": codes, "Z": Z, "K": K, "root": root}
+            shape = np.shape(K)
+            if len(shape) == 2 and shape != (len(levels), len(levels)):
+                raise refused("K", J=len(levels), shape=shape)
+            K = symmetric(K, "K", len(levels), "level")
+        read = {"codes": codes, "levels": levels, "groups": codes, "Z": Z, "K": K}
         for name, value in read.items():
             object.__setattr__(self, name, value)
+        if K is not None and len(K) <= 500:
+            _ = self.root  # refuses K at once; where that takes long, the fit does it
+
+    @cached_property
+    def root(self) -> Array | None:
+        """A root L of K, shape (J, J): L L' = K. None without K."""
+        return None if self.K is None else square_root(self.K, "K")
 
     @property
     def n(self) -> int:
