@@ -120,6 +120,26 @@ class System:
                     out[part, k, i] = np.asarray(right[part].multiply(EQ).sum(axis=1)).ravel()
         return out
 
+    def dense(self, T1: Array, T2: list[Array]) -> tuple[Array, Array]:
+        """Log det (N,) and the random part of [X y]'W[X y] at many T, nothing eliminated."""
+        (q, p1, J), N, start = self.B.shape, len(T1), self.B.shape[0] * self.J
+        A, T = np.zeros((start + self.m,) * 2), np.zeros((N, start + self.m, start + self.m))
+        A[start:, start:] = self.A22
+        for matrix, k in zip(self.sparse(self.values), range(q), strict=True):
+            A[k:start:q, start:] = matrix.toarray()
+            A[start:, k:start:q] = matrix.toarray().T
+        for j in range(J):
+            here = slice(j * q, j * q + q)
+            A[here, here], T[:, here, here] = self.A[:, :, j], T1
+        for (a, b, r), t in zip(self.slices, T2, strict=True):
+            for k in range(start + a, start + b, r):
+                T[:, k : k + r, k : k + r] = t
+        turned = T.swapaxes(1, 2)
+        L = np.linalg.cholesky(turned @ A @ T + np.eye(len(A)))
+        B = np.concatenate([self.B.transpose(2, 0, 1).reshape(start, p1), self.B22])
+        F = np.linalg.solve(L, turned @ B)
+        return 2 * np.log(np.einsum("nkk->nk", L)).sum(axis=1), F.swapaxes(1, 2) @ F
+
     def right(self, T: list[Array], M: Array) -> Array:
         """Multiply T into the rows of M, term by term."""
         parts = [

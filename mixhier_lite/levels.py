@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .curvature import slopes, sweep
+from .curvature import scored, slopes, sweep
 from .elimination import System, backward, choleskies, forward
 from .inputs import Array
 from .variance import Criterion, Solution, triangular_solve
@@ -82,6 +82,14 @@ class Levels(Criterion):
         at = self.solution(log_det, self.C - rows.T @ rows)
         return at and Eliminated(*vars(at).values(), L, F, F12, A22, B22, L22, F22)
 
+    def guess(self, T: Array) -> Array | None:
+        """A good T, from any T; of one term."""
+        system, q = self.system, len(T)
+        W, log_M, random = sweep(system.A, system.B, T[None])
+        _, L, _, _ = self.profiled(log_M @ system.count, self.C - random)
+        e = np.einsum("k,akj->aj", np.linalg.inv(L[0])[-1], W[0, q:, q:])
+        return scored(W[0, q:, :q], e, T, system.count, self.nu)
+
     @property
     def analytic(self) -> bool:
         """See :attr:`Criterion.analytic`."""
@@ -98,55 +106,25 @@ class Levels(Criterion):
         return (point[0], *slopes(W, T, system.count, *point[1:]))
 
     def many(self, T: Sequence[Array]) -> tuple[Array, Array]:
-        """Solve the model at many T at once: an array of shape (N, q, q) for each term.
-
-        Returns log det(I + T'Z'WZ T) of all random effects, shape (N,), and [X y]'W[X y] less the
-        random part, (N, p + 1, p + 1); nan where ``solve`` has no answer. At most about 100 MB
-        are in use at once.
-        """
-        system, (q, p1, J) = self.system, self.system.B.shape
-        cells = (q + p1 + system.m) * q * J + (system.m + p1) * system.m
-        at_once = max(1, int(2e6 / cells)) if not system.m or cells < 2e5 else 0
-        if at_once:
-            starts = range(0, len(T[0]), at_once)
-            parts = [self._batch([t[k : k + at_once] for t in T]) for k in starts]
-            return np.concatenate([d for d, _ in parts]), np.concatenate([S for _, S in parts])
-        at = [self.solve(each) for each in zip(*T, strict=True)]
-        log_det = [np.nan if a is None else a.log_det for a in at]
-        S = [np.full((p1, p1), np.nan) if a is None else a.L_S @ a.L_S.T for a in at]
-        return np.array(log_det), np.array(S).reshape(-1, p1, p1)
-
-    def _batch(self, T: Sequence[Array]) -> tuple[Array, Array]:
-        """Solve at many T in one go; arrays are (q, q, N, J), and dense for the other terms."""
-        A, B, system, (T1, T2) = self.system.A, self.system.B, self.system, self.split(T)
-        (q, p1, J), m, N = B.shape, system.m, len(T1)
-        turned = T1.swapaxes(1, 2).reshape(-1, q)
-        M = np.einsum("nakj,nkb->abnj", (turned @ A.reshape(q, -1)).reshape(N, q, q, J), T1)
-        M[np.arange(q), np.arange(q)] += 1.0
-        L = choleskies(M)
-        TB = (turned @ B.reshape(q, -1)).reshape(N, q, p1, J)
-        F = forward(L, TB.transpose(1, 2, 0, 3)).transpose(2, 1, 0, 3).reshape(N, p1, q * J)
-        log_det = 2 * np.log(np.einsum("kknj->knj", L)).sum(axis=0) @ system.count
-        S = self.C - F @ F.swapaxes(1, 2)
-        if not m:
-            return log_det, S
-        TA = (turned @ system.values).reshape(N, q, 1, -1).transpose(1, 2, 0, 3)
-        F12 = np.zeros((N, q, J, m))
-        F12[:, :, system.rows, system.columns] = forward(L[..., system.rows], TA)[:, 0].swapaxes(
-            0, 1
-        )
-        F12 = F12.reshape(N, q * J, m)
-        wide = np.zeros((N, m, m))
-        for (a, b, r), t in zip(system.slices, T2, strict=True):
-            for k in range(a, b, r):
-                wide[:, k : k + r, k : k + r] = t
-        left = wide.swapaxes(1, 2)
-        A22 = left @ (system.A22 - F12.swapaxes(1, 2) @ F12) @ wide + np.eye(m)
-        L22 = np.linalg.cholesky((A22 + A22.swapaxes(1, 2)) / 2)
-        B22 = system.B22 - F12.swapaxes(1, 2) @ F.swapaxes(1, 2)
-        F22 = np.linalg.solve(L22, left @ B22)
-        log_det += 2 * np.log(np.einsum("nkk->nk", L22)).sum(axis=1)
-        return log_det, S - F22.swapaxes(1, 2) @ F22
+        """See :meth:`Criterion.many`."""
+        system, p1, N = self.system, len(self.C), len(T[0])
+        size = system.J * len(system.B) + system.m
+        if system.m and size > 150:
+            at = [self.solve(each) for each in zip(*T, strict=True)]
+            log_det = [np.nan if a is None else a.log_det for a in at]
+            S = [np.full((p1, p1), np.nan) if a is None else a.L_S @ a.L_S.T for a in at]
+            return np.array(log_det), np.array(S).reshape(-1, p1, p1)
+        cells = (size + p1) * size if system.m else 3 * len(system.B) * system.B.size
+        parts = []
+        for k in range(0, N, at_once := max(1, int(2e6 / cells))):
+            T1, T2 = self.split([t[k : k + at_once] for t in T])
+            if system.m:
+                log_det, random = system.dense(T1, T2)
+            else:
+                log_M, random = sweep(system.A, system.B, T1, upper=True)[1:]
+                log_det = log_M @ system.count
+            parts.append((log_det, self.C - random))
+        return np.concatenate([d for d, _ in parts]), np.concatenate([S for _, S in parts])
 
     def gradient(self, T: Sequence[Array], at: Eliminated) -> list[Array]:
         """Gradient 2 N T for every term, :eq:`eq-gradient`.

@@ -15,8 +15,6 @@ from .variance import Criterion
 
 TINY = 1e-4
 """Variances below this, in scaled units, are compared with zero."""
-AHEAD = 4
-"""How many of the lowest starts are followed before the others are looked at again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +43,8 @@ class Face:
 
     def values(self, x: Array) -> Array:
         """The criterion, shape (N,)."""
-        value: Array = self.criterion.profiled(*self.criterion.many(self.unpack(x)))[0]
+        log_det, S = self.criterion.many(self.unpack(x))
+        value: Array = self.criterion.value(log_det, self.criterion.roots(S))[0]
         return value
 
     def local(self, x: Array) -> tuple[Array, Array, Array]:
@@ -80,20 +79,7 @@ def minimise(criterion: Criterion, shapes: Sequence[tuple[int, bool]]) -> list[A
     free = [np.tri(q) if correlated else np.eye(q) for q, correlated in shapes]
     cells = tuple((t, i, j) for t, F in enumerate(free) for j, i in np.argwhere(F.T).tolist())
     face = Face(criterion, tuple(shapes), cells)
-    heights, starts = _starts(face)
-    value, x = _descend(face, starts[:AHEAD], first=True)
-    best = int(value.argmin())
-    # what is left to follow: all that is close or does not lead straight down to the best
-    x, value = np.append(x, starts[AHEAD:], axis=0), np.append(value, heights[AHEAD:])
-    left = np.flatnonzero(np.arange(len(x)) != best)
-    if len(left):
-        close = (value < value[best] + 1000 / criterion.n) & (np.arange(len(x)) >= AHEAD)
-        left = left[close[left] | ~_downhill(face, x[left], value[left], x[best])]
-    if len(left):
-        others, z = _descend(face, x[left])
-        if others.min() < value[best]:
-            return _settle(face, z[others.argmin()])
-    return _settle(face, x[best])
+    return _settle(face, _descend(face, _starts(face)))
 
 
 @lru_cache
@@ -120,35 +106,47 @@ def _places(cells: tuple[tuple[int, int, int], ...], n: int) -> tuple[Array, Arr
     return np.append(points, rank_one, axis=0), np.append(near, near + n, axis=0)
 
 
-def _starts(face: Face) -> tuple[Array, Array]:
+def _starts(face: Face) -> Array:
     """Points to descend from: the valleys of a scattered first look, the lowest first."""
-    criterion, k = face.criterion, len(face.cells)
-    points, near = _places(face.cells, k * (40 if criterion.cost < 5e3 else 12))
+    slow = face.criterion.cost > 5e3
+    points, near = _places(face.cells, len(face.cells) * (12 if slow else 40))
     values = face.values(points)
     low = np.flatnonzero(values <= values[near].min(axis=1))
-    low = low[np.argsort(values[low])[:16]]
-    return values[low], points[low]
+    starts = points[low[np.argsort(values[low])[: 3 if slow else 16]]]
+    guess = face.criterion.guess(face.unpack(starts[0])[0]) if face.criterion.analytic else None
+    if guess is not None:
+        starts = np.append(face.pack([guess])[None], starts, axis=0)
+    return starts
 
 
-def _descend(face: Face, x: Array, first: bool = False) -> tuple[Array, Array]:
-    """Newton's method from many points side by side, to within a polish of the minimum.
+def _descend(face: Face, x: Array) -> Array:
+    """Newton's method from many points side by side, to within a polish of the lowest minimum.
 
-    ``first``: no further than until the lowest has arrived.
+    Once the lowest has arrived, those from which a straight line leads down to it are given up.
     """
     value, g, H = face.local(x)
     share = np.ones(len(x))
-    for _ in range(40):
+    for _ in range(50):
         step = newton(g, H, 0.3)
-        step /= np.maximum(1.0, (np.abs(step) / (0.4 + 2 * np.abs(x))).max(axis=1))[:, None]
-        new = face.local(trial := x + share[:, None] * step)
+        step /= np.maximum(1.0, (np.abs(step) / (0.4 + 0.5 * np.abs(x))).max(axis=1))[:, None]
+        trial = x + share[:, None] * step
+        new = face.local(trial)
         good = new[0] <= value + 1e-12 * (1.0 + np.abs(value))
         x, value = np.where(good[:, None], trial, x), np.where(good, new[0], value)
         g, H = np.where(good[:, None], new[1], g), np.where(good[:, None, None], new[2], H)
         share = np.where(good, np.minimum(4 * share, 1.0), share / 4)
         size = np.abs(step).max(axis=1)
-        if (size[value.argmin()] < 1e-2) if first else (size.max() < 1e-6):
-            break
-    return value, x
+        best = value.argmin()
+        if size[best] < 1e-2:
+            away = np.abs(np.abs(x) - np.abs(x[best])).max(axis=1) > 0.3 * (1 + np.abs(x[best]).max())
+            keep = away & (value < value[best] + 200 / face.criterion.n)
+            keep |= ~_downhill(face, x, value, x[best])
+            keep &= size > 1e-4
+            keep[best] = True
+            x, value, g, H, share = x[keep], value[keep], g[keep], H[keep], share[keep]
+            if len(x) == 1:
+                break
+    return np.asarray(x[value.argmin()])
 
 
 def newton(g: Array, H: Array, least: float = 0.0) -> Array:
@@ -208,7 +206,7 @@ def _settle(face: Face, x: Array) -> list[Array]:
     better = leave(face, on_edge)
     if better is None:
         return on_edge
-    moved, x = _polish(face, _descend(face, face.pack(better)[None])[1][0])
+    moved, x = _polish(face, _descend(face, face.pack(better)[None]))
     return on_edge if moved >= edge - 1e-10 * (1.0 + abs(edge)) else face.unpack(x)
 
 

@@ -129,6 +129,9 @@ class Scalar(Criterion):
         """See :attr:`Criterion.cost`."""
         return 0.0
 
+    def guess(self, T: Array) -> None:
+        """No better T than a look around finds."""
+
     def many(self, T: Sequence[Array]) -> tuple[Array, Array]:
         """See :meth:`Criterion.many`."""
         log_det, random = self.law.at(T[0][:, 0, 0] ** 2)

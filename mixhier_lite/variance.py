@@ -112,6 +112,15 @@ class Criterion:
         value, tau2 = self.value(log_det, L)
         return Solution(float(value), float(tau2), float(log_det), L)
 
+    def roots(self, S: Array) -> Array:
+        """Cholesky factors of S, (N, p + 1, p + 1); very large ones where S is not p.d."""
+        try:
+            return np.asarray(np.linalg.cholesky(S), dtype=np.float64)
+        except np.linalg.LinAlgError:
+            S = np.where(np.isfinite(S).all(axis=(1, 2), keepdims=True), S, 0.0)
+            good = (np.linalg.eigvalsh(S)[:, 0] > 0)[:, None, None]
+            return self.roots(np.where(good, S, 1e200 * np.eye(S.shape[1])))
+
     def profiled(self, log_det: Array, S: Array) -> tuple[Array, Array, Array, Array]:
         """The criterion for many log det (N,) and S (N, p + 1, p + 1); very large without tau2.
 
@@ -119,12 +128,7 @@ class Criterion:
         L^-1, what they add to the derivatives of log det is sum of D diag(dS) in the first and
         sum of D diag(d2S) less sum of omega dS dS in the second.
         """
-        try:
-            L = np.linalg.cholesky(S)
-        except np.linalg.LinAlgError:
-            S = np.where(np.isfinite(S).all(axis=(1, 2), keepdims=True), S, 0.0)
-            good = (np.linalg.eigvalsh(S)[:, 0] > 0)[:, None, None]
-            L = np.linalg.cholesky(np.where(good, S, 1e200 * np.eye(S.shape[1])))
+        L = self.roots(S)
         value, tau2 = self.value(log_det, L)
         D = np.full(S.shape[:2], float(self.reml))
         D[:, -1] = L[:, -1, -1] ** 2 / tau2
