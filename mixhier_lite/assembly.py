@@ -46,7 +46,8 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
     if pool and len(gram.blocks) == 1 and gram.blocks[0].q == 1:
         block, d = gram.blocks[0], float(units[0][0])
         a, B = block.A[:, 0, 0] / d**2, block.B[:, 0] / (d * scale)
-        law = Independent.pooled(a, B) if block.K is None else Related.reduced(block.K, a, B)
+        C = about[0]
+        law = Independent.pooled(C, a, B) if block.K is None else Related.reduced(C, block.K, a, B)
         return Assembly(gram, Scalar(*about, law), units, scale, [])
     bases = [_basis(block, d) for block, d in zip(gram.blocks, units, strict=True)]
     first, others = _order(gram)

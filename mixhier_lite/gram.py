@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solve_triangular
 
-from .groups import Labels, positions
-from .inputs import Array, dependent_columns, real, same_rows, square_root
+from .groups import Codes, Labels, positions
+from .inputs import Array, dependent_columns, finite, real, same_rows, square_root, unchecked
 from .refusals import refused
 from .term import Term
 
@@ -122,31 +122,28 @@ class Gram:
             Different numbers of rows; values that are missing, infinite or too large to square;
             weights that are not positive.
         """
-        y, X = real(y, "y", 1), real(X, "X", 2)
+        y, X = unchecked(y, "y", 1), unchecked(X, "X", 2)
         terms = (terms,) if isinstance(terms, Term) else tuple(terms)
         codes = {f"term {t + 1} ({k.name or 'unnamed'})": k.codes for t, k in enumerate(terms)}
         same_rows(y=y, X=X, **codes)
-        w = np.ones(len(y)) if weights is None else real(weights, "weights", 1)
-        if len(w) != len(y) or (w <= 0).any():
+        w = None if weights is None else real(weights, "weights", 1)
+        if w is not None and (len(w) != len(y) or (w <= 0).any()):
             raise refused("weights", n=len(y), got=len(w), bad=int((w <= 0).sum()))
-        for name, values in [("y", y), ("X", X), ("weights", w), *(("Z", k.Z) for k in terms)]:
-            size = 0.0 if values is None else float(np.abs(values).max(initial=0.0))
-            if size > 1e100:
-                raise refused("huge", name=name, size=size)
         labels = tuple(f"x{k}" for k in range(X.shape[1])) if names is None else tuple(names)
         if len(labels) != X.shape[1]:
             raise refused("names", p=X.shape[1], got=len(labels))
-        V, H, H_inverse = _basis(np.column_stack([X, y]), w)
-        Z = [term.matrix() for term in terms]
-        blocks = tuple(
-            _block(term, z, w[:, None] * np.column_stack([term.columns_of_Z, V]))
-            for term, z in zip(terms, Z, strict=True)
-        )
-        pairs = [(s, t) for t in range(len(terms)) for s in range(t)]
-        cross = {(s, t): (Z[s].T @ Z[t].multiply(w[:, None])).tocsr() for s, t in pairs}
-        C = V.T @ (w[:, None] * V)
-        common = float(w[0]) if len(w) and (w == w[0]).all() else np.nan
-        log_w = float(np.log(w).sum())
+        rows = Rows(y, X, terms, w)
+        with np.errstate(all="ignore"):
+            C, sums, H, H_inverse = rows.gathered()
+        if not (np.diag(C).max(initial=0.0) < 1e200 and all(np.isfinite(s).all() for s in sums)):
+            rows.refuse()
+        blocks = tuple(map(_block, terms, sums, [w is None] * len(terms)))
+        Z = [term.matrix() for term in terms] if len(terms) > 1 else []
+        weighted = [z if w is None else z.multiply(w[:, None]) for z in Z]
+        pairs = [(s, t) for t in range(len(Z)) for s in range(t)]
+        cross = {(s, t): (Z[s].T @ weighted[t]).tocsr() for s, t in pairs}
+        common = 1.0 if w is None else float(w[0]) if len(w) and (w == w[0]).all() else np.nan
+        log_w = 0.0 if w is None else float(np.log(w).sum())
         return cls(len(y), log_w, common, labels, blocks, cross, (C + C.T) / 2, H, H_inverse)
 
     def __add__(self, other: "Gram") -> "Gram":
@@ -174,6 +171,93 @@ class Gram:
         return replace(self, blocks=blocks, cross=cross, **total)  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of a data set, to be gathered in blocks that fit into the cache."""
+
+    y: Array
+    X: Array
+    terms: tuple[Term, ...]
+    w: Array | None
+
+    def gathered(self) -> tuple[Array, list[Array], Array, Array]:
+        """Return C, Z_j'W[Z_j X y] for every level of every term, H and its inverse."""
+        n, p = self.X.shape
+        ones = _unit(self.X[:1000])
+        found = self._pass(ones, np.eye(p + 1))
+        if found is None:  # the first rows have misled
+            ones = _unit(self.X)
+            found = self._pass(ones, np.eye(p + 1))
+        assert found is not None
+        C, c, s = found[0], np.append(ones, 0.0), self._shift(ones)
+        H, H_inverse = np.eye(p + 1) + np.outer(c, s), np.eye(p + 1) - np.outer(c, s)
+        d = np.sqrt(np.diag(C))
+        scaled = C / np.outer(d, d)
+        if not (d > 0).all() or n <= p or not np.isfinite(scaled).all():
+            return *found, H, H_inverse
+        if np.linalg.eigvalsh(scaled)[0] > 1e-6:
+            return *found, H, H_inverse
+        weighted = (np.column_stack([self.X, self.y]) - s) / d
+        weighted *= 1.0 if self.w is None else np.sqrt(self.w)[:, None]
+        if dependent_columns(weighted[:, :p]):
+            return *found, H, H_inverse  # refused by fit, in the reader's columns
+        R: Array = np.asarray(np.linalg.qr(weighted, mode="r")) * d
+        R[p, p] = 1.0
+        change = np.eye(p + 1)
+        change[:p, :p] = solve_triangular(R[:p, :p], np.eye(p))
+        change[:p, p] = -change[:p, :p] @ R[:p, p]
+        found = self._pass(ones, change)
+        assert found is not None
+        return *found, R @ H, H_inverse @ change
+
+    def _shift(self, ones: Array) -> Array:
+        """The first row, but for the columns that sum to one; zeros where there are none."""
+        first = np.append(self.X[:1], self.y[:1]) if len(self.y) else np.zeros(len(ones) + 1)
+        return np.where(np.append(ones, 0.0) == 1, 0.0, first) * ones.any()
+
+    def _pass(self, ones: Array, change: Array) -> tuple[Array, list[Array]] | None:
+        """Go over the rows once; None where ``ones`` does not add the columns of X to 1."""
+        (n, p), shift = self.X.shape, self._shift(ones)
+        turned = (change != np.eye(p + 1)).any()
+        J = max((len(k.levels) for k in self.terms), default=1)
+        size = min(max(n, 1), max(2**15, min(4 * J, 2**19)))
+        q, constant = [k.q for k in self.terms], all(k.Z is None for k in self.terms)
+        C, sums = np.zeros((p + 1, p + 1)), [np.zeros(0)] * len(q)
+        wide = np.ones((size, max(q, default=0) + p + 1))
+        V = wide[:, -p - 1 :]
+        for start in range(0, n, size):
+            part = slice(start, min(start + size, n))
+            V = V[: part.stop - start]
+            for k in range(p + 1):  # column by column, which numpy does fast
+                column = self.X[part, k] if k < p else self.y[part]
+                np.subtract(column, shift[k], out=V[:, k])
+            if ones.any() and not (V[:, :p] @ ones == 1).all():
+                return None
+            if turned:
+                V[:] = V @ change
+            w = None if self.w is None else self.w[part]
+            C += V.T @ (V if w is None else w[:, None] * V)
+            for t, term in enumerate(self.terms):
+                some = wide[: len(V), -p - 1 - q[t] :]
+                for k in range(0 if constant else q[t]):
+                    some[:, k] = 1.0 if term.Z is None else term.Z[part, k]
+                new = _by_level(term.codes[part], len(term.levels), some, q[t], w)
+                sums[t] = sums[t] + new if sums[t].size else new
+        return C, [
+            each if each.size else np.zeros((len(k.levels), k.q, k.q + p + 1))
+            for each, k in zip(sums, self.terms, strict=True)
+        ]
+
+    def refuse(self) -> None:
+        """Say which values are missing, infinite or too large to square."""
+        for name, values in [("y", self.y), ("X", self.X), *(("Z", k.Z) for k in self.terms)]:
+            if values is not None:
+                finite(values, name)
+                size = float(np.abs(values).max(initial=0.0))
+                if size > 1e100:
+                    raise refused("huge", name=name, size=size)
+
+
 def _unit(X: Array) -> Array:
     """Find c with X c = 1 in every row: the fewest leading 0/1 columns that sum to one."""
     dummy = ((X == 0) | (X == 1)).all(axis=0)
@@ -183,36 +267,33 @@ def _unit(X: Array) -> Array:
     return np.where(np.arange(len(dummy)) <= np.argmax(whole), dummy, 0.0)
 
 
-def _basis(V: Array, w: Array) -> tuple[Array, Array, Array]:
-    """Shift [X y], and make it orthogonal where needed; return it with H and H^-1."""
-    p = V.shape[1] - 1
-    c = np.append(_unit(V[:, :p]), 0.0)
-    s = np.where(c == 1, 0.0, V[0]) if c.any() else np.zeros(p + 1)
-    V = V - s if s.any() else V
-    H, H_inverse = np.eye(p + 1) + np.outer(c, s), np.eye(p + 1) - np.outer(c, s)
-    C = V.T @ (w[:, None] * V)
-    d = np.sqrt(np.diag(C))
-    if not (d > 0).all() or len(V) <= p or np.linalg.eigvalsh(C / np.outer(d, d))[0] > 1e-6:
-        return V, H, H_inverse
-    weighted = np.sqrt(w)[:, None] * V / d
-    if dependent_columns(weighted[:, :p]):
-        return V, H, H_inverse  # refused by fit, in the reader's columns
-    R: Array = np.asarray(np.linalg.qr(weighted, mode="r")) * d
-    R[p, p] = 1.0
-    change = np.eye(p + 1)
-    change[:p, :p] = solve_triangular(R[:p, :p], np.eye(p))
-    change[:p, p] = -change[:p, :p] @ R[:p, p]
-    return V @ change, R @ H, H_inverse @ change
+def _by_level(codes: Codes, J: int, wide: Array, q: int, w: Array | None) -> Array:
+    """Sum Z_i w_i [Z_i X_i y_i] over the rows of every level, shape (J, q, q + p + 1)."""
+    from scipy.sparse import csc_matrix
+
+    n = len(codes)
+    out = np.empty((J, q, wide.shape[1]))
+    for k in range(q):
+        values = wide[:, k] if w is None else wide[:, k] * w
+        if n * J < 1e5:
+            each: Any = np.zeros((J, n))
+            each[codes, np.arange(n)] = values
+        else:
+            each = csc_matrix((values, codes, np.arange(n + 1)), (J, n))
+        out[:, k] = each @ wide
+    return out
 
 
-def _block(term: Term, Z: Sparse, wide: Array) -> Block:
-    """Gather Z_j'W [Z_j X y] for every level from the rows W [Z X y], shape (n, q + p + 1)."""
-    J, q = len(term.levels), term.q
-    sums = np.asarray(Z.T @ wide).reshape(J, q, -1)
+def _block(term: Term, sums: Array, unweighted: bool) -> Block:
+    """Split the sums of a term into A and B."""
+    q, J = term.q, len(term.levels)
     A, B = sums[:, :, :q], sums[:, :, q:]
-    A, rows = (A + A.swapaxes(1, 2)) / 2, np.bincount(term.codes, minlength=J)
+    if unweighted and term.Z is None:
+        rows = A[:, 0, 0]
+    else:
+        rows = np.bincount(term.codes, minlength=J).astype(np.float64)
     about = (term.name, term.levels, term.correlated, term.Z is None, term.columns, term.K)
-    return Block(*about, rows.astype(np.float64), A, B)
+    return Block(*about, rows, (A + A.swapaxes(1, 2)) / 2, B)
 
 
 def _mergeable(a: Gram, b: Gram) -> None:

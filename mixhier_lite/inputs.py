@@ -14,11 +14,18 @@ _SHAPES = {0: "one number", 1: "a vector, one entry a row", 2: "a matrix, one ro
 
 def real(value: npt.ArrayLike, name: str, ndim: int) -> Array:
     """Copy ``value`` into a read-only float64 array with ``ndim`` axes and finite entries."""
+    array = unchecked(np.array(value) if isinstance(value, np.ndarray) else value, name, ndim)
+    finite(array, name)
+    return array
+
+
+def unchecked(value: npt.ArrayLike, name: str, ndim: int) -> Array:
+    """Read float64 with ``ndim`` axes, finite or not; an array that is float64 is not copied."""
     try:
-        array = np.array(value)
+        array = np.asarray(value)
         if np.iscomplexobj(array) or array.dtype.kind in "SUMm":
             raise TypeError(f"entries of type {array.dtype}")
-        array = array.astype(np.float64)
+        array = array.astype(np.float64, copy=False).view()
     except (TypeError, ValueError) as problem:
         raise InputError(
             f"{name} does not hold real numbers.",
@@ -33,17 +40,24 @@ def real(value: npt.ArrayLike, name: str, ndim: int) -> Array:
             f"shape {array.shape} ({array.ndim} axes)",
             f"one column is {name}[:, None], a vector is {name}.ravel()",
         )
+    array.setflags(write=False)
+    return array
+
+
+def finite(array: Array, name: str) -> None:
+    """Refuse missing and infinite entries."""
+    with np.errstate(all="ignore"):
+        if np.isfinite(array.sum()):
+            return  # one that is not finite would show in the sum
     bad = ~np.isfinite(array)
     if bad.any():
-        where = "" if ndim == 0 else f", the first in row {int(np.argwhere(bad)[0][0])}"
+        where = "" if array.ndim == 0 else f", the first in row {int(np.argwhere(bad)[0][0])}"
         raise InputError(
             f"{name} has missing or infinite values.",
             "finite numbers only",
             f"{int(bad.sum())} of {array.size} not finite{where} (rows count from 0)",
             "drop or fill these rows in every input alike",
         )
-    array.setflags(write=False)
-    return array
 
 
 def positive(value: npt.ArrayLike, name: str) -> float:

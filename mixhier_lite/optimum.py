@@ -108,11 +108,14 @@ def _places(cells: tuple[tuple[int, int, int], ...], n: int) -> tuple[Array, Arr
 
 def _starts(face: Face) -> Array:
     """Points to descend from: the valleys of a scattered first look, the lowest first."""
-    slow = face.criterion.cost > 5e3
-    points, near = _places(face.cells, len(face.cells) * (12 if slow else 40))
+    k, cost = len(face.cells), face.criterion.cost
+    points, near = _places(face.cells, k * (40 if cost < 5e3 else 12))
+    if cost > 5e4:  # so many levels leave one valley
+        points, near = points[: 4 * k], np.zeros((4 * k, 0), dtype=int)
     values = face.values(points)
-    low = np.flatnonzero(values <= values[near].min(axis=1))
-    starts = points[low[np.argsort(values[low])[: 3 if slow else 16]]]
+    low = np.flatnonzero(values <= values[near].min(axis=1, initial=np.inf))
+    few = 16 if cost < 5e3 else 3 if cost < 5e4 else 1
+    starts = points[low[np.argsort(values[low])[:few]]]
     guess = face.criterion.guess(face.unpack(starts[0])[0]) if face.criterion.analytic else None
     if guess is not None:
         starts = np.append(face.pack([guess])[None], starts, axis=0)
@@ -138,7 +141,9 @@ def _descend(face: Face, x: Array) -> Array:
         size = np.abs(step).max(axis=1)
         best = value.argmin()
         if size[best] < 1e-2:
-            away = np.abs(np.abs(x) - np.abs(x[best])).max(axis=1) > 0.3 * (1 + np.abs(x[best]).max())
+            away = np.abs(np.abs(x) - np.abs(x[best])).max(axis=1) > 0.3 * (
+                1 + np.abs(x[best]).max()
+            )
             keep = away & (value < value[best] + 200 / face.criterion.n)
             keep |= ~_downhill(face, x, value, x[best])
             keep &= size > 1e-4

@@ -102,7 +102,9 @@ class Report:
             )
         X, terms, weights = self.rows
         y: Array = X @ self.fixed
-        y += rng.standard_normal(len(y)) * np.sqrt(self.tau2 / weights)
+        y += rng.standard_normal(len(y)) * np.sqrt(
+            self.tau2 / (1.0 if weights is None else weights)
+        )
         for term, T in zip(terms, self.T, strict=True):
             u = rng.standard_normal((len(term.levels), term.q)) @ T.T * np.sqrt(self.tau2)
             beta = u if term.root is None else term.root @ u

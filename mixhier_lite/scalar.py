@@ -15,54 +15,62 @@ from .variance import Criterion, Solution
 
 
 class Law(Protocol):
-    """How log det(I + s Z'WZ) and the random part of [X y]'W[X y] depend on s."""
+    """How log det(I + s Z'WZ) and S depend on s."""
+
+    within: Array
+    """What is left of [X y]'W[X y] for s to infinity, shape (p + 1, p + 1)."""
 
     def at(self, s: Array) -> tuple[Array, Array]:
-        """Both with two derivatives in s: shapes (3, N) and (3, N, p + 1, p + 1)."""
+        """Log det, (3, N), and S beyond ``within``, (3, N, p + 1, p + 1): two derivatives in s."""
 
 
 @dataclass(frozen=True, eq=False)
 class Independent:
     """Levels that are independent."""
 
+    within: Array
     a: Array
     """The different Z_j'WZ_j, shape (k,)."""
     count: Array
     """How many levels have it, shape (k,)."""
     BB: Array
-    """The sum of B_j x B_j over these levels, shape (k, (p + 1)^2)."""
+    """The sum of B_j x B_j / a over these levels, shape (k, (p + 1)^2)."""
 
     @classmethod
-    def pooled(cls, a: Array, B: Array) -> "Independent":
+    def pooled(cls, C: Array, a: Array, B: Array) -> "Independent":
         """Pool the levels with equal a; B has shape (J, p + 1)."""
         from scipy.sparse import csr_matrix
 
+        a, B = a[a > 0], B[a > 0]
         J, p1 = B.shape
         order = np.argsort(a, kind="stable")
         first = np.flatnonzero(np.append(J > 0, np.diff(a[order]) > 0))
         pool = csr_matrix((np.ones(J), order, np.append(first, J)), (len(first), J))
-        BB = [pool @ (B * column[:, None]) for column in B.T]
+        BB = np.stack([pool @ (B * (column / a)[:, None]) for column in B.T], axis=1)
         count = np.diff(np.append(first, J)).astype(np.float64)
-        return cls(a[order[first]], count, np.stack(BB, axis=1).reshape(-1, p1 * p1))
+        within = C - BB.sum(axis=0)
+        gone = np.diag(within) <= 1e-13 * np.diag(C)  # columns that are constant within levels
+        within[gone] = within[:, gone] = 0.0
+        return cls(within, a[order[first]], count, BB.reshape(-1, p1 * p1))
 
     def at(self, s: Array) -> tuple[Array, Array]:
-        """See :class:`Law`; the random part is the sum of B_j'B_j s / (1 + s a_j)."""
-        parts = []
+        """See :class:`Law`; S is ``within`` and the sum of B_j'B_j / a_j / (1 + s a_j)."""
+        log_det, S = [], []
         for some in np.array_split(s, 1 + s.size * self.a.size // 10**6):
             h = 1 / (1 + some[:, None] * self.a)
             g = self.a * h
-            weights = np.concatenate([some[:, None] * h, h * h, -2 * g * h * h])
-            log_det = np.stack([-np.log(h) @ self.count, g @ self.count, -(g * g) @ self.count])
-            parts.append((log_det, (weights @ self.BB).reshape(3, len(some), -1)))
-        p1 = round(np.sqrt(self.BB.shape[1]))
-        random = np.concatenate([R for _, R in parts], axis=1).reshape(3, -1, p1, p1)
-        return np.concatenate([d for d, _ in parts], axis=1), random
+            log_det.append([-np.log(h) @ self.count, g @ self.count, -(g * g) @ self.count])
+            S.append(np.stack([h, -g * h, 2 * g * g * h]) @ self.BB)
+        return np.concatenate(log_det, axis=1), np.concatenate(S, axis=1).reshape(
+            3, len(s), *self.within.shape
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Related:
     """Related levels: with D = diag(Z'WZ), the matrix D^1/2 K D^1/2 made tridiagonal."""
 
+    within: Array
     d: Array
     """Its diagonal, shape (J,)."""
     e: Array
@@ -71,7 +79,7 @@ class Related:
     """D^-1/2 Z'W [X y] in the same basis, shape (J, p + 1)."""
 
     @classmethod
-    def reduced(cls, K: Array, a: Array, B: Array) -> "Related":
+    def reduced(cls, C: Array, K: Array, a: Array, B: Array) -> "Related":
         """Reduce K."""
         from scipy.linalg.lapack import dormqr, dpttrf, dsytrd, dsytrd_lwork
 
@@ -86,12 +94,12 @@ class Related:
             b[1:] = dormqr("L", "T", Q[1:, :-1], tau, b[1:], 64 * b.shape[1])[0]
         if dpttrf(d + 1e-10 * np.abs(d).max(initial=0.0), e)[2]:
             square_root(K, "K")  # says why
-        return cls(d, e, b)
+        return cls(C - b.T @ b, d, e, b)
 
     def at(self, s: Array) -> tuple[Array, Array]:
-        """See :class:`Law`; the random part is b'b - b'(I + s R)^-1 b."""
+        """See :class:`Law`; S is ``within`` and b'(I + s R)^-1 b."""
         found = [self._at(float(each)) for each in s]
-        return np.stack([d for d, _ in found], axis=1), np.stack([R for _, R in found], axis=1)
+        return np.stack([d for d, _ in found], axis=1), np.stack([S for _, S in found], axis=1)
 
     def _at(self, s: float) -> tuple[Array, Array]:
         from scipy.linalg.lapack import dpttrf, dpttrs
@@ -102,10 +110,10 @@ class Related:
         y = d[:, None] * x  # R x
         y[:-1] += e * x[1:]
         y[1:] += e * x[:-1]
-        random = np.stack([b.T @ (b - x), x.T @ y, -2 * y.T @ dpttrs(pivots, below, y)[0]])
+        S = np.stack([b.T @ x, -x.T @ y, 2 * y.T @ dpttrs(pivots, below, y)[0]])
         h = 1e-6 * (s + 1 / np.abs(d).max(initial=1.0))
         slopes = [self._slope(s), self._slope(s + h)]
-        return np.array([np.log(pivots).sum(), slopes[0], (slopes[1] - slopes[0]) / h]), random
+        return np.array([np.log(pivots).sum(), slopes[0], (slopes[1] - slopes[0]) / h]), S
 
     def _slope(self, s: float) -> float:
         """The trace of (I + s R)^-1 R, from the pivots of both ends."""
@@ -134,8 +142,8 @@ class Scalar(Criterion):
 
     def many(self, T: Sequence[Array]) -> tuple[Array, Array]:
         """See :meth:`Criterion.many`."""
-        log_det, random = self.law.at(T[0][:, 0, 0] ** 2)
-        return log_det[0], self.C - random[0]
+        log_det, S = self.law.at(T[0][:, 0, 0] ** 2)
+        return log_det[0], self.law.within + S[0]
 
     def solve(self, T: Sequence[Array]) -> Solution | None:
         """See :meth:`Criterion.solve`."""
@@ -144,10 +152,10 @@ class Scalar(Criterion):
     def derivatives(self, T: Array) -> tuple[Array, Array, Array]:
         """See :meth:`Criterion.derivatives`."""
         t = T[:, 0, 0]
-        log_det, random = self.law.at(t**2)
-        value, L, D, omega = self.profiled(log_det[0], self.C - random[0])
+        log_det, S = self.law.at(t**2)
+        value, L, D, omega = self.profiled(log_det[0], self.law.within + S[0])
         W = np.linalg.inv(L)
-        S1, S2 = W @ -random[1:] @ W.swapaxes(1, 2)
+        S1, S2 = W @ S[1:] @ W.swapaxes(1, 2)
         f1 = log_det[1] + np.einsum("nkk,nk->n", S1, D)
         f2 = log_det[2] + np.einsum("nkk,nk->n", S2, D) - (omega * S1**2).sum(axis=(1, 2))
         slope, bend = 2 * t * f1, 2 * f1 + 4 * t**2 * f2

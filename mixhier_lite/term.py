@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .groups import Codes, positions
-from .inputs import Array, real, square_root, symmetric
+from .inputs import Array, finite, square_root, symmetric, unchecked
 from .refusals import refused
 
 
@@ -58,7 +58,8 @@ class Term:
         codes, levels = positions(self.groups, self.levels)
         Z, K = self.Z, self.K
         if Z is not None:
-            Z = real(Z, "Z", 2)
+            Z = unchecked(Z, "Z", 2)
+            finite(Z, "Z")
             if len(Z) != len(codes) or Z.shape[1] == 0:
                 raise refused("Z", n=len(codes), shape=Z.shape)
         if K is not None:
