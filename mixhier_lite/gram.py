@@ -218,30 +218,36 @@ class Rows:
     def _pass(self, ones: Array, change: Array) -> tuple[Array, list[Array]] | None:
         """Go over the rows once; None where ``ones`` does not add the columns of X to 1."""
         (n, p), shift = self.X.shape, self._shift(ones)
-        turned = (change != np.eye(p + 1)).any()
         J = max((len(k.levels) for k in self.terms), default=1)
         size = min(max(n, 1), max(2**15, min(4 * J, 2**19)))
-        q, constant = [k.q for k in self.terms], all(k.Z is None for k in self.terms)
+        q = [k.q for k in self.terms]
         C, sums = np.zeros((p + 1, p + 1)), [np.zeros(0)] * len(q)
-        wide = np.ones((size, max(q, default=0) + p + 1))
-        V = wide[:, -p - 1 :]
+        at = max(q, default=1)
+        wide = np.ones((size, at + p + 1))
+        into = np.zeros((p, at + p + 1))  # X @ into: the column that must be one, and X shifted
+        into[:, at - 1], into[:, at:-1] = ones, np.eye(p) - np.outer(ones, shift[:p])
         for start in range(0, n, size):
             part = slice(start, min(start + size, n))
-            V = V[: part.stop - start]
-            for k in range(p + 1):  # column by column, which numpy does fast
-                column = self.X[part, k] if k < p else self.y[part]
-                np.subtract(column, shift[k], out=V[:, k])
-            if ones.any() and not (V[:, :p] @ ones == 1).all():
+            some = wide[: part.stop - start]
+            np.matmul(self.X[part], into, out=some)
+            if not ones.any():
+                some[:, at - 1] = 1.0
+            elif not (some[:, at - 1] == 1).all():
                 return None
-            if turned:
+            V = some[:, at:]
+            np.subtract(self.y[part], shift[p], out=V[:, p])
+            if (change != np.eye(p + 1)).any():
                 V[:] = V @ change
             w = None if self.w is None else self.w[part]
             C += V.T @ (V if w is None else w[:, None] * V)
             for t, term in enumerate(self.terms):
-                some = wide[: len(V), -p - 1 - q[t] :]
-                for k in range(0 if constant else q[t]):
-                    some[:, k] = 1.0 if term.Z is None else term.Z[part, k]
-                new = _by_level(term.codes[part], len(term.levels), some, q[t], w)
+                if term.Z is not None:
+                    for k in range(q[t]):
+                        some[:, at - q[t] + k] = term.Z[part, k]
+                elif t:
+                    some[:, at - 1] = 1.0
+                part_of_term = some[:, at - q[t] :]
+                new = _by_level(term.codes[part], len(term.levels), part_of_term, q[t], w)
                 sums[t] = sums[t] + new if sums[t].size else new
         return C, [
             each if each.size else np.zeros((len(k.levels), k.q, k.q + p + 1))
@@ -273,13 +279,16 @@ def _by_level(codes: Codes, J: int, wide: Array, q: int, w: Array | None) -> Arr
 
     n = len(codes)
     out = np.empty((J, q, wide.shape[1]))
+    values = wide[:, :q].T if w is None else wide[:, :q].T * w
+    if n * J < 1e5:
+        each: Any = np.zeros((J, n))
+        for k in range(q):
+            each[codes, np.arange(n)] = values[k]
+            out[:, k] = each @ wide
+        return out
+    each = csc_matrix((values[0].copy(), codes, np.arange(n + 1, dtype=np.int32)), (J, n))
     for k in range(q):
-        values = wide[:, k] if w is None else wide[:, k] * w
-        if n * J < 1e5:
-            each: Any = np.zeros((J, n))
-            each[codes, np.arange(n)] = values
-        else:
-            each = csc_matrix((values, codes, np.arange(n + 1)), (J, n))
+        each.data[:] = values[k]
         out[:, k] = each @ wide
     return out
 

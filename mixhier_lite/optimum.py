@@ -7,6 +7,7 @@ with columns of zeros. Leaving these columns out makes it an ordinary point agai
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -79,7 +80,7 @@ def minimise(criterion: Criterion, shapes: Sequence[tuple[int, bool]]) -> list[A
     free = [np.tri(q) if correlated else np.eye(q) for q, correlated in shapes]
     cells = tuple((t, i, j) for t, F in enumerate(free) for j, i in np.argwhere(F.T).tolist())
     face = Face(criterion, tuple(shapes), cells)
-    return _settle(face, _descend(face, _starts(face)))
+    return _settle(face, *_descend(face, _starts(face)))
 
 
 @lru_cache
@@ -122,7 +123,7 @@ def _starts(face: Face) -> Array:
     return starts
 
 
-def _descend(face: Face, x: Array) -> Array:
+def _descend(face: Face, x: Array) -> tuple[Array, Any]:
     """Newton's method from many points side by side, to within a polish of the lowest minimum.
 
     Once the lowest has arrived, those from which a straight line leads down to it are given up.
@@ -151,7 +152,8 @@ def _descend(face: Face, x: Array) -> Array:
             x, value, g, H, share = x[keep], value[keep], g[keep], H[keep], share[keep]
             if len(x) == 1:
                 break
-    return np.asarray(x[value.argmin()])
+    best = value.argmin()
+    return x[best], (value[best, None], g[best, None], H[best, None])
 
 
 def newton(g: Array, H: Array, least: float = 0.0) -> Array:
@@ -177,9 +179,9 @@ def _downhill(face: Face, x: Array, value: Array, best: Array) -> Array:
     return np.asarray((steps <= 1e-9 * (1.0 + np.abs(value[:, None]))).all(axis=1))
 
 
-def _polish(face: Face, x: Array) -> tuple[float, Array]:
-    """Newton's method to the last digit."""
-    value, g, H = face.local(x[None])
+def _polish(face: Face, x: Array, here: Any = None) -> tuple[float, Array]:
+    """Newton's method to the last digit; ``here`` is ``face.local(x)`` where it is known."""
+    value, g, H = here or face.local(x[None])
     size = np.inf
     for _ in range(30 if len(x) else 0):
         step = newton(g, H)
@@ -195,9 +197,9 @@ def _polish(face: Face, x: Array) -> tuple[float, Array]:
     return float(value[0]), x
 
 
-def _settle(face: Face, x: Array) -> list[Array]:
+def _settle(face: Face, x: Array, here: Any) -> list[Array]:
     """Polish; move to the boundary where that is certified, away from it where it is not."""
-    value, x = _polish(face, x)
+    value, x = _polish(face, x, here)
     T = face.unpack(x)
     flat = [_flat(t, correlated) for t, (_, correlated) in zip(T, face.shapes, strict=True)]
     cells = tuple((t, i, j) for t, i, j in face.cells if flat[t][:, j].any())
@@ -211,7 +213,7 @@ def _settle(face: Face, x: Array) -> list[Array]:
     better = leave(face, on_edge)
     if better is None:
         return on_edge
-    moved, x = _polish(face, _descend(face, face.pack(better)[None]))
+    moved, x = _polish(face, *_descend(face, face.pack(better)[None]))
     return on_edge if moved >= edge - 1e-10 * (1.0 + abs(edge)) else face.unpack(x)
 
 
