@@ -72,14 +72,19 @@ class Face:
         return value, g, (H + H.T) / 2
 
 
-def minimise(criterion: Criterion, shapes: Sequence[tuple[int, bool]]) -> list[Array]:
+def minimise(
+    criterion: Criterion, shapes: Sequence[tuple[int, bool]], start: list[Array] | None = None
+) -> list[Array]:
     """Find the global minimum: T for every term, with columns of zeros where rank is lacking.
 
-    ``shapes`` gives the number of columns of each term, and whether they are correlated.
+    ``shapes`` gives the number of columns of each term, and whether they are correlated. With
+    ``start`` that is the one point to descend from, by a method of few steps.
     """
     free = [np.tri(q) if correlated else np.eye(q) for q, correlated in shapes]
     cells = tuple((t, i, j) for t, F in enumerate(free) for j, i in np.argwhere(F.T).tolist())
     face = Face(criterion, tuple(shapes), cells)
+    if start is not None:
+        return _settle(face, *_secant(face, face.pack(start)), polished=True)
     return _settle(face, *_descend(face, _starts(face)))
 
 
@@ -156,6 +161,23 @@ def _descend(face: Face, x: Array) -> tuple[Array, Any]:
     return x[best], (value[best, None], g[best, None], H[best, None])
 
 
+def _secant(face: Face, x: Array) -> tuple[Array, Any]:
+    """Newton's method with second derivatives that are learned on the way (BFGS)."""
+    value, g, H = face._differences(x)
+    for _ in range(50):
+        step = newton(g[None], H[None])[0]
+        step /= max(1.0, float((np.abs(step) / (0.4 + 0.5 * np.abs(x))).max()))
+        if np.abs(step / (1.0 + np.abs(x))).max() < 1e-7:
+            break
+        while (new := face._slope(x + step))[0] > value and np.abs(step).max() > 1e-8:
+            step /= 4
+        turn, Hs = new[1] - g, H @ step
+        if turn @ step > 0:
+            H += np.outer(turn, turn) / (turn @ step) - np.outer(Hs, Hs) / (step @ Hs)
+        x, (value, g) = x + step, new
+    return x, (np.array([value]), g[None], H[None])
+
+
 def newton(g: Array, H: Array, least: float = 0.0) -> Array:
     """Newton's step, downhill where the second derivatives are negative, and then not too short."""
     curvature, axes = np.linalg.eigh(H)
@@ -197,9 +219,9 @@ def _polish(face: Face, x: Array, here: Any = None) -> tuple[float, Array]:
     return float(value[0]), x
 
 
-def _settle(face: Face, x: Array, here: Any) -> list[Array]:
+def _settle(face: Face, x: Array, here: Any, polished: bool = False) -> list[Array]:
     """Polish; move to the boundary where that is certified, away from it where it is not."""
-    value, x = _polish(face, x, here)
+    value, x = (float(here[0][0]), x) if polished else _polish(face, x, here)
     T = face.unpack(x)
     flat = [_flat(t, correlated) for t, (_, correlated) in zip(T, face.shapes, strict=True)]
     cells = tuple((t, i, j) for t, i, j in face.cells if flat[t][:, j].any())
