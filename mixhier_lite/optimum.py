@@ -30,6 +30,8 @@ class Face:
     """For each term the number of its columns, and whether they are correlated."""
     cells: tuple[tuple[int, int, int], ...]
     """Term, row and column of every entry of x."""
+    memory: dict[str, Any] | None = None
+    """What is known of the second derivatives where they are learned on the way."""
 
     def unpack(self, x: Array) -> list[Array]:
         """T for every term, shape (..., q, q) for x of shape (..., k)."""
@@ -50,13 +52,15 @@ class Face:
 
     def local(self, x: Array) -> tuple[Array, Array, Array]:
         """The criterion, its slope and its second derivatives, (N,), (N, k) and (N, k, k)."""
-        if self.criterion.analytic:
-            value, g, H = self.criterion.derivatives(self.unpack(x)[0])
-            at = np.array([i * self.shapes[0][0] + j for _, i, j in self.cells], dtype=int)
-            N, q2 = len(x), self.shapes[0][0] ** 2
-            return value, g.reshape(N, q2)[:, at], H.reshape(N, q2, q2)[:, at[:, None], at]
-        found = [self._differences(each) for each in x]
-        return tuple(np.array(part) for part in zip(*found, strict=True))  # type: ignore
+        if not self.criterion.analytic:
+            found = zip(
+                *map(self._differences if self.memory is None else self._learned, x), strict=True
+            )
+            return tuple(map(np.array, found))  # type: ignore[return-value]
+        value, g, H = self.criterion.derivatives(self.unpack(x)[0])
+        N, q = len(x), self.shapes[0][0]
+        at = np.array([i * q + j for _, i, j in self.cells], dtype=int)
+        return value, g.reshape(N, -1)[:, at], H.reshape(N, q * q, -1)[:, at[:, None], at]
 
     def _slope(self, x: Array) -> tuple[float, Array]:
         at = self.criterion.solve(T := self.unpack(x))
@@ -71,6 +75,20 @@ class Face:
         H = np.array([(self._slope(x + e)[1] - g) / e.max() for e in steps])
         return value, g, (H + H.T) / 2
 
+    def _learned(self, x: Array) -> tuple[float, Array, Array]:
+        """Second derivatives that are learned on the way (BFGS), after the first."""
+        assert self.memory is not None
+        if self.memory:
+            value, g = self._slope(x)
+            step, turn, H = x - self.memory["x"], g - self.memory["g"], self.memory["H"]
+            if turn @ step > 0:
+                Hs = H @ step
+                H = H + np.outer(turn, turn) / (turn @ step) - np.outer(Hs, Hs) / (step @ Hs)
+        else:
+            value, g, H = self._differences(x)
+        self.memory.update(x=x, g=g, H=H)
+        return value, g, H
+
 
 def minimise(
     criterion: Criterion, shapes: Sequence[tuple[int, bool]], start: list[Array] | None = None
@@ -84,7 +102,8 @@ def minimise(
     cells = tuple((t, i, j) for t, F in enumerate(free) for j, i in np.argwhere(F.T).tolist())
     face = Face(criterion, tuple(shapes), cells)
     if start is not None:
-        return _settle(face, *_secant(face, face.pack(start)), polished=True)
+        face = replace(face, memory={})
+        return _settle(face, *_descend(face, face.pack(start)[None]))
     return _settle(face, *_descend(face, _starts(face)))
 
 
@@ -128,65 +147,50 @@ def _starts(face: Face) -> Array:
     return starts
 
 
-def _descend(face: Face, x: Array) -> tuple[Array, Any]:
-    """Newton's method from many points side by side, to within a polish of the lowest minimum.
+def _descend(face: Face, x: Array) -> tuple[float, Array]:
+    """Newton's method from many points side by side, to the last digit of the lowest minimum.
 
     Once the lowest has arrived, those from which a straight line leads down to it are given up.
     """
     value, g, H = face.local(x)
-    share = np.ones(len(x))
-    for _ in range(50):
-        step = newton(g, H, 0.3)
+    share, size, best = np.ones(len(x)), np.full(len(x), np.inf), 0
+    for _ in range(60 if x.size else 0):
+        step = newton(g, H)
+        before, size = size, (np.abs(step) / (1.0 + np.abs(x))).max(axis=1)
+        if len(x) == 1 and (
+            size < 1e-15 or 0.1 * before < size < (1e-8 if face.memory is None else 1e-6)
+        ):
+            break
         step /= np.maximum(1.0, (np.abs(step) / (0.4 + 0.5 * np.abs(x))).max(axis=1))[:, None]
         trial = x + share[:, None] * step
         new = face.local(trial)
         good = new[0] <= value + 1e-12 * (1.0 + np.abs(value))
-        x, value = np.where(good[:, None], trial, x), np.where(good, new[0], value)
-        g, H = np.where(good[:, None], new[1], g), np.where(good[:, None, None], new[2], H)
+        if good.all():
+            x, (value, g, H) = trial, new
+        else:
+            x, value = np.where(good[:, None], trial, x), np.where(good, new[0], value)
+            g, H = np.where(good[:, None], new[1], g), np.where(good[:, None, None], new[2], H)
         share = np.where(good, np.minimum(4 * share, 1.0), share / 4)
-        size = np.abs(step).max(axis=1)
-        best = value.argmin()
-        if size[best] < 1e-2:
-            away = np.abs(np.abs(x) - np.abs(x[best])).max(axis=1) > 0.3 * (
+        best = int(value.argmin())
+        if len(x) > 1 and size[best] < 1e-2:
+            far = np.abs(np.abs(x) - np.abs(x[best])).max(axis=1) > 0.3 * (
                 1 + np.abs(x[best]).max()
             )
-            keep = away & (value < value[best] + 200 / face.criterion.n)
-            keep |= ~_downhill(face, x, value, x[best])
-            keep &= size > 1e-4
+            keep = far & (value < value[best] + 200 / face.criterion.n)
+            keep = (keep | ~_downhill(face, x, value, x[best])) & (size > 1e-4)
             keep[best] = True
-            x, value, g, H, share = x[keep], value[keep], g[keep], H[keep], share[keep]
-            if len(x) == 1:
-                break
-    best = value.argmin()
-    return x[best], (value[best, None], g[best, None], H[best, None])
+            x, value, g, H, share, size = (part[keep] for part in (x, value, g, H, share, size))
+            best = int(value.argmin())
+    return float(value[best]), x[best]
 
 
-def _secant(face: Face, x: Array) -> tuple[Array, Any]:
-    """Newton's method with second derivatives that are learned on the way (BFGS)."""
-    value, g, H = face._differences(x)
-    for _ in range(50):
-        step = newton(g[None], H[None])[0]
-        step /= max(1.0, float((np.abs(step) / (0.4 + 0.5 * np.abs(x))).max()))
-        if np.abs(step / (1.0 + np.abs(x))).max() < 1e-7:
-            break
-        while (new := face._slope(x + step))[0] > value and np.abs(step).max() > 1e-8:
-            step /= 4
-        turn, Hs = new[1] - g, H @ step
-        if turn @ step > 0:
-            H += np.outer(turn, turn) / (turn @ step) - np.outer(Hs, Hs) / (step @ Hs)
-        x, (value, g) = x + step, new
-    return x, (np.array([value]), g[None], H[None])
-
-
-def newton(g: Array, H: Array, least: float = 0.0) -> Array:
+def newton(g: Array, H: Array) -> Array:
     """Newton's step, downhill where the second derivatives are negative, and then not too short."""
     curvature, axes = np.linalg.eigh(H)
     size = np.abs(curvature)
     size = np.maximum(size, 1e-10 * size.max(axis=1, keepdims=True) + 1e-300)
     along = -(g[:, None] @ axes)[:, 0] / size
-    if least:
-        short = (curvature < 0) & (np.abs(along) < least)
-        along = np.where(short, np.copysign(least, along), along)
+    along = np.where(curvature < 0, np.copysign(np.maximum(np.abs(along), 0.3), along), along)
     step: Array = (axes @ along[:, :, None])[:, :, 0]
     return step
 
@@ -201,41 +205,22 @@ def _downhill(face: Face, x: Array, value: Array, best: Array) -> Array:
     return np.asarray((steps <= 1e-9 * (1.0 + np.abs(value[:, None]))).all(axis=1))
 
 
-def _polish(face: Face, x: Array, here: Any = None) -> tuple[float, Array]:
-    """Newton's method to the last digit; ``here`` is ``face.local(x)`` where it is known."""
-    value, g, H = here or face.local(x[None])
-    size = np.inf
-    for _ in range(30 if len(x) else 0):
-        step = newton(g, H)
-        before, size = size, float(np.abs(step / (1.0 + np.abs(x))).max())
-        if size < 1e-15 or (size > 0.1 * before and size < 1e-8):
-            break
-        share, slack = 1.0, 1e-12 * (1.0 + abs(value[0]))
-        while (new := face.local(x + share * step))[0][0] > value[0] + slack and share > 1e-6:
-            share /= 4
-        if new[0][0] > value[0] + slack:
-            break
-        x, (value, g, H) = (x + share * step)[0], new
-    return float(value[0]), x
-
-
-def _settle(face: Face, x: Array, here: Any, polished: bool = False) -> list[Array]:
-    """Polish; move to the boundary where that is certified, away from it where it is not."""
-    value, x = (float(here[0][0]), x) if polished else _polish(face, x, here)
+def _settle(face: Face, value: float, x: Array) -> list[Array]:
+    """Move to the boundary where that is certified, away from it where it is not."""
     T = face.unpack(x)
     flat = [_flat(t, correlated) for t, (_, correlated) in zip(T, face.shapes, strict=True)]
     cells = tuple((t, i, j) for t, i, j in face.cells if flat[t][:, j].any())
     if cells == face.cells:
         return T
-    lower = replace(face, cells=cells)
-    edge, z = _polish(lower, lower.pack(flat))
+    lower = replace(face, cells=cells, memory=None)
+    edge, z = _descend(lower, lower.pack(flat)[None])
     if edge > value + 1e-8 * (1.0 + 1e-4 * abs(value)):
         return T
     on_edge = lower.unpack(z)
     better = leave(face, on_edge)
     if better is None:
         return on_edge
-    moved, x = _polish(face, *_descend(face, face.pack(better)[None]))
+    moved, x = _descend(face, face.pack(better)[None])
     return on_edge if moved >= edge - 1e-10 * (1.0 + abs(edge)) else face.unpack(x)
 
 
