@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .elimination import System, pooled
+from .elimination import System, last
 from .gram import Block, Gram
 from .inputs import Array
 from .levels import Levels
@@ -49,8 +49,9 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
         C = about[0]
         law = Independent.pooled(C, a, B) if block.K is None else Related.reduced(C, block.K, a, B)
         return Assembly(gram, Scalar(*about, law), units, scale, [])
-    bases = [_basis(block, d) for block, d in zip(gram.blocks, units, strict=True)]
     first, others = _order(gram)
+    pairs = zip(gram.blocks, units, strict=True)
+    bases = [] if pool and not others else [_basis(block, d) for block, d in pairs]
     levels = np.zeros((1, 1, 0)), np.zeros((1, gram.p + 1, 0)), np.zeros(0)
     if first is not None:
         block, d = gram.blocks[first], units[first]
@@ -59,8 +60,8 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
             values, vectors = np.linalg.eigh(block.root.T @ (A[:, 0, 0, None] * block.root))
             rotation = block.root @ vectors
             A, B = np.clip(values, 0, None)[:, None, None], (rotation.T @ B[:, 0])[:, None]
-            bases[first] = rotation / d
-        levels = pooled(A, B, pool and not others)
+            bases = [rotation / d]
+        levels = last(A), last(B), np.ones(len(A))
     system = _system(gram, first, others, bases, scale, levels)
     return Assembly(gram, Levels(*about, system, (first, *others)), units, scale, bases)
 
@@ -108,9 +109,14 @@ def _system(
             ZZ = gram.cross[s, t] if s < t else gram.cross[t, s].T
         return csr_matrix(bases[s].T @ (ZZ @ bases[t]))
 
+    p1, (q, J), none = len(gram.C), levels[0].shape[1:], np.zeros(0, dtype=np.intp)
+    if not others:
+        return System(
+            *levels, (), np.zeros((0, 0)), np.zeros((0, p1)), none, none, np.zeros((q, 0))
+        )
     stops = np.cumsum([0, *(gram.blocks[t].J * gram.blocks[t].q for t in others)])
     at = list(zip(stops[:-1], stops[1:], others, strict=True))
-    m, p1, (q, J) = int(stops[-1]), len(gram.C), levels[0].shape[1:]
+    m = int(stops[-1])
     A22, B22 = np.zeros((m, m)), np.zeros((m, p1))
     for a, b, s in at:
         B22[a:b] = bases[s].T @ (gram.blocks[s].B.reshape(-1, p1) / scale)
@@ -118,7 +124,7 @@ def _system(
             A22[a:b, c:d] = product(s, t).toarray()
     slices = tuple((int(a), int(b), gram.blocks[t].q) for a, b, t in at)
     A12 = csr_matrix((J * q, m)).tocoo()
-    if first is not None and others:
+    if first is not None:
         A12 = hstack([product(first, t) for t in others]).tocoo()
     key, position = np.unique((A12.row // q).astype(np.int64) * m + A12.col, return_inverse=True)
     values = np.zeros((q, len(key)))

@@ -149,27 +149,6 @@ class System:
         return np.concatenate([np.zeros((0, M.shape[1])), *parts])
 
 
-def pooled(A: Array, B: Array, pool: bool) -> tuple[Array, Array, Array]:
-    """Pool the levels with equal A_j: their B_j matter only through the sum of B_j x B_j.
-
-    c levels with one A become at most q (p + 1) levels, whose B are the rows of the
-    triangular factor of all c: the same second moments, by QR.
-    """
-    J, q, p1 = B.shape
-    weights = np.cos(np.arange(1, q * q + 1))  # equal A_j have equal keys, bit by bit
-    key = sum((w * a for w, a in zip(weights, A.reshape(J, -1).T, strict=True)), np.zeros(J))
-    first, kind, count = np.unique(key, True, True, True)[1:]
-    if not pool or len(first) * q * p1 > J / 2 or not np.array_equal(A[first][kind], A):
-        return last(A), last(B), np.ones(J)
-    groups = np.split(B.reshape(J, -1)[np.argsort(kind, kind="stable")], np.cumsum(count)[:-1])
-    parts = [np.linalg.qr(group, mode="r") for group in groups]
-    rows = np.array([len(part) for part in parts])
-    counts = np.zeros(rows.sum())
-    counts[np.cumsum(rows) - rows] = count
-    few = np.concatenate(parts).reshape(-1, q, p1)
-    return last(A[first][np.repeat(np.arange(len(rows)), rows)]), last(few), counts
-
-
 def last(stack: Array) -> Array:
     """Move the levels to the last axis."""
     return np.ascontiguousarray(np.moveaxis(stack, 0, -1))

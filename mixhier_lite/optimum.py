@@ -134,7 +134,8 @@ def _places(cells: tuple[tuple[int, int, int], ...], n: int) -> tuple[Array, Arr
 def _starts(face: Face) -> Array:
     """Points to descend from: the valleys of a scattered first look, the lowest first."""
     k, cost = len(face.cells), face.criterion.cost
-    points, near = _places(face.cells, k * (40 if cost < 5e3 else 12))
+    each = 12 if cost > 5e3 else 20 if face.criterion.n > 100 else 40  # few rows, many valleys
+    points, near = _places(face.cells, k * each)
     if cost > 5e4:  # so many levels leave one valley
         points, near = points[: 4 * k], np.zeros((4 * k, 0), dtype=int)
     values = face.values(points)
@@ -152,14 +153,14 @@ def _descend(face: Face, x: Array) -> tuple[float, Array]:
 
     Once the lowest has arrived, those from which a straight line leads down to it are given up.
     """
+    least = 1e-15 if face.memory is None else 1e-6
     value, g, H = face.local(x)
     share, size, best = np.ones(len(x)), np.full(len(x), np.inf), 0
     for _ in range(60 if x.size else 0):
         step = newton(g, H)
         before, size = size, (np.abs(step) / (1.0 + np.abs(x))).max(axis=1)
-        if len(x) == 1 and (
-            size < 1e-15 or 0.1 * before < size < (1e-8 if face.memory is None else 1e-6)
-        ):
+        arrived = (size < least) | ((size < 1e-8) & (size > 0.1 * before))
+        if len(x) == 1 and arrived[0]:
             break
         step /= np.maximum(1.0, (np.abs(step) / (0.4 + 0.5 * np.abs(x))).max(axis=1))[:, None]
         trial = x + share[:, None] * step
