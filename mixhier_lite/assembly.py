@@ -44,10 +44,10 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
     known = None if tau2 is None else tau2 / scale[-1] ** 2
     about = gram.C / np.outer(scale, scale), gram.n, float(constant), reml, known
     if pool and len(gram.blocks) == 1 and gram.blocks[0].q == 1:
-        block, d = gram.blocks[0], float(units[0][0])
-        a, B = block.A[:, 0, 0] / d**2, block.B[:, 0] / (d * scale)
-        C = about[0]
-        law = Independent.pooled(C, a, B) if block.K is None else Related.reduced(C, block.K, a, B)
+        block, unit, C = gram.blocks[0], float(units[0][0]), about[0]
+        a, B = block.A[:, 0, 0] / unit**2, block.B[:, 0] / (unit * scale)
+        K = block.K
+        law = Independent.pooled(C, a, B) if K is None else Related.reduced(C, K, a, B)
         return Assembly(gram, Scalar(*about, law), units, scale, [])
     first, others = _order(gram)
     pairs = zip(gram.blocks, units, strict=True)

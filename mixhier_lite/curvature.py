@@ -83,4 +83,4 @@ def scored(G: Array, e: Array, T: Array, count: Array, nu: int) -> Array | None:
     if found[-1] <= 0 or values[-1] <= 0:
         return None
     root = vectors * np.sqrt(np.maximum(values, 1e-4 * values[-1]))
-    return np.asarray(np.linalg.qr(root.T, mode="r").T)
+    return np.asarray(np.linalg.qr(root.T, mode="r"), dtype=np.float64).T

@@ -80,7 +80,10 @@ class Levels(Criterion):
         log_det = 2 * sum(float(np.log(L[k, k]) @ system.count) for k in range(q))
         log_det += 2 * float(np.log(np.diag(L22)).sum())
         at = self.solution(log_det, self.C - rows.T @ rows)
-        return at and Eliminated(*vars(at).values(), L, F, F12, A22, B22, L22, F22)
+        if at is None:
+            return None
+        solved = at.value, at.tau2, at.log_det, at.L_S
+        return Eliminated(*solved, L, F, F12, A22, B22, L22, F22)
 
     def guess(self, T: Array) -> Array | None:
         """A good T, from any T; of one term."""
@@ -111,9 +114,9 @@ class Levels(Criterion):
         size = system.J * len(system.B) + system.m
         if system.m and size > 150:
             at = [self.solve(each) for each in zip(*T, strict=True)]
-            log_det = [np.nan if a is None else a.log_det for a in at]
-            S = [np.full((p1, p1), np.nan) if a is None else a.L_S @ a.L_S.T for a in at]
-            return np.array(log_det), np.array(S).reshape(-1, p1, p1)
+            none = np.full((p1, p1), np.nan)
+            S = np.array([none if a is None else a.L_S @ a.L_S.T for a in at])
+            return np.array([np.nan if a is None else a.log_det for a in at]), S
         cells = (size + p1) * size if system.m else 3 * len(system.B) * system.B.size
         parts = []
         for k in range(0, N, at_once := max(1, int(2e6 / cells))):

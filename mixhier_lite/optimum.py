@@ -59,7 +59,7 @@ class Face:
             return tuple(map(np.array, found))  # type: ignore[return-value]
         value, g, H = self.criterion.derivatives(self.unpack(x)[0])
         N, q = len(x), self.shapes[0][0]
-        at = np.array([i * q + j for _, i, j in self.cells], dtype=int)
+        at = np.array([i * q + j for _, i, j in self.cells], dtype=np.intp)
         return value, g.reshape(N, -1)[:, at], H.reshape(N, q * q, -1)[:, at[:, None], at]
 
     def _slope(self, x: Array) -> tuple[float, Array]:
@@ -108,7 +108,7 @@ def minimise(
 
 
 @lru_cache
-def _places(cells: tuple[tuple[int, int, int], ...], n: int) -> tuple[Array, Array]:
+def _places(cells: tuple[tuple[int, int, int], ...], n: int) -> tuple[Array, Any]:
     """Points all over the place, n a look, and the nearest neighbours of each.
 
     The second look is at covariances that are all but of rank one: a valley with a correlation
@@ -153,14 +153,14 @@ def _descend(face: Face, x: Array) -> tuple[float, Array]:
 
     Once the lowest has arrived, those from which a straight line leads down to it are given up.
     """
-    least = 1e-15 if face.memory is None else 1e-6
+    least = 1e-8 if face.criterion.analytic else 1e-15 if face.memory is None else 1e-6
     value, g, H = face.local(x)
     share, size, best = np.ones(len(x)), np.full(len(x), np.inf), 0
     for _ in range(60 if x.size else 0):
         step = newton(g, H)
         before, size = size, (np.abs(step) / (1.0 + np.abs(x))).max(axis=1)
-        arrived = (size < least) | ((size < 1e-8) & (size > 0.1 * before))
-        if len(x) == 1 and arrived[0]:
+        if len(x) == 1 and (size[0] < least or 0.1 * before[0] < size[0] < 1e-8):
+            x = x + step if face.criterion.analytic else x
             break
         step /= np.maximum(1.0, (np.abs(step) / (0.4 + 0.5 * np.abs(x))).max(axis=1))[:, None]
         trial = x + share[:, None] * step
@@ -174,11 +174,12 @@ def _descend(face: Face, x: Array) -> tuple[float, Array]:
         share = np.where(good, np.minimum(4 * share, 1.0), share / 4)
         best = int(value.argmin())
         if len(x) > 1 and size[best] < 1e-2:
-            far = np.abs(np.abs(x) - np.abs(x[best])).max(axis=1) > 0.3 * (
-                1 + np.abs(x[best]).max()
+            far = np.abs(np.abs(x) - np.abs(x[best])).max(axis=1)
+            keep = (far > 0.3 * (1 + np.abs(x[best]).max())) & (
+                value < value[best] + 200 / face.criterion.n
             )
-            keep = far & (value < value[best] + 200 / face.criterion.n)
-            keep = (keep | ~_downhill(face, x, value, x[best])) & (size > 1e-4)
+            keep |= np.logical_not(_downhill(face, x, value, x[best]))
+            keep &= size > 1e-4
             keep[best] = True
             x, value, g, H, share, size = (part[keep] for part in (x, value, g, H, share, size))
             best = int(value.argmin())

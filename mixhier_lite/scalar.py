@@ -6,7 +6,6 @@ are related, and then K is made tridiagonal once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -14,21 +13,12 @@ from .inputs import Array, square_root
 from .variance import Criterion, Solution
 
 
-class Law(Protocol):
-    """How log det(I + s Z'WZ) and S depend on s."""
-
-    within: Array
-    """What is left of [X y]'W[X y] for s to infinity, shape (p + 1, p + 1)."""
-
-    def at(self, s: Array) -> tuple[Array, Array]:
-        """Log det, (3, N), and S beyond ``within``, (3, N, p + 1, p + 1): two derivatives in s."""
-
-
 @dataclass(frozen=True, eq=False)
 class Independent:
     """Levels that are independent."""
 
     within: Array
+    """What is left of [X y]'W[X y] for s to infinity, shape (p + 1, p + 1)."""
     a: Array
     """The different Z_j'WZ_j, shape (k,)."""
     count: Array
@@ -54,7 +44,10 @@ class Independent:
         return cls(within, a[order[first]], count, BB.reshape(-1, p1 * p1))
 
     def at(self, s: Array) -> tuple[Array, Array]:
-        """See :class:`Law`; S is ``within`` and the sum of B_j'B_j / a_j / (1 + s a_j)."""
+        """Log det, (3, N), and S beyond ``within``, (3, N, p + 1, p + 1): two derivatives in s.
+
+        This is the sum of B_j'B_j / a_j / (1 + s a_j).
+        """
         log_det, S = [], []
         for some in np.array_split(s, 1 + s.size * self.a.size // 10**6):
             h = 1 / (1 + some[:, None] * self.a)
@@ -71,6 +64,7 @@ class Related:
     """Related levels: with D = diag(Z'WZ), the matrix D^1/2 K D^1/2 made tridiagonal."""
 
     within: Array
+    """As for independent levels."""
     d: Array
     """Its diagonal, shape (J,)."""
     e: Array
@@ -97,7 +91,7 @@ class Related:
         return cls(C - b.T @ b, d, e, b)
 
     def at(self, s: Array) -> tuple[Array, Array]:
-        """See :class:`Law`; S is ``within`` and b'(I + s R)^-1 b."""
+        """The same as for independent levels; S beyond ``within`` is b'(I + s R)^-1 b."""
         found = [self._at(float(each)) for each in s]
         return np.stack([d for d, _ in found], axis=1), np.stack([S for _, S in found], axis=1)
 
@@ -130,15 +124,13 @@ class Related:
 class Scalar(Criterion):
     """The criterion of one term with one coefficient a level."""
 
-    law: Law
+    law: Independent | Related
+    """How log det(I + s Z'WZ) and S depend on s."""
 
     @property
     def cost(self) -> float:
         """See :attr:`Criterion.cost`."""
         return 0.0
-
-    def guess(self, T: Array) -> None:
-        """No better T than a look around finds."""
 
     def many(self, T: Sequence[Array]) -> tuple[Array, Array]:
         """See :meth:`Criterion.many`."""

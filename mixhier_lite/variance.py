@@ -89,6 +89,10 @@ class Criterion:
         """Whether there are second derivatives."""
         return True
 
+    def guess(self, T: Array) -> Array | None:
+        """A good T, from any T; of one term, and None where there is nothing better."""
+        return None
+
     def derivatives(self, T: Array) -> tuple[Array, Array, Array]:
         """Value (N,), slope (N, q, q) and bend (N, q, q, q, q) at T, (N, q, q), of one term."""
         raise NotImplementedError
@@ -106,7 +110,7 @@ class Criterion:
     def solution(self, log_det: float, S: Array) -> Solution | None:
         """Read the solution from log det and S; None where S is not positive definite."""
         try:
-            L: Array = np.linalg.cholesky(S)
+            L = np.asarray(np.linalg.cholesky(S), dtype=np.float64)
         except np.linalg.LinAlgError:
             return None
         value, tau2 = self.value(log_det, L)
