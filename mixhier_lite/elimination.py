@@ -108,6 +108,12 @@ class System:
             return np.zeros((len(values), columns.shape[1], self.J))
         return np.stack([(matrix @ columns).T for matrix in self.sparse(values)])
 
+    def filled(self, E12: Array, Q: Array) -> Array:
+        """The sum of E_j Q E_j' over the levels, shape (q, q)."""
+        matrices = self.sparse(E12)
+        products = [[(left.T @ right).tocoo() for right in matrices] for left in matrices]
+        return np.array([[p.data @ Q[p.row, p.col] for p in row] for row in products])
+
     def fill(self, E12: Array, Q: Array) -> Array:
         """E_j Q E_j' for every level, shape (J, q, q), for entries E12 of shape (q, e)."""
         matrices, out = self.sparse(E12), np.empty((self.J, len(E12), len(E12)))

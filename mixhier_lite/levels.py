@@ -150,10 +150,12 @@ class Levels(Criterion):
         NT = (Y @ system.count).T - E.reshape(len(E), -1) @ U.reshape(len(U), -1).T
         if not system.m:
             return self.join([2 * NT])
-        V = triangular_solve(at.L22, np.eye(system.m))
-        TV = system.right(T2, V.T @ V)  # T (I + T'A22 T)^-1
+        from scipy.linalg.lapack import dpotri
+
+        upper = np.triu(dpotri(at.L22.T)[0])
+        TV = system.right(T2, upper + np.triu(upper, 1).T)  # T (I + T'A22 T)^-1
         E12 = system.residual(T1, at.L, at.F12)
-        slopes = [2 * (NT - system.fill(E12, system.right(T2, TV.T)).sum(axis=0) @ T1)]
+        slopes = [2 * (NT - system.filled(E12, system.right(T2, TV.T)) @ T1)]
         for a, b, q in system.slices:
             left, right = at.A22[a:b].reshape(-1, q, system.m), TV[:, a:b].reshape(system.m, -1, q)
             E2, U2 = E22[a:b].reshape(-1, q, v.shape[1]), U22[a:b].reshape(-1, q, v.shape[1])

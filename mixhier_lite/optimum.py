@@ -133,16 +133,17 @@ def _places(cells: tuple[tuple[int, int, int], ...], n: int) -> tuple[Array, Any
 
 def _starts(face: Face) -> Array:
     """Points to descend from: the valleys of a scattered first look, the lowest first."""
-    k, cost = len(face.cells), face.criterion.cost
-    each = 12 if cost > 5e3 else 20 if face.criterion.n > 100 else 40  # few rows, many valleys
+    criterion, k = face.criterion, len(face.cells)
+    if criterion.analytic and criterion.cost > 5e4:  # so many levels leave one valley
+        guess = criterion.guess(np.eye(face.shapes[0][0]))
+        if guess is not None:
+            return face.pack([guess])[None]
+    each = 12 if criterion.cost > 5e3 else 20 if criterion.n > 100 else 40  # few rows, many valleys
     points, near = _places(face.cells, k * each)
-    if cost > 5e4:  # so many levels leave one valley
-        points, near = points[: 4 * k], np.zeros((4 * k, 0), dtype=int)
     values = face.values(points)
-    low = np.flatnonzero(values <= values[near].min(axis=1, initial=np.inf))
-    few = 16 if cost < 5e3 else 3 if cost < 5e4 else 1
-    starts = points[low[np.argsort(values[low])[:few]]]
-    guess = face.criterion.guess(face.unpack(starts[0])[0]) if face.criterion.analytic else None
+    low = np.flatnonzero(values <= values[near].min(axis=1))
+    starts = points[low[np.argsort(values[low])[: 16 if criterion.cost < 5e3 else 3]]]
+    guess = criterion.guess(face.unpack(starts[0])[0]) if criterion.analytic else None
     if guess is not None:
         starts = np.append(face.pack([guess])[None], starts, axis=0)
     return starts
