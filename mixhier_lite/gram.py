@@ -183,7 +183,7 @@ class Rows:
     def gathered(self) -> tuple[Array, list[Array], Array, Array]:
         """Return C, Z_j'W[Z_j X y] for every level of every term, H and its inverse."""
         n, p = self.X.shape
-        ones = _unit(self.X[:1000])
+        ones = _unit(self.X[:100])
         found = self._pass(ones, np.eye(p + 1))
         if found is None:  # the first rows have misled
             ones = _unit(self.X)

@@ -29,19 +29,17 @@ class Independent:
     @classmethod
     def pooled(cls, C: Array, a: Array, B: Array) -> "Independent":
         """Pool the levels with equal a; B has shape (J, p + 1)."""
-        from scipy.sparse import csr_matrix
-
-        a, B = a[a > 0], B[a > 0]
-        J, p1 = B.shape
-        order = np.argsort(a, kind="stable")
-        first = np.flatnonzero(np.append(J > 0, np.diff(a[order]) > 0))
-        pool = csr_matrix((np.ones(J), order, np.append(first, J)), (len(first), J))
-        BB = np.stack([pool @ (B * (column / a)[:, None]) for column in B.T], axis=1)
-        count = np.diff(np.append(first, J)).astype(np.float64)
+        seen = np.flatnonzero(a > 0)
+        order = seen[np.argsort(a[seen], kind="stable")]
+        a, B = a[order], B[order]
+        first = np.flatnonzero(np.append(len(a) > 0, np.diff(a) > 0))
+        products = B[:, :, None] * (B / a[:, None])[:, None]
+        BB = np.add.reduceat(products, first, axis=0)
+        count = np.diff(np.append(first, len(a))).astype(np.float64)
         within = C - BB.sum(axis=0)
         gone = np.diag(within) <= 1e-13 * np.diag(C)  # columns that are constant within levels
         within[gone] = within[:, gone] = 0.0
-        return cls(within, a[order[first]], count, BB.reshape(-1, p1 * p1))
+        return cls(within, a[first], count, BB.reshape(len(first), -1))
 
     def at(self, s: Array) -> tuple[Array, Array]:
         """Log det, (3, N), and S beyond ``within``, (3, N, p + 1, p + 1): two derivatives in s.
