@@ -33,8 +33,8 @@ class Independent:
         order = seen[np.argsort(a[seen], kind="stable")]
         a, B = a[order], B[order]
         first = np.flatnonzero(np.append(len(a) > 0, np.diff(a) > 0))
-        products = B[:, :, None] * (B / a[:, None])[:, None]
-        BB = np.add.reduceat(products, first, axis=0)
+        products = (B * (column / a)[:, None] for column in B.T)
+        BB = np.stack([np.add.reduceat(each, first, axis=0) for each in products], axis=1)
         count = np.diff(np.append(first, len(a))).astype(np.float64)
         within = C - BB.sum(axis=0)
         gone = np.diag(within) <= 1e-13 * np.diag(C)  # columns that are constant within levels
