@@ -10,7 +10,7 @@ from .elimination import System, last
 from .gram import Block, Gram
 from .inputs import Array
 from .levels import Levels
-from .scalar import Independent, Related, Scalar
+from .scalar import Related
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +43,11 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
         constant += 2 * np.linalg.slogdet(gram.H[:-1, :-1])[1]
     known = None if tau2 is None else tau2 / scale[-1] ** 2
     about = gram.C / np.outer(scale, scale), gram.n, float(constant), reml, known
-    if pool and len(gram.blocks) == 1 and gram.blocks[0].q == 1:
-        block, unit, C = gram.blocks[0], float(units[0][0]), about[0]
+    if pool and len(gram.blocks) == 1 and gram.blocks[0].q == 1 and gram.blocks[0].K is not None:
+        block, unit = gram.blocks[0], float(units[0][0])
         a, B = block.A[:, 0, 0] / unit**2, block.B[:, 0] / (unit * scale)
-        K = block.K
-        law = Independent.pooled(C, a, B) if K is None else Related.reduced(C, K, a, B)
-        return Assembly(gram, Scalar(*about, law), units, scale, [])
-    first, others = _order(gram)
+        return Assembly(gram, Related.reduced(about, block.K, a, B), units, scale, [])
+    first, others = _order(gram, pool)
     pairs = zip(gram.blocks, units, strict=True)
     bases = [] if pool and not others else [_basis(block, d) for block, d in pairs]
     levels = np.zeros((1, 1, 0)), np.zeros((1, gram.p + 1, 0)), np.zeros(0)
@@ -62,16 +60,42 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
             A, B = np.clip(values, 0, None)[:, None, None], (rotation.T @ B[:, 0])[:, None]
             bases = [rotation / d]
         levels = last(A), last(B), np.ones(len(A))
+        if pool and not others and block.q == 1:
+            levels = _pooled(*levels)
     system = _system(gram, first, others, bases, scale, levels)
-    return Assembly(gram, Levels(*about, system, (first, *others)), units, scale, bases)
+    size = system.B.size, system.m
+    return Assembly(gram, Levels(*about, size, system, (first, *others)), units, scale, bases)
 
 
-def _order(gram: Gram) -> tuple[int | None, list[int]]:
-    """Say which term is eliminated: the largest with independent levels, if any; and the others."""
+def _order(gram: Gram, pool: bool) -> tuple[int | None, list[int]]:
+    """Say which term is eliminated: the largest with independent levels, if any; and the others.
+
+    None is where there are several terms and few levels, as that can be done at many T at once.
+    """
     blocks = gram.blocks
     free = [t for t, k in enumerate(blocks) if k.K is None or k.q == len(blocks) == 1]
-    first = max(free, key=lambda t: blocks[t].J * blocks[t].q) if free else None
+    few = pool and len(blocks) > 1 and sum(k.J * k.q for k in blocks) <= 150
+    first = max(free, key=lambda t: blocks[t].J * blocks[t].q) if free and not few else None
     return first, [t for t in range(len(blocks)) if t != first]
+
+
+def _pooled(A: Array, B: Array, count: Array) -> tuple[Array, Array, Array]:
+    """Pool the levels with equal A_j, q = 1: of their B_j only the sum of B_j x B_j matters.
+
+    Its eigenvectors, times the roots of the eigenvalues, stand for them.
+    """
+    order = np.argsort(A[0, 0], kind="stable")
+    a, b = A[0, 0, order], B[0][:, order]
+    first = np.flatnonzero(np.append(len(a) > 0, np.diff(a) > 0))
+    if len(first) * len(b) > len(a) / 2:
+        return A, B, count
+    sums = np.stack([np.add.reduceat(b * row, first, axis=1) for row in b])
+    values, vectors = np.linalg.eigh(np.moveaxis(sums, -1, 0))
+    few = vectors.swapaxes(1, 2) * np.sqrt(np.clip(values, 0, None))[:, :, None]
+    count = np.zeros((len(first), len(b)))
+    count[:, 0] = np.diff(np.append(first, len(a)))
+    B = np.ascontiguousarray(few.reshape(-1, len(b)).T)
+    return np.repeat(a[first], len(b))[None, None], B[None], count.ravel()
 
 
 def _power_of_two(x: Array) -> Array:
@@ -99,7 +123,12 @@ def _system(
     levels: tuple[Array, Array, Array],
 ) -> System:  # fmt: skip
     """Add the terms that are not eliminated, in the criterion's units."""
-    from scipy.sparse import bsr_matrix, csr_matrix, hstack
+    from scipy.sparse import bmat, bsr_matrix, csr_matrix
+
+    p1, (q, J), none = len(gram.C), levels[0].shape[1:], np.zeros(0, dtype=np.intp)
+    if not others:
+        A22, B22 = np.zeros((0, 0)), np.zeros((0, p1))
+        return System(*levels, (), A22, B22, none, none, np.zeros((q, 0)))
 
     def product(s: int, t: int) -> Any:
         k = gram.blocks[s]
@@ -109,24 +138,15 @@ def _system(
             ZZ = gram.cross[s, t] if s < t else gram.cross[t, s].T
         return csr_matrix(bases[s].T @ (ZZ @ bases[t]))
 
-    p1, (q, J), none = len(gram.C), levels[0].shape[1:], np.zeros(0, dtype=np.intp)
-    if not others:
-        return System(
-            *levels, (), np.zeros((0, 0)), np.zeros((0, p1)), none, none, np.zeros((q, 0))
-        )
-    stops = np.cumsum([0, *(gram.blocks[t].J * gram.blocks[t].q for t in others)])
-    at = list(zip(stops[:-1], stops[1:], others, strict=True))
-    m = int(stops[-1])
-    A22, B22 = np.zeros((m, m)), np.zeros((m, p1))
-    for a, b, s in at:
-        B22[a:b] = bases[s].T @ (gram.blocks[s].B.reshape(-1, p1) / scale)
-        for c, d, t in at:
-            A22[a:b, c:d] = product(s, t).toarray()
-    slices = tuple((int(a), int(b), gram.blocks[t].q) for a, b, t in at)
-    A12 = csr_matrix((J * q, m)).tocoo()
+    blocks = [gram.blocks[t] for t in others]
+    stops = np.cumsum([0, *(k.J * k.q for k in blocks)]).tolist()
+    slices = tuple(zip(stops, stops[1:], [k.q for k in blocks], strict=False))
+    A22 = bmat([[product(s, t) for t in others] for s in others]).toarray()
+    B22 = [bases[t].T @ (gram.blocks[t].B.reshape(-1, p1) / scale) for t in others]
+    A12 = csr_matrix((J * q, len(A22)))
     if first is not None:
-        A12 = hstack([product(first, t) for t in others]).tocoo()
-    key, position = np.unique((A12.row // q).astype(np.int64) * m + A12.col, return_inverse=True)
-    values = np.zeros((q, len(key)))
-    values[A12.row % q, position] = A12.data
-    return System(*levels, slices, A22, B22, key // max(m, 1), key % max(m, 1), values)
+        A12 = bmat([[product(first, t) for t in others]], format="csr")
+    A12 = A12.tobsr((q, 1))
+    rows = np.repeat(np.arange(J), np.diff(A12.indptr))
+    found = rows, A12.indices.astype(np.intp), np.ascontiguousarray(A12.data[:, :, 0].T)
+    return System(*levels, slices, A22, np.concatenate(B22), *found)

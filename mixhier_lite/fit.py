@@ -137,15 +137,7 @@ def fit(
     known = None if tau2 is None else positive(tau2, "tau2")
     refuse_gram(gram, known)
     assembly = assemble(gram, method == "REML", known)
-    start, shapes = None, [(k.q, k.correlated) for k in gram.blocks]
-    if len(shapes) > 1 and assembly.criterion.cost > 5e4:  # then each term as if it were alone
-        start = [
-            minimise(assemble(replace(gram, blocks=(k,)), method == "REML", known).criterion, [s])[
-                0
-            ]
-            for k, s in zip(gram.blocks, shapes, strict=True)
-        ]
-    T = minimise(assembly.criterion, shapes, start)
+    T = minimise(assembly.criterion, [(k.q, k.correlated) for k in gram.blocks])
     return replace(_finished(assembly, T, method, known), rows=rows)
 
 

@@ -132,19 +132,20 @@ class Gram:
         labels = tuple(f"x{k}" for k in range(X.shape[1])) if names is None else tuple(names)
         if len(labels) != X.shape[1]:
             raise refused("names", p=X.shape[1], got=len(labels))
-        rows = Rows(y, X, terms, w)
         with np.errstate(all="ignore"):
-            C, sums, H, H_inverse = rows.gathered()
+            C, sums, H, H_inverse = Rows(y, X, terms, w).gathered()
         if not (np.diag(C).max(initial=0.0) < 1e200 and all(np.isfinite(s).all() for s in sums)):
-            rows.refuse()
-        blocks = tuple(map(_block, terms, sums, [w is None] * len(terms)))
+            _refuse([("y", y), ("X", X), *(("Z", k.Z) for k in terms)])
+        blocks = tuple(map(_block, terms, sums))
         Z = [term.matrix() for term in terms] if len(terms) > 1 else []
-        weighted = [z if w is None else z.multiply(w[:, None]) for z in Z]
-        pairs = [(s, t) for t in range(len(Z)) for s in range(t)]
-        cross = {(s, t): (Z[s].T @ weighted[t]).tocsr() for s, t in pairs}
-        common = 1.0 if w is None else float(w[0]) if len(w) and (w == w[0]).all() else np.nan
-        log_w = 0.0 if w is None else float(np.log(w).sum())
-        return cls(len(y), log_w, common, labels, blocks, cross, (C + C.T) / 2, H, H_inverse)
+        pairs, some = (
+            [(s, t) for t in range(len(Z)) for s in range(t)],
+            np.ones(1) if w is None else w,
+        )
+        cross = {(s, t): (Z[s].T @ Z[t].multiply(some[:, None])).tocsr() for s, t in pairs}
+        common = float(some[0]) if len(some) and (some == some[0]).all() else np.nan
+        about = len(y), float(np.log(some).sum()), common, labels, blocks, cross
+        return cls(*about, (C + C.T) / 2, H, H_inverse)
 
     def __add__(self, other: "Gram") -> "Gram":
         """Merge with the Gram of other rows; levels are united by their labels."""
@@ -182,86 +183,74 @@ class Rows:
 
     def gathered(self) -> tuple[Array, list[Array], Array, Array]:
         """Return C, Z_j'W[Z_j X y] for every level of every term, H and its inverse."""
-        n, p = self.X.shape
-        ones = _unit(self.X[:100])
-        found = self._pass(ones, np.eye(p + 1))
-        if found is None:  # the first rows have misled
-            ones = _unit(self.X)
-            found = self._pass(ones, np.eye(p + 1))
-        assert found is not None
-        C, c, s = found[0], np.append(ones, 0.0), self._shift(ones)
-        H, H_inverse = np.eye(p + 1) + np.outer(c, s), np.eye(p + 1) - np.outer(c, s)
+        p, few = self.X.shape[1], self.X[:100]
+        for ones in (_unit(few), _unit(self.X)) if len(few) < len(self.X) else (_unit(few),):
+            c, first = np.append(ones, 0.0), np.append(self.X[:1], self.y[:1])
+            s = np.where(c == 1, 0.0, first) if ones.any() else np.zeros(p + 1)
+            H, H_inverse = np.eye(p + 1) + np.outer(c, s), np.eye(p + 1) - np.outer(c, s)
+            found = self._pass(ones, H_inverse)
+            if found is not None:
+                break  # else the first rows have misled
+        C, sums = found
         d = np.sqrt(np.diag(C))
-        scaled = C / np.outer(d, d)
-        if not (d > 0).all() or n <= p or not np.isfinite(scaled).all():
-            return *found, H, H_inverse
-        if np.linalg.eigvalsh(scaled)[0] > 1e-6:
-            return *found, H, H_inverse
-        weighted = (np.column_stack([self.X, self.y]) - s) / d
-        weighted *= 1.0 if self.w is None else np.sqrt(self.w)[:, None]
-        if dependent_columns(weighted[:, :p]):
-            return *found, H, H_inverse  # refused by fit, in the reader's columns
-        R: Array = np.asarray(np.linalg.qr(weighted, mode="r")) * d
+        good = (d > 0).all() and len(self.y) > p and np.isfinite(C / np.outer(d, d)).all()
+        if not good or np.linalg.eigvalsh(C / np.outer(d, d))[0] > 1e-6:
+            return C, sums, H, H_inverse
+        wide = times(
+            None if self.w is None else np.sqrt(self.w), np.column_stack([self.X, self.y]) - s
+        )
+        if dependent_columns(wide[:, :p]):
+            return C, sums, H, H_inverse  # refused by fit, in the reader's columns
+        R: Array = np.asarray(np.linalg.qr(wide / d, mode="r")) * d
         R[p, p] = 1.0
         change = np.eye(p + 1)
         change[:p, :p] = solve_triangular(R[:p, :p], np.eye(p))
         change[:p, p] = -change[:p, :p] @ R[:p, p]
-        found = self._pass(ones, change)
-        assert found is not None
-        return *found, R @ H, H_inverse @ change
+        return *self._pass(ones, H_inverse, change), R @ H, H_inverse @ change
 
-    def _shift(self, ones: Array) -> Array:
-        """The first row, but for the columns that sum to one; zeros where there are none."""
-        first = np.append(self.X[:1], self.y[:1]) if len(self.y) else np.zeros(len(ones) + 1)
-        return np.where(np.append(ones, 0.0) == 1, 0.0, first) * ones.any()
-
-    def _pass(self, ones: Array, change: Array) -> tuple[Array, list[Array]] | None:
+    def _pass(
+        self, ones: Array, shift: Array, change: Array | None = None
+    ) -> tuple[Array, list[Array]] | None:
         """Go over the rows once; None where ``ones`` does not add the columns of X to 1."""
-        (n, p), shift = self.X.shape, self._shift(ones)
+        (n, p), q = self.X.shape, max((k.q for k in self.terms), default=0)
         J = max((len(k.levels) for k in self.terms), default=1)
-        size = min(max(n, 1), max(2**15, min(4 * J, 2**19)))
-        q = [k.q for k in self.terms]
-        C, sums = np.zeros((p + 1, p + 1)), [np.zeros(0)] * len(q)
-        at = max(q, default=1)
-        wide = np.ones((size, at + p + 1))
-        into = np.zeros((p, at + p + 1))  # X @ into: the column that must be one, and X shifted
-        into[:, at - 1], into[:, at:-1] = ones, np.eye(p) - np.outer(ones, shift[:p])
+        size = max(2**15, min(4 * J, 2**19))
+        wide, C = np.empty((min(n, size), q + p + 1)), np.zeros((p + 1, p + 1))
+        sums = [np.zeros((len(k.levels), k.q, k.q + p + 1)) for k in self.terms]
         for start in range(0, n, size):
             part = slice(start, min(start + size, n))
-            some = wide[: part.stop - start]
-            np.matmul(self.X[part], into, out=some)
-            if not ones.any():
-                some[:, at - 1] = 1.0
-            elif not (some[:, at - 1] == 1).all():
+            X, w, some = (
+                self.X[part],
+                None if self.w is None else self.w[part],
+                wide[: part.stop - start],
+            )
+            if ones.any() and not (X @ ones == 1).all():
                 return None
-            V = some[:, at:]
-            np.subtract(self.y[part], shift[p], out=V[:, p])
-            if (change != np.eye(p + 1)).any():
+            V = np.matmul(X, shift[:p], out=some[:, q:])
+            V[:, p] += self.y[part]
+            if change is not None:
                 V[:] = V @ change
-            w = None if self.w is None else self.w[part]
-            C += V.T @ (V if w is None else w[:, None] * V)
-            for t, term in enumerate(self.terms):
-                if term.Z is not None:
-                    for k in range(q[t]):
-                        some[:, at - q[t] + k] = term.Z[part, k]
-                elif t:
-                    some[:, at - 1] = 1.0
-                part_of_term = some[:, at - q[t] :]
-                new = _by_level(term.codes[part], len(term.levels), part_of_term, q[t], w)
-                sums[t] = sums[t] + new if sums[t].size else new
-        return C, [
-            each if each.size else np.zeros((len(k.levels), k.q, k.q + p + 1))
-            for each, k in zip(sums, self.terms, strict=True)
-        ]
+            C += V.T @ times(w, V)
+            for term, total in zip(self.terms, sums, strict=True):
+                for k in range(term.q):
+                    some[:, q - term.q + k] = 1.0 if term.Z is None else term.Z[part, k]
+                _add_levels(total, term.codes[part], some[:, q - term.q :], w)
+        return C, sums
 
-    def refuse(self) -> None:
-        """Say which values are missing, infinite or too large to square."""
-        for name, values in [("y", self.y), ("X", self.X), *(("Z", k.Z) for k in self.terms)]:
-            if values is not None:
-                finite(values, name)
-                size = float(np.abs(values).max(initial=0.0))
-                if size > 1e100:
-                    raise refused("huge", name=name, size=size)
+
+def times(w: Array | None, V: Array) -> Array:
+    """Weight the rows of V."""
+    return V if w is None else w[:, None] * V
+
+
+def _refuse(named: list[tuple[str, Array | None]]) -> None:
+    """Say which values are missing, infinite or too large to square."""
+    for name, values in named:
+        if values is not None:
+            finite(values, name)
+            size = float(np.abs(values).max(initial=0.0))
+            if size > 1e100:
+                raise refused("huge", name=name, size=size)
 
 
 def _unit(X: Array) -> Array:
@@ -273,36 +262,24 @@ def _unit(X: Array) -> Array:
     return np.where(np.arange(len(dummy)) <= np.argmax(whole), dummy, 0.0)
 
 
-def _by_level(codes: Codes, J: int, wide: Array, q: int, w: Array | None) -> Array:
-    """Sum Z_i w_i [Z_i X_i y_i] over the rows of every level, shape (J, q, q + p + 1)."""
+def _add_levels(total: Array, codes: Codes, wide: Array, w: Array | None) -> None:
+    """Add Z_i w_i [Z_i X_i y_i] over the rows of every level to (J, q, q + p + 1)."""
     from scipy.sparse import csc_matrix
 
-    n = len(codes)
-    out = np.empty((J, q, wide.shape[1]))
-    values = wide[:, :q].T if w is None else wide[:, :q].T * w
-    if n * J < 1e5:
-        each: Any = np.zeros((J, n))
-        for k in range(q):
-            each[codes, np.arange(n)] = values[k]
-            out[:, k] = each @ wide
-        return out
-    each = csc_matrix((values[0].copy(), codes, np.arange(n + 1, dtype=np.int32)), (J, n))
+    (J, q, _), n = total.shape, len(codes)
+    Z = np.ascontiguousarray(times(w, wide[:, :q]).T)
+    each = csc_matrix((Z[0], codes, np.arange(n + 1)), (J, n))
     for k in range(q):
-        each.data[:] = values[k]
-        out[:, k] = each @ wide
-    return out
+        each.data = Z[k]
+        total[:, k] += each @ wide
 
 
-def _block(term: Term, sums: Array, unweighted: bool) -> Block:
+def _block(term: Term, sums: Array) -> Block:
     """Split the sums of a term into A and B."""
     q, J = term.q, len(term.levels)
-    A, B = sums[:, :, :q], sums[:, :, q:]
-    if unweighted and term.Z is None:
-        rows = A[:, 0, 0]
-    else:
-        rows = np.bincount(term.codes, minlength=J).astype(np.float64)
+    A, rows = sums[:, :, :q], np.bincount(term.codes, minlength=J).astype(np.float64)
     about = (term.name, term.levels, term.correlated, term.Z is None, term.columns, term.K)
-    return Block(*about, rows, (A + A.swapaxes(1, 2)) / 2, B)
+    return Block(*about, rows, (A + A.swapaxes(1, 2)) / 2, sums[:, :, q:])
 
 
 def _mergeable(a: Gram, b: Gram) -> None:

@@ -4,6 +4,7 @@ These are log det(I + T'Z'WZ T) and S = [X y]'W[X y] less the random part, T low
 T T' = Sigma / tau2 for each term. How they are found is the matter of *levels* and *scalar*.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,9 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from .inputs import Array
+
+HUGE = 1e100
+"""Stands for the root of what is not positive definite."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +47,7 @@ class Solution:
 
 
 @dataclass(frozen=True, eq=False)
-class Criterion:
+class Criterion(ABC):
     """-2 log likelihood as a function of T, with alpha and (unless known) tau2 at their best.
 
     ``T`` is a list, with a lower triangular matrix of shape (q, q) for each term.
@@ -56,46 +60,35 @@ class Criterion:
     """What does not depend on T: - sum log w_i and the logarithms of the scaling."""
     reml: bool
     known_tau2: float | None
+    size: tuple[int, int]
+    """How many numbers an evaluation goes through level by level, and how many columns are one
+    dense matrix: where these are none there are second derivatives."""
 
     @property
     def nu(self) -> int:
         """Rows that speak about the variances: n - p under REML, n under ML."""
         return self.n - (len(self.C) - 1 if self.reml else 0)
 
-    @property
-    def cost(self) -> float:
-        """About how many numbers one evaluation goes through."""
-        raise NotImplementedError
-
+    @abstractmethod
     def many(self, T: Sequence[Array]) -> tuple[Array, Array]:
         """Solve the model at many T at once: an array of shape (N, q, q) for each term.
 
         Returns log det(I + T'Z'WZ T) of all random effects, shape (N,), and [X y]'W[X y] less the
-        random part, (N, p + 1, p + 1); nan where ``solve`` has no answer. At most about 100 MB
-        are in use at once.
+        random part, (N, p + 1, p + 1); not positive definite where ``solve`` has no answer. At
+        most about 100 MB are in use at once.
         """
-        raise NotImplementedError
+
+    @abstractmethod
+    def derivatives(self, T: Array) -> tuple[Array, Array, Array]:
+        """Value (N,), slope (N, q, q) and bend (N, q, q, q, q) at T, (N, q, q), of one term."""
 
     def solve(self, T: Sequence[Array]) -> Solution | None:
         """Solve the model at T; None where nothing is left of y within rounding."""
-        raise NotImplementedError
+        return self.solution(*(part[0] for part in self.many([t[None] for t in T])))
 
     def gradient(self, T: Sequence[Array], at: Any) -> list[Array]:
         """Gradient 2 N T for every term, :eq:`eq-gradient`."""
-        raise NotImplementedError
-
-    @property
-    def analytic(self) -> bool:
-        """Whether there are second derivatives."""
-        return True
-
-    def guess(self, T: Array) -> Array | None:
-        """A good T, from any T; of one term, and None where there is nothing better."""
-        return None
-
-    def derivatives(self, T: Array) -> tuple[Array, Array, Array]:
-        """Value (N,), slope (N, q, q) and bend (N, q, q, q, q) at T, (N, q, q), of one term."""
-        raise NotImplementedError
+        return [self.derivatives(T[0][None])[1][0]]
 
     def value(self, log_det: Any, L: Array) -> tuple[Any, Any]:
         """The criterion and the best (or known) tau2, from Cholesky factors of S."""
@@ -109,21 +102,18 @@ class Criterion:
 
     def solution(self, log_det: float, S: Array) -> Solution | None:
         """Read the solution from log det and S; None where S is not positive definite."""
-        try:
-            L = np.asarray(np.linalg.cholesky(S), dtype=np.float64)
-        except np.linalg.LinAlgError:
-            return None
+        L = self.roots(S[None])[0]
         value, tau2 = self.value(log_det, L)
-        return Solution(float(value), float(tau2), float(log_det), L)
+        return Solution(float(value), float(tau2), float(log_det), L) if L[0, 0] < HUGE else None
 
     def roots(self, S: Array) -> Array:
         """Cholesky factors of S, (N, p + 1, p + 1); very large ones where S is not p.d."""
         try:
             return np.asarray(np.linalg.cholesky(S), dtype=np.float64)
         except np.linalg.LinAlgError:
-            S = np.where(np.isfinite(S).all(axis=(1, 2), keepdims=True), S, 0.0)
-            good = (np.linalg.eigvalsh(S)[:, 0] > 0)[:, None, None]
-            return self.roots(np.where(good, S, 1e200 * np.eye(S.shape[1])))
+            if len(S) == 1:
+                return HUGE * np.eye(S.shape[1])[None]
+            return np.concatenate([self.roots(each[None]) for each in S])
 
     def profiled(self, log_det: Array, S: Array) -> tuple[Array, Array, Array, Array]:
         """The criterion for many log det (N,) and S (N, p + 1, p + 1); very large without tau2.
