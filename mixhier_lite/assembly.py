@@ -10,7 +10,7 @@ from .elimination import System, last
 from .gram import Block, Gram
 from .inputs import Array
 from .levels import Levels
-from .scalar import Related
+from .scalar import independent
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +43,6 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
         constant += 2 * np.linalg.slogdet(gram.H[:-1, :-1])[1]
     known = None if tau2 is None else tau2 / scale[-1] ** 2
     about = gram.C / np.outer(scale, scale), gram.n, float(constant), reml, known
-    if pool and len(gram.blocks) == 1 and gram.blocks[0].q == 1 and gram.blocks[0].K is not None:
-        block, unit = gram.blocks[0], float(units[0][0])
-        a, B = block.A[:, 0, 0] / unit**2, block.B[:, 0] / (unit * scale)
-        return Assembly(gram, Related.reduced(about, block.K, a, B), units, scale, [])
     first, others = _order(gram, pool)
     pairs = zip(gram.blocks, units, strict=True)
     bases = [] if pool and not others else [_basis(block, d) for block, d in pairs]
@@ -54,7 +50,10 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
     if first is not None:
         block, d = gram.blocks[first], units[first]
         A, B = block.A / np.multiply.outer(d, d), block.B / np.multiply.outer(d, scale)
-        if block.root is not None:  # L'Z'WZ L is diagonalised once: K becomes independent levels
+        if block.K is not None and pool:
+            values, rows = independent(block.K, A[:, 0, 0], B[:, 0])
+            A, B = values[:, None, None], rows[:, None]
+        elif block.root is not None:  # L'Z'WZ L is diagonalised: K becomes independent levels
             values, vectors = np.linalg.eigh(block.root.T @ (A[:, 0, 0, None] * block.root))
             rotation = block.root @ vectors
             A, B = np.clip(values, 0, None)[:, None, None], (rotation.T @ B[:, 0])[:, None]

@@ -53,9 +53,9 @@ def conditional_variances(solved: Solved) -> tuple[Array, ...]:
     """tau2 P_jj, P = T (I + T'Z'WZ T)^-1 T', for each level of each term, (J, q, q)."""
     assembly, at, criterion = solved.assembly, solved.at, solved.assembly.criterion
     system, (_, T2), first = criterion.system, criterion.split(solved.T), criterion.order[0]
-    P, Q = np.moveaxis(at.H, -1, 0), at.V22
+    P = np.moveaxis(at.H, -1, 0)
     if system.m:
-        Q = system.right(T2, system.right(T2, Q).T)
+        Q = system.right(T2, system.right(T2, at.V22).T)
         P = P + system.fill(system.through(at.H), Q)
     parts = [P]
     for t, (a, b, q) in zip(criterion.order[1:], system.slices, strict=True):
@@ -71,6 +71,6 @@ def conditional_variances(solved: Solved) -> tuple[Array, ...]:
 
 def error_variances(solved: Solved) -> tuple[Array, ...]:
     """Prediction error variance: conditional variance + H Cov(alpha_hat) H'."""
-    v = np.vstack([solved.at.root, np.zeros((1, solved.at.p))])
+    v = np.vstack([solved.at.root, np.zeros((1, len(solved.at.alpha)))])
     pairs = zip(conditional_variances(solved), directions(solved, v), strict=True)
     return tuple(P + solved.tau2 * h @ h.swapaxes(1, 2) for P, h in pairs)

@@ -17,7 +17,7 @@ def slopes(
     omega are what ``Criterion.profiled`` says about S.
     """
     N, q, J, p1 = len(T), T.shape[1], W.shape[-1], L.shape[1]
-    V = np.linalg.inv(L)[:, None] @ W[:, :, q:]  # U and E in columns that are orthonormal in S
+    V = np.linalg.inv(L)[:, None] @ W[:, :, -p1:]  # U and E in columns that are orthonormal in S
     P = V[:, q:].reshape(N, q * p1, J) @ V[:, :q].reshape(N, q * p1, J).swapaxes(1, 2)
     P = P.reshape(N, q, p1, q, p1).transpose(0, 1, 3, 2, 4)
     P = P + P.swapaxes(3, 4)  # minus the derivatives of S

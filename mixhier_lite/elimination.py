@@ -18,24 +18,25 @@ Sparse = Any  # scipy.sparse is imported where it is used
 def sweep(A: Array, B: Array, T: Array) -> tuple[Array, Array, Array]:
     """Eliminate the random effects of every level at many T, shape (N, q, q).
 
-    Gauss-Jordan on [[I + T'AT, T'A, T'B], [AT, A, B]] leaves [Y, U] = M^-1 T'[A, B] above and
-    [G, E] = [A, B] - A T M^-1 T'[A, B] below. Returns all four, shape (N, 2q, q + r, J), the
-    logarithms of det M, (N, J), and the sum of B'T M^-1 T'B, (N, r, r), for B of shape (q, r, J).
+    Gauss-Jordan on [[I + T'AT, T'A, T', T'B], [AT, A, I, B]] leaves M^-1 T'[A, I, B] above and
+    [A, I, B] - A T M^-1 T'[A, I, B] below. Returns all six, shape (N, 2q, 2q + p + 1, J), the
+    logarithms of det M, (N, J), and the sum of B'T M^-1 T'B, (N, p + 1, p + 1).
     """
-    (q, r, J), N, turned = B.shape, len(T), T.swapaxes(1, 2)
-    AB = np.concatenate([A, B], axis=1)
-    W = np.empty((N, 2 * q, 2 * q + r, J))
-    W[:, :q, q:] = (turned.reshape(-1, q) @ AB.reshape(q, -1)).reshape(N, q, q + r, J)
+    (q, p1, J), N, turned = B.shape, len(T), T.swapaxes(1, 2)
+    one = np.broadcast_to(np.eye(q)[:, :, None], A.shape)
+    AB = np.concatenate([A, one, B], axis=1)
+    W = np.empty((N, 2 * q, 3 * q + p1, J))
+    W[:, :q, q:] = (turned.reshape(-1, q) @ AB.reshape(q, -1)).reshape(N, q, 2 * q + p1, J)
     W[:, :q, :q] = turned[:, None] @ W[:, :q, q : 2 * q]
     W[:, q:, q:], W[:, q:, :q] = AB, W[:, :q, q : 2 * q].swapaxes(1, 2)
-    log_det, random = np.zeros((N, J)), np.zeros((N, r, r))
+    log_det, random = np.zeros((N, J)), np.zeros((N, p1, p1))
     for k in range(q):
         pivot, raw = W[:, k, k] + 1.0, W[:, k, k + 1 :].copy()
         row = raw / pivot[:, None]
         W[:, :, k + 1 :] -= W[:, :, k, None] * row[:, None]
         W[:, k, k + 1 :] = row
         log_det += np.log(pivot)
-        random += raw[:, -r:] @ row[:, -r:].swapaxes(1, 2)
+        random += raw[:, -p1:] @ row[:, -p1:].swapaxes(1, 2)
     return W[:, :, q:], log_det, random
 
 

@@ -133,7 +133,7 @@ class Gram:
         if len(labels) != X.shape[1]:
             raise refused("names", p=X.shape[1], got=len(labels))
         with np.errstate(all="ignore"):
-            C, sums, H, H_inverse = Rows(y, X, terms, w).gathered()
+            C, sums, H, H_inverse = _gathered(y, X, terms, w)
         if not (np.diag(C).max(initial=0.0) < 1e200 and all(np.isfinite(s).all() for s in sums)):
             _refuse([("y", y), ("X", X), *(("Z", k.Z) for k in terms)])
         blocks = tuple(map(_block, terms, sums))
@@ -149,93 +149,79 @@ class Gram:
 
     def __add__(self, other: "Gram") -> "Gram":
         """Merge with the Gram of other rows; levels are united by their labels."""
+        from scipy.sparse import block_diag, csr_matrix
+
         _mergeable(self, other)
         # the other's columns in this basis: [X y] = [X'' y''] H_b = [X' y'] H_a
         change = other.H @ self.H_inverse
-        pairs = list(zip(self.blocks, other.blocks, strict=True))
-        united = [_unite(a, b) for a, b in pairs]
-        blocks = tuple(
-            _add(a, replace(b, B=b.B @ change), *u) for (a, b), u in zip(pairs, united, strict=True)
-        )
-        cross = {}
+        blocks, cross = [], {}
+        effects: list[Codes] = []  # positions of both sides' effects among all
+        for a, b in zip(self.blocks, other.blocks, strict=True):
+            levels, at = _unite(a, b)
+            blocks.append(_add(a, replace(b, B=b.B @ change), levels, at))
+            effects.append((at[:, None] * a.q + np.arange(a.q)).ravel())
         for s, t in self.cross:
-            (_, left_a, left_b), (_, right_a, right_b) = united[s], united[t]
-            cross[s, t] = left_a @ self.cross[s, t] @ right_a.T
-            cross[s, t] += left_b @ other.cross[s, t] @ right_b.T
-        same = self.common_weight == other.common_weight
-        total = {
-            "n": self.n + other.n,
-            "log_weights": self.log_weights + other.log_weights,
-            "common_weight": self.common_weight if same else np.nan,
-            "C": self.C + change.T @ other.C @ change,
-        }
-        return replace(self, blocks=blocks, cross=cross, **total)  # type: ignore[arg-type]
+            both = block_diag([self.cross[s, t], other.cross[s, t]]).tocoo()
+            places, shape = (effects[s][both.row], effects[t][both.col]), (blocks[s], blocks[t])
+            cross[s, t] = csr_matrix((both.data, places), [k.J * k.q for k in shape])
+        common = self.common_weight if self.common_weight == other.common_weight else np.nan
+        about = self.n + other.n, self.log_weights + other.log_weights, common, self.names
+        C = self.C + change.T @ other.C @ change
+        return Gram(*about, tuple(blocks), cross, C, self.H, self.H_inverse)
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """The rows of a data set, to be gathered in blocks that fit into the cache."""
+def _gathered(
+    y: Array, X: Array, terms: Sequence[Term], w: Array | None
+) -> tuple[Array, list[Array], Array, Array]:
+    """Return C, Z_j'W[Z_j X y] for every level of every term, H and its inverse."""
+    p = X.shape[1]
+    C, sums, H, H_inverse = _pass(y, X, terms, w, _unit(X[:100]))
+    d = np.sqrt(np.diag(C))
+    scaled = C / np.outer(d, d)
+    sound = (d > 0).all() and len(y) > p and np.isfinite(scaled).all()
+    if not sound or np.linalg.eigvalsh(scaled)[0] > 1e-6:
+        return C, sums, H, H_inverse
+    V = np.column_stack([X, y]) @ H_inverse
+    weighted = times(None if w is None else np.sqrt(w), V / d)
+    if dependent_columns(weighted[:, :p]):
+        return C, sums, H, H_inverse  # refused by fit, in the reader's columns
+    R: Array = np.asarray(np.linalg.qr(weighted, mode="r")) * d
+    R[p, p] = 1.0
+    change = np.eye(p + 1)
+    change[:p, :p] = solve_triangular(R[:p, :p], np.eye(p))
+    change[:p, p] = -change[:p, :p] @ R[:p, p]
+    V = V @ change
+    C, sums, *_ = _pass(V[:, p], V[:, :p], terms, w, np.zeros(p))
+    return C, sums, R @ H, H_inverse @ change
 
-    y: Array
-    X: Array
-    terms: tuple[Term, ...]
-    w: Array | None
 
-    def gathered(self) -> tuple[Array, list[Array], Array, Array]:
-        """Return C, Z_j'W[Z_j X y] for every level of every term, H and its inverse."""
-        p, few = self.X.shape[1], self.X[:100]
-        for ones in (_unit(few), _unit(self.X)) if len(few) < len(self.X) else (_unit(few),):
-            c, first = np.append(ones, 0.0), np.append(self.X[:1], self.y[:1])
-            s = np.where(c == 1, 0.0, first) if ones.any() else np.zeros(p + 1)
-            H, H_inverse = np.eye(p + 1) + np.outer(c, s), np.eye(p + 1) - np.outer(c, s)
-            found = self._pass(ones, H_inverse)
-            if found is not None:
-                break  # else the first rows have misled
-        C, sums = found
-        d = np.sqrt(np.diag(C))
-        good = (d > 0).all() and len(self.y) > p and np.isfinite(C / np.outer(d, d)).all()
-        if not good or np.linalg.eigvalsh(C / np.outer(d, d))[0] > 1e-6:
-            return C, sums, H, H_inverse
-        wide = times(
-            None if self.w is None else np.sqrt(self.w), np.column_stack([self.X, self.y]) - s
-        )
-        if dependent_columns(wide[:, :p]):
-            return C, sums, H, H_inverse  # refused by fit, in the reader's columns
-        R: Array = np.asarray(np.linalg.qr(wide / d, mode="r")) * d
-        R[p, p] = 1.0
-        change = np.eye(p + 1)
-        change[:p, :p] = solve_triangular(R[:p, :p], np.eye(p))
-        change[:p, p] = -change[:p, :p] @ R[:p, p]
-        return *self._pass(ones, H_inverse, change), R @ H, H_inverse @ change
+def _pass(
+    y: Array, X: Array, terms: Sequence[Term], w: Array | None, ones: Array
+) -> tuple[Array, list[Array], Array, Array]:
+    """Go over the rows once, in blocks that fit into the cache.
 
-    def _pass(
-        self, ones: Array, shift: Array, change: Array | None = None
-    ) -> tuple[Array, list[Array]] | None:
-        """Go over the rows once; None where ``ones`` does not add the columns of X to 1."""
-        (n, p), q = self.X.shape, max((k.q for k in self.terms), default=0)
-        J = max((len(k.levels) for k in self.terms), default=1)
-        size = max(2**15, min(4 * J, 2**19))
-        wide, C = np.empty((min(n, size), q + p + 1)), np.zeros((p + 1, p + 1))
-        sums = [np.zeros((len(k.levels), k.q, k.q + p + 1)) for k in self.terms]
-        for start in range(0, n, size):
-            part = slice(start, min(start + size, n))
-            X, w, some = (
-                self.X[part],
-                None if self.w is None else self.w[part],
-                wide[: part.stop - start],
-            )
-            if ones.any() and not (X @ ones == 1).all():
-                return None
-            V = np.matmul(X, shift[:p], out=some[:, q:])
-            V[:, p] += self.y[part]
-            if change is not None:
-                V[:] = V @ change
-            C += V.T @ times(w, V)
-            for term, total in zip(self.terms, sums, strict=True):
-                for k in range(term.q):
-                    some[:, q - term.q + k] = 1.0 if term.Z is None else term.Z[part, k]
-                _add_levels(total, term.codes[part], some[:, q - term.q :], w)
-        return C, sums
+    They are shifted by the first row if X @ ones = 1, which is tried again where it is not.
+    """
+    (n, p), q = X.shape, max((k.q for k in terms), default=0)
+    c = np.append(ones, 0.0)
+    s = np.where(c == 1, 0.0, np.append(X[:1], y[:1])) if ones.any() else np.zeros(p + 1)
+    H, H_inverse = np.eye(p + 1) + np.outer(c, s), np.eye(p + 1) - np.outer(c, s)
+    size = max(2**15, min(4 * max((len(k.levels) for k in terms), default=1), 2**19))
+    wide, C = np.empty((min(n, size), q + p + 1)), np.zeros((p + 1, p + 1))
+    sums = [np.zeros((len(k.levels), k.q, k.q + p + 1)) for k in terms]
+    for start in range(0, n, size):
+        part = slice(start, min(start + size, n))
+        if ones.any() and not (X[part] @ ones == 1).all():
+            return _pass(y, X, terms, w, _unit(X))  # the first rows have misled
+        some, weights = wide[: part.stop - start], None if w is None else w[part]
+        V = np.matmul(X[part], H_inverse[:p], out=some[:, q:])
+        V[:, p] += y[part]
+        C += V.T @ times(weights, V)
+        for term, total in zip(terms, sums, strict=True):
+            for k in range(term.q):
+                some[:, q - term.q + k] = 1.0 if term.Z is None else term.Z[part, k]
+            _add_levels(total, term.codes[part], some[:, q - term.q :], weights)
+    return C, sums, H, H_inverse
 
 
 def times(w: Array | None, V: Array) -> Array:
@@ -295,27 +281,23 @@ def _mergeable(a: Gram, b: Gram) -> None:
                 raise refused("kinships", a=k.J, b=m.J)
 
 
-def _unite(a: Block, b: Block) -> tuple[Labels, Sparse, Sparse]:
-    """Unite and sort levels by label; two 0/1 matrices move a's and b's effects among them."""
-    from scipy.sparse import csr_matrix
-
+def _unite(a: Block, b: Block) -> tuple[Labels, Codes]:
+    """Unite and sort levels by label; positions of a's levels and then b's among them."""
     if np.array_equal(a.levels, b.levels):
-        levels, at = a.levels, np.tile(np.arange(a.J), 2)
-    elif a.levels.dtype.kind == b.levels.dtype.kind:
-        at, levels = positions(np.append(a.levels, b.levels))
-    else:
-        at, levels = positions([*a.levels.tolist(), *b.levels.tolist()])
-    to = (at[:, None] * a.q + np.arange(a.q)).ravel()
-    move = csr_matrix((np.ones(len(to)), (to, np.arange(len(to)))), (len(levels) * a.q, len(to)))
-    return levels, move[:, : a.J * a.q], move[:, a.J * a.q :]
+        return a.levels, np.tile(np.arange(a.J), 2)
+    if a.levels.dtype.kind == b.levels.dtype.kind:
+        return positions(np.append(a.levels, b.levels))[::-1]
+    return positions([*a.levels.tolist(), *b.levels.tolist()])[::-1]
 
 
-def _add(a: Block, b: Block, levels: Labels, to_a: Sparse, to_b: Sparse) -> Block:
+def _add(a: Block, b: Block, levels: Labels, at: Codes) -> Block:
     """Sum two blocks, level by level."""
 
     def total(x: Array, y: Array) -> Array:
-        both = to_a @ x.reshape(a.J * a.q, -1) + to_b @ y.reshape(b.J * b.q, -1)
-        return np.asarray(both).reshape(len(levels), a.q, -1)
+        out = np.zeros((len(levels), *x.shape[1:]))
+        out[at[: a.J]] = x
+        out[at[a.J :]] += y
+        return out
 
-    rows = total(np.repeat(a.rows, a.q), np.repeat(b.rows, b.q))[:, 0, 0]
-    return replace(a, levels=levels, rows=rows, A=total(a.A, b.A), B=total(a.B, b.B))
+    rows, A, B = total(a.rows, b.rows), total(a.A, b.A), total(a.B, b.B)
+    return replace(a, levels=levels, rows=rows, A=A, B=B)

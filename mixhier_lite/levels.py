@@ -63,20 +63,13 @@ class Levels(Criterion):
         found = dict(zip(self.order, parts, strict=True))
         return [found[t] for t in sorted(t for t in found if t is not None)]
 
-    @cached_property
-    def _wide(self) -> Array:
-        """B and the unit matrix, for every level."""
-        q, _, J = self.system.B.shape
-        one = np.broadcast_to(np.eye(q)[:, :, None], (q, q, J))
-        return np.concatenate([self.system.B, one], axis=1)
-
-    def _eliminate(self, T: Sequence[Array], B: Array) -> tuple[Array, ...]:
-        """Return log det, S and the rest of a solution at many T; at one T if B is wide."""
+    def _eliminate(self, T: Sequence[Array]) -> tuple[Array, ...]:
+        """Return log det and S at many T; then the rest of a solution at the first."""
         system, (T1, T2), (q, p1, J) = self.system, self.split(T), self.system.B.shape
-        W, log_M, random = sweep(system.A, B, T1)
-        U, H, E = W[0, :q, -q:], T1[0] @ W[0, :q, -q:].swapaxes(0, 1), W[0, q:, -q:]
-        H = H.swapaxes(0, 1)
-        log_det, S = log_M @ system.count, self.C - random[:, :p1, :p1]
+        W, log_M, random = sweep(system.A, system.B, T1)
+        U, E = W[0, :q, q : 2 * q], W[0, q:, q : 2 * q]
+        H = np.tensordot(T1[0], U, 1)
+        log_det, S = log_M @ system.count, self.C - random
         if not system.m:
             none = np.zeros((1, 0, 0)), np.zeros((1, 0, p1))
             return log_det, S, U, H, E, system.A22, system.B22, *none
@@ -92,20 +85,19 @@ class Levels(Criterion):
     def many(self, T: Sequence[Array]) -> tuple[Array, Array]:
         """See :meth:`Criterion.many`."""
         system = self.system
-        B = self._wide if system.m else system.B
-        cells = 6 * len(B) * B.size + 3 * system.m**2
+        cells = 6 * len(system.B) * system.B.size + 3 * system.m**2
         size = 1 if system.m and system.J else max(1, 2 * 10**6 // cells)
         starts = range(0, len(T[0]), size)
-        parts = [self._eliminate([t[k : k + size] for t in T], B)[:2] for k in starts]
+        parts = [self._eliminate([t[k : k + size] for t in T])[:2] for k in starts]
         return np.concatenate([d for d, _ in parts]), np.concatenate([S for _, S in parts])
 
     def solve(self, T: Sequence[Array]) -> Eliminated | None:
         """Solve the model at T; None where nothing is left of y within rounding."""
-        log_det, S, *rest, L22, F22 = self._eliminate([t[None] for t in T], self._wide)
+        log_det, S, *rest, L22, F22 = self._eliminate([t[None] for t in T])
         at = self.solution(log_det[0], S[0])
         if at is None:
             return None
-        return Eliminated(at.value, at.tau2, at.log_det, at.L_S, *rest, L22[0], F22[0])
+        return Eliminated(*vars(at).values(), *rest, L22[0], F22[0])
 
     def derivatives(self, T: Array) -> tuple[Array, Array, Array]:
         """See :meth:`Criterion.derivatives`."""
@@ -125,7 +117,7 @@ class Levels(Criterion):
             return super().gradient(T, at)
         v = np.append(-at.alpha, 1.0)[:, None] / np.sqrt(at.tau2)
         if self.reml:
-            v = np.hstack([v, np.vstack([at.root, np.zeros((1, at.p))])])
+            v = np.hstack([v, np.vstack([at.root, np.zeros((1, len(at.alpha)))])])
         # E is what is left of B and U = T'E, each times v
         U22 = triangular_solve(at.L22, at.F22 @ v, transposed=True)
         TU22 = system.right(T2, U22)

@@ -45,8 +45,7 @@ class Face:
     def values(self, x: Array) -> Array:
         """The criterion, shape (N,)."""
         log_det, S = self.criterion.many(self.unpack(x))
-        value: Array = self.criterion.value(log_det, self.criterion.roots(S))[0]
-        return value
+        return np.asarray(self.criterion.value(log_det, self.criterion.roots(S))[0])
 
     def local(self, x: Array) -> tuple[Array, ...]:
         """The criterion, its slope and its second derivatives, (N,), (N, k) and (N, k, k)."""

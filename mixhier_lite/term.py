@@ -1,7 +1,6 @@
 """One random-effects term: which group each row belongs to, and what varies by group."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -71,12 +70,7 @@ class Term:
         for name, value in read.items():
             object.__setattr__(self, name, value)
         if K is not None and len(K) <= 500:
-            _ = self.root  # refuses K at once; where that takes long, the fit does it
-
-    @cached_property
-    def root(self) -> Array | None:
-        """A root L of K, shape (J, J): L L' = K. None without K."""
-        return None if self.K is None else square_root(self.K, "K")
+            square_root(K, "K")  # refuses it at once; where that takes long, the fit does it
 
     @property
     def n(self) -> int:
@@ -88,15 +82,11 @@ class Term:
         """Number of coefficients that vary by group."""
         return 1 if self.Z is None else int(self.Z.shape[1])
 
-    @property
-    def columns_of_Z(self) -> Array:
-        """Z, which is a column of ones where it was not given; shape (n, q)."""
-        return np.ones((self.n, 1)) if self.Z is None else self.Z
-
     def matrix(self) -> Any:
         """Z of all levels as one sparse matrix, shape (n, J q)."""
         from scipy.sparse import csr_matrix
 
+        Z = np.ones((self.n, 1)) if self.Z is None else self.Z
         columns = self.codes[:, None] * self.q + np.arange(self.q)
         start, shape = np.arange(self.n + 1) * self.q, (self.n, len(self.levels) * self.q)
-        return csr_matrix((self.columns_of_Z.ravel(), columns.ravel(), start), shape)
+        return csr_matrix((Z.ravel(), columns.ravel(), start), shape)

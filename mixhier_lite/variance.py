@@ -30,20 +30,10 @@ class Solution:
     L_S: Array
     """Cholesky factor of S, which is [X y]'W[X y] less the random part, (p + 1, p + 1)."""
 
-    @property
-    def p(self) -> int:
-        """Number of fixed effects."""
-        return len(self.L_S) - 1
-
-    @property
-    def root(self) -> Array:
-        """Upper triangular R with tau2 R R' = (X'V^-1 X)^-1, shape (p, p)."""
-        return triangular_solve(self.L_S[:-1, :-1], np.eye(self.p)).T
-
-    @property
-    def alpha(self) -> Array:
-        """alpha_hat, shape (p,)."""
-        return np.asarray(self.root @ self.L_S[-1, :-1])
+    root: Array
+    """Upper triangular R with tau2 R R' = (X'V^-1 X)^-1, shape (p, p)."""
+    alpha: Array
+    """alpha_hat, shape (p,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +93,11 @@ class Criterion(ABC):
     def solution(self, log_det: float, S: Array) -> Solution | None:
         """Read the solution from log det and S; None where S is not positive definite."""
         L = self.roots(S[None])[0]
+        if L[0, 0] >= HUGE:
+            return None
         value, tau2 = self.value(log_det, L)
-        return Solution(float(value), float(tau2), float(log_det), L) if L[0, 0] < HUGE else None
+        root = triangular_solve(L[:-1, :-1], np.eye(len(L) - 1)).T
+        return Solution(float(value), float(tau2), float(log_det), L, root, root @ L[-1, :-1])
 
     def roots(self, S: Array) -> Array:
         """Cholesky factors of S, (N, p + 1, p + 1); very large ones where S is not p.d."""
