@@ -39,13 +39,11 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
     nu = gram.n - (gram.p if reml else 0)
     constant = -gram.log_weights + 2 * nu * np.log(scale[-1])
     if reml:
-        constant += 2 * np.log(scale[:-1]).sum()
-        constant += 2 * np.linalg.slogdet(gram.H[:-1, :-1])[1]
+        constant += 2 * (np.log(scale[:-1]).sum() + np.linalg.slogdet(gram.H[:-1, :-1])[1])
     known = None if tau2 is None else tau2 / scale[-1] ** 2
     about = gram.C / np.outer(scale, scale), gram.n, float(constant), reml, known
     first, others = _order(gram, pool)
-    pairs = zip(gram.blocks, units, strict=True)
-    bases = [] if pool and not others else [_basis(block, d) for block, d in pairs]
+    bases = [] if pool and not others else list(map(_basis, gram.blocks, units))
     levels = np.zeros((1, 1, 0)), np.zeros((1, gram.p + 1, 0)), np.zeros(0)
     if first is not None:
         block, d = gram.blocks[first], units[first]
@@ -131,21 +129,19 @@ def _system(
 
     def product(s: int, t: int) -> Any:
         k = gram.blocks[s]
-        if s == t:
-            ZZ = bsr_matrix((k.A, np.arange(k.J), np.arange(k.J + 1)))
-        else:
-            ZZ = gram.cross[s, t] if s < t else gram.cross[t, s].T
+        own = bsr_matrix((k.A, np.arange(k.J), np.arange(k.J + 1)))
+        ZZ = own if s == t else gram.cross[s, t] if s < t else gram.cross[t, s].T
         return csr_matrix(bases[s].T @ (ZZ @ bases[t]))
 
     blocks = [gram.blocks[t] for t in others]
     stops = np.cumsum([0, *(k.J * k.q for k in blocks)]).tolist()
     slices = tuple(zip(stops, stops[1:], [k.q for k in blocks], strict=False))
     A22 = bmat([[product(s, t) for t in others] for s in others]).toarray()
-    B22 = [bases[t].T @ (gram.blocks[t].B.reshape(-1, p1) / scale) for t in others]
-    A12 = csr_matrix((J * q, len(A22)))
+    rest = [bases[t].T @ (gram.blocks[t].B.reshape(-1, p1) / scale) for t in others]
+    A12: Any = csr_matrix((J * q, len(A22)))
     if first is not None:
         A12 = bmat([[product(first, t) for t in others]], format="csr")
     A12 = A12.tobsr((q, 1))
     rows = np.repeat(np.arange(J), np.diff(A12.indptr))
     found = rows, A12.indices.astype(np.intp), np.ascontiguousarray(A12.data[:, :, 0].T)
-    return System(*levels, slices, A22, np.concatenate(B22), *found)
+    return System(*levels, slices, A22, np.concatenate(rest), *found)

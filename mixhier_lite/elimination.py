@@ -99,9 +99,7 @@ class System:
 
     def less(self, rest: Array, effects: Array) -> Array:
         """Subtract A12 times (m, r) effects from (q, r, J)."""
-        if not self.m:
-            return rest
-        return rest - np.stack([(matrix @ effects).T for matrix in self.sparse(self.values)])
+        return np.asarray(rest - np.stack([(k @ effects).T for k in self.sparse(self.values)]))
 
     def fill(self, E12: Array, Q: Array) -> Array:
         """E_j Q E_j' for every level, shape (J, q, q), for entries E12 of shape (q, e)."""

@@ -162,8 +162,9 @@ class Gram:
             effects.append((at[:, None] * a.q + np.arange(a.q)).ravel())
         for s, t in self.cross:
             both = block_diag([self.cross[s, t], other.cross[s, t]]).tocoo()
-            places, shape = (effects[s][both.row], effects[t][both.col]), (blocks[s], blocks[t])
-            cross[s, t] = csr_matrix((both.data, places), [k.J * k.q for k in shape])
+            places = effects[s][both.row], effects[t][both.col]
+            shape = blocks[s].J * blocks[s].q, blocks[t].J * blocks[t].q
+            cross[s, t] = csr_matrix((both.data, places), shape)
         common = self.common_weight if self.common_weight == other.common_weight else np.nan
         about = self.n + other.n, self.log_weights + other.log_weights, common, self.names
         C = self.C + change.T @ other.C @ change
@@ -178,8 +179,7 @@ def _gathered(
     C, sums, H, H_inverse = _pass(y, X, terms, w, _unit(X[:100]))
     d = np.sqrt(np.diag(C))
     scaled = C / np.outer(d, d)
-    sound = (d > 0).all() and len(y) > p and np.isfinite(scaled).all()
-    if not sound or np.linalg.eigvalsh(scaled)[0] > 1e-6:
+    if len(y) <= p or not np.isfinite(scaled).all() or np.linalg.eigvalsh(scaled)[0] > 1e-6:
         return C, sums, H, H_inverse
     V = np.column_stack([X, y]) @ H_inverse
     weighted = times(None if w is None else np.sqrt(w), V / d)
@@ -202,6 +202,8 @@ def _pass(
 
     They are shifted by the first row if X @ ones = 1, which is tried again where it is not.
     """
+    from scipy.sparse import csc_matrix
+
     (n, p), q = X.shape, max((k.q for k in terms), default=0)
     c = np.append(ones, 0.0)
     s = np.where(c == 1, 0.0, np.append(X[:1], y[:1])) if ones.any() else np.zeros(p + 1)
@@ -220,7 +222,12 @@ def _pass(
         for term, total in zip(terms, sums, strict=True):
             for k in range(term.q):
                 some[:, q - term.q + k] = 1.0 if term.Z is None else term.Z[part, k]
-            _add_levels(total, term.codes[part], some[:, q - term.q :], weights)
+            mine = some[:, q - term.q :]
+            Z = np.ascontiguousarray(times(weights, mine[:, : term.q]).T)
+            ends = np.arange(len(some) + 1)
+            for k in range(term.q):  # sums over the rows of every level
+                each = csc_matrix((Z[k], term.codes[part], ends), (len(total), len(some)))
+                total[:, k] += each @ mine
     return C, sums, H, H_inverse
 
 
@@ -248,24 +255,11 @@ def _unit(X: Array) -> Array:
     return np.where(np.arange(len(dummy)) <= np.argmax(whole), dummy, 0.0)
 
 
-def _add_levels(total: Array, codes: Codes, wide: Array, w: Array | None) -> None:
-    """Add Z_i w_i [Z_i X_i y_i] over the rows of every level to (J, q, q + p + 1)."""
-    from scipy.sparse import csc_matrix
-
-    (J, q, _), n = total.shape, len(codes)
-    Z = np.ascontiguousarray(times(w, wide[:, :q]).T)
-    each = csc_matrix((Z[0], codes, np.arange(n + 1)), (J, n))
-    for k in range(q):
-        each.data = Z[k]
-        total[:, k] += each @ wide
-
-
 def _block(term: Term, sums: Array) -> Block:
     """Split the sums of a term into A and B."""
-    q, J = term.q, len(term.levels)
-    A, rows = sums[:, :, :q], np.bincount(term.codes, minlength=J).astype(np.float64)
+    A, rows = sums[:, :, : term.q], np.bincount(term.codes, minlength=len(sums)).astype(np.float64)
     about = (term.name, term.levels, term.correlated, term.Z is None, term.columns, term.K)
-    return Block(*about, rows, (A + A.swapaxes(1, 2)) / 2, sums[:, :, q:])
+    return Block(*about, rows, (A + A.swapaxes(1, 2)) / 2, sums[:, :, term.q :])
 
 
 def _mergeable(a: Gram, b: Gram) -> None:

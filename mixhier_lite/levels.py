@@ -54,9 +54,8 @@ class Levels(Criterion):
 
     def split(self, T: Sequence[Array]) -> tuple[Array, list[Array]]:
         """T of the term that is eliminated, and T of the others."""
-        nothing = np.zeros_like(T[0][..., :1, :1]) if len(T) else np.zeros((1, 1))
-        first, *others = [nothing if t is None else T[t] for t in self.order]
-        return first, others
+        parts = [0 * T[0][..., :1, :1] if t is None else T[t] for t in self.order]
+        return parts[0], parts[1:]
 
     def join(self, parts: Sequence[Array]) -> list[Array]:
         """One part for each term, in the order of the Gram."""
@@ -95,9 +94,7 @@ class Levels(Criterion):
         """Solve the model at T; None where nothing is left of y within rounding."""
         log_det, S, *rest, L22, F22 = self._eliminate([t[None] for t in T])
         at = self.solution(log_det[0], S[0])
-        if at is None:
-            return None
-        return Eliminated(*vars(at).values(), *rest, L22[0], F22[0])
+        return None if at is None else Eliminated(*[*vars(at).values(), *rest, L22[0], F22[0]])
 
     def derivatives(self, T: Array) -> tuple[Array, Array, Array]:
         """See :meth:`Criterion.derivatives`."""

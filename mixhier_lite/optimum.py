@@ -88,11 +88,13 @@ def _places(cells: tuple[tuple[int, int, int], ...], n: int) -> tuple[Array, Any
     The second look is at covariances that are all but of rank one: a valley with a correlation
     near 1 or -1 is too narrow to be seen from further inside.
     """
-    k, mixed = len(cells), {t for t, i, j in cells if i != j}
+    diagonal, mixed = [i == j for _, i, j in cells], {t for t, i, j in cells if i != j}
+    k = len(cells)
     ratio = np.roots([1, *[0] * (k - 1), -1, -1]).real.max()
     places = np.outer(np.arange(1, 1 + n), ratio ** -np.arange(1.0, k + 1)) % 1  # fills evenly
+    places[:2] = np.where(diagonal, [[0.4], [0.6]], 0.5)  # T = 1 and T = 10
     near = np.argsort(np.abs(places[:, None] - places).max(axis=2), axis=1)[:, 1 : 2 + 2 * k]
-    signed = np.where([i == j for _, i, j in cells], places, 2 * places - 1)
+    signed = np.where(diagonal, places, 2 * places - 1)
     points = np.sign(signed) * 10 ** (5 * np.abs(signed) - 2)
     if not mixed:
         return points, near
@@ -116,15 +118,15 @@ def _starts(face: Face) -> Array:
 def _descend(face: Face, x: Array) -> tuple[float, Array]:
     """Newton's method from many points side by side, to the last digit of the lowest minimum.
 
-    Once the lowest has all but arrived, those from which a straight line leads down to it, and
-    those that have arrived elsewhere, are given up.
+    Once the lowest has all but arrived, those that are far above it or have arrived elsewhere
+    are given up.
     """
-    at, share = (x, *face.local(x)), np.ones(len(x))
+    at, share = list[Any]((x, *face.local(x))), np.ones(len(x))
     for _ in range(60 if x.size else 0):
         step, best = newton(*at[2:]), int(at[1].argmin())
         size = (np.abs(step) / (1.0 + np.abs(at[0]))).max(axis=1)
         if len(size) > 1 and size[best] < 1e-2:
-            keep = (size > 1e-4) & ~_downhill(face, *at[:2], at[0][best])
+            keep = (size > 1e-4) & (at[1] < at[1][best] + 200 / face.criterion.n)
             keep[best] = True
             *at, share, size, step = (part[keep] for part in (*at, share, size, step))
         x, value, *_ = at
@@ -151,16 +153,6 @@ def newton(g: Array, H: Array) -> Array:
     along = -(g[:, None] @ axes)[:, 0] / size
     along = np.where(curvature < 0, np.copysign(np.maximum(np.abs(along), 0.3), along), along)
     return np.asarray((axes @ along[:, :, None])[:, :, 0])
-
-
-def _downhill(face: Face, x: Array, value: Array, best: Array) -> Any:
-    """Whether a straight line from x leads down to the best point all the way."""
-    same = np.array([[a[0] == b[0] and a[2] == b[2] for b in face.cells] for a in face.cells])
-    x = np.where((x * best) @ same < 0, -x, x)  # a column of T has no sign
-    line = x[:, None] + np.array([[0.2], [0.4], [0.6], [0.8]]) * (best - x)[:, None]
-    on_line = face.values(line.reshape(-1, x.shape[1])).reshape(len(x), -1)
-    steps = np.diff(np.column_stack([value, on_line]), axis=1)
-    return (steps <= 1e-9 * (1.0 + np.abs(value[:, None]))).all(axis=1)
 
 
 def _settle(face: Face, value: float, x: Array) -> list[Array]:

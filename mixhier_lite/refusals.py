@@ -53,8 +53,7 @@ def left_of_y(gram: "Gram") -> float:
 
 def _correlations(C: Array) -> Array:
     """Scale to a unit diagonal; rows of zeros stay."""
-    d = np.sqrt(np.diag(C))
-    d = np.where(d > 0, d, 1.0)
+    d = np.sqrt(np.where(np.diag(C) > 0, np.diag(C), 1.0))
     return np.asarray(C / np.outer(d, d))
 
 

@@ -26,5 +26,5 @@ def independent(K: Array, a: Array, B: Array) -> tuple[Array, Array]:
     values, vectors = eigh_tridiagonal(d, e)
     if values[0] < -1e-10 * values[-1]:
         square_root(K, "K")  # says why
-    values = np.clip(values, 0, None)
-    return values, np.sqrt(values)[:, None] * (vectors.T @ b)
+    found = np.asarray(np.clip(values, 0, None), dtype=np.float64)
+    return found, np.sqrt(found)[:, None] * (vectors.T @ b)
