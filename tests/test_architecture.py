@@ -21,6 +21,7 @@ SERVE = {"__init__": len(SLUGS), "datasets": 1, "plot": len(SLUGS), "sides": 7}
 SERVE |= {"exercises": len(SLUGS)}
 SERVE |= dict.fromkeys("term chunks progress refusals".split(), 8)
 SERVE |= dict.fromkeys("elimination assembly optimum blup fit prediction".split(), 9)
+SERVE |= dict.fromkeys("curvature levels scalar".split(), 9)
 SERVE |= dict.fromkeys("comparison bootstrap surface held profile satterthwaite".split(), 9)
 SERVE |= dict.fromkeys("report summary".split(), 9)
 SERVE |= {"formula": 10}
