@@ -26,7 +26,7 @@ SERVE |= dict.fromkeys("comparison bootstrap surface held profile satterthwaite"
 SERVE |= dict.fromkeys("report summary".split(), 9)
 SERVE |= {"formula": 10}
 SERVE |= dict.fromkeys("priors landscape quadrature rejection importance".split(), 12)
-SERVE |= dict.fromkeys("conditional existence integral unknowns inference".split(), 12)
+SERVE |= dict.fromkeys("conditional existence integral unknowns inference cholesky".split(), 12)
 # SERVE: the latest chapter that a module of another name may use
 HEAVY = ("matplotlib", "seaborn", "pandas", "formulaic", "tqdm", "scipy.optimize", "scipy.stats")
 
