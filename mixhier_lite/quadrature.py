@@ -51,10 +51,15 @@ class Grid:
         return self.over.tau(self.given, np.broadcast_to(self.axes[-1], self.log_density.shape))
 
     @property
+    def log_volume(self) -> Array:
+        """Log of the weight of each node, shape (N, M)."""
+        volume = np.log(_points(self.widths[:-1], self.kept)).sum(axis=1)
+        return np.asarray(volume[:, None] + np.log(self.widths[-1]))
+
+    @property
     def log_mass(self) -> Array:
         """Log of density times weight, shape (N, M)."""
-        volume = np.log(_points(self.widths[:-1], self.kept)).sum(axis=1)
-        return np.asarray(self.log_density + volume[:, None] + np.log(self.widths[-1]))
+        return np.asarray(self.log_density + self.log_volume)
 
     @property
     def log_marginal(self) -> float:

@@ -18,7 +18,7 @@ def independent(grid: Grid, draws: int, rng: np.random.Generator) -> tuple[Array
     highest such excess of all the points looked at.
     """
     log_step = _steps(grid)
-    mass = grid.log_mass - grid.log_density + log_step
+    mass = grid.log_volume + log_step
     total = np.cumsum(np.exp(mass - mass.max()))
     tried: list[tuple[Array, ...]] = []
     given: list[Given] = []
