@@ -26,7 +26,8 @@ from mixhier_lite import (
 )
 from mixhier_lite.bayes import as_prior, landscape
 from mixhier_lite.importance import weighted
-from mixhier_lite.quadrature import settled
+from mixhier_lite.quadrature import settled, sketch
+from mixhier_lite.rejection import _steps
 
 Y = np.array([28.0, 8, -3, 7, -1, 1, 18, 12])
 SE = np.array([15.0, 10, 16, 11, 9, 11, 10, 18])
@@ -260,6 +261,21 @@ def test_draws_of_a_balanced_layout_are_normal():
     z = np.column_stack([z, beta])
     assert np.abs(z.mean(axis=0)).max() < 4.5 / np.sqrt(100_000)
     assert np.abs(np.cov(z.T) - np.eye(5)).max() < 4.5 * np.sqrt(2 / 100_000)
+
+
+@pytest.mark.parametrize("seed", [6, 21, 39])
+def test_no_step_towers_over_the_density(seed):
+    """On a narrow ridge the staircase of the proposal stays near its summit, so draws end."""
+    rng, g = np.random.default_rng(seed), np.repeat(np.arange(5), 4)
+    X = np.column_stack([np.ones(20), rng.normal(size=20)])
+    B = rng.normal(size=(5, 2)) * [1, 1.5]
+    model = fit((X * B[g]).sum(axis=1) + 0.15 * rng.normal(size=20), X, Term(g, X))
+    prior = Prior(priors.half_normal(1), priors.half_normal(1))
+    nodes = sketch(landscape(model, prior))
+    assert _steps(nodes).max() < nodes.log_density.max() + 3
+    draws, told = sample(model, 4000, rng, prior), integrate(model, prior)
+    error = told.sd.sds[0] / np.sqrt(4000)
+    assert (np.abs(draws.sds[0].mean(axis=0) - told.mean.sds[0]) < 4.5 * error).all()
 
 
 # --- the density itself
