@@ -98,10 +98,9 @@ class Levels(Criterion):
 
     def derivatives(self, T: Array) -> tuple[Array, Array, Array]:
         """See :meth:`Criterion.derivatives`."""
-        system = self.system
-        W, log_M, random = sweep(system.A, system.B, T)
-        point = self.profiled(log_M @ system.count, self.C - random)
-        return (point[0], *slopes(W, T, system.count, *point[1:]))
+        W, log_M, random = sweep(self.system.A, self.system.B, T)
+        point = self.profiled(log_M @ self.system.count, self.C - random)
+        return (point[0], *slopes(W, T, self.system.count, *point[1:]))
 
     def gradient(self, T: Sequence[Array], at: Eliminated) -> list[Array]:
         """Gradient 2 N T for every term, :eq:`eq-gradient`.
