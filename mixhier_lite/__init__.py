@@ -4,7 +4,8 @@ Letters go in, words come out: ``X, D, Sigma, tau2`` are the letters of the equa
 y = X alpha + D beta + eps, and every route ``route(model, y)`` returns ``Effects``.
 """
 
-from . import datasets
+from . import datasets, priors
+from .bayes import Draws, integrate, sample
 from .chunks import gather
 from .comparison import Comparison, compare
 from .effects import Effects
@@ -19,7 +20,9 @@ from .henderson import henderson, log_joint, mixed_model_equations
 from .hierarchical import GaussianFactor, HierarchicalModel, centred, gaussian, posterior
 from .kinship import pedigree_relatedness
 from .mixed import LinearMixedModel, gls_blup
+from .priors import Prior
 from .ridge import ridge
+from .scale import gather_partitions
 from .term import Term
 
 __version__ = "0.1.0"
@@ -27,6 +30,7 @@ __version__ = "0.1.0"
 __all__ = [
     "EQUIVALENCES",
     "Comparison",
+    "Draws",
     "Effects",
     "Equivalence",
     "Fit",
@@ -35,6 +39,7 @@ __all__ = [
     "HierarchicalModel",
     "InputError",
     "LinearMixedModel",
+    "Prior",
     "Term",
     "centred",
     "compare",
@@ -43,13 +48,17 @@ __all__ = [
     "flat",
     "gaussian",
     "gather",
+    "gather_partitions",
     "gls_blup",
     "henderson",
     "indicator",
+    "integrate",
     "lmer",
     "log_joint",
     "mixed_model_equations",
     "pedigree_relatedness",
     "posterior",
+    "priors",
     "ridge",
+    "sample",
 ]

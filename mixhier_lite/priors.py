@@ -1,0 +1,169 @@
+"""Priors on standard deviations, and on everything that a posterior needs one for."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import InputError
+from .hierarchical import GaussianFactor
+from .inputs import Array, real
+
+
+@dataclass(frozen=True, eq=False)
+class SdPrior:
+    """A density over one standard deviation s >= 0, normalised where that can be done."""
+
+    name: str
+    """How it is written, for instance ``half_normal(25)``."""
+    log_density: Callable[[Array], Array]
+    """log density as a function of s, in the units of s."""
+    tail: float
+    """The density falls like s^-tail for large s; infinite where it falls faster."""
+    origin: float = 0.0
+    """The density is like s^origin for small s."""
+
+    def __repr__(self) -> str:
+        """Its name."""
+        return self.name
+
+
+def flat() -> SdPrior:
+    """Flat on s >= 0: the default of :func:`mixhier_lite.sample` (Gelman 2006)."""
+    return SdPrior("flat()", np.zeros_like, 0.0)
+
+
+def flat_variance() -> SdPrior:
+    """Flat on s^2: proper only with three independent contrasts or more."""
+    return SdPrior("flat_variance()", lambda s: np.log(2 * s), -1.0, 1.0)
+
+
+def flat_log() -> SdPrior:
+    """Flat on log s: never proper for a random effect, harmless for the noise."""
+    return SdPrior("flat_log()", lambda s: -np.log(s), 1.0, -1.0)
+
+
+def half_normal(scale: float) -> SdPrior:
+    """The normal density of standard deviation ``scale``, folded at zero."""
+    scale, peak = _scale(scale), 0.5 * np.log(2 / np.pi)
+    return SdPrior(
+        f"half_normal({scale:g})",
+        lambda s: peak - np.log(scale) - (s / scale) ** 2 / 2,
+        np.inf,
+    )
+
+
+def half_t(df: float, scale: float) -> SdPrior:
+    """Student's t with ``df`` degrees of freedom and this scale, folded at zero."""
+    from scipy.special import gammaln
+
+    scale, df = _scale(scale), _scale(df, "df")
+    peak = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(df * np.pi) + np.log(2 / scale)
+    return SdPrior(
+        f"half_t({df:g}, {scale:g})",
+        lambda s: peak - (df + 1) / 2 * np.log1p((s / scale) ** 2 / df),
+        df + 1,
+    )
+
+
+def half_cauchy(scale: float) -> SdPrior:
+    """``half_t(1, scale)``."""
+    prior = half_t(1.0, scale)
+    return SdPrior(f"half_cauchy({scale:g})", prior.log_density, prior.tail)
+
+
+def exponential(mean: float) -> SdPrior:
+    """Exponential with this mean."""
+    mean = _scale(mean, "mean")
+    return SdPrior(f"exponential({mean:g})", lambda s: -s / mean - np.log(mean), np.inf)
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """What is believed of the variances and of alpha before the data.
+
+    Correlations of random effects are uniform over the correlation matrices (LKJ with 1).
+
+    Parameters
+    ----------
+    sd : SdPrior, or one for each term, or for each term one for each of its columns
+        On the standard deviations of random effects, in the reader's units.
+    noise : SdPrior
+        On the standard deviation tau; not used where tau2 is known.
+    fixed : GaussianFactor, optional
+        On alpha: ``gaussian(mean, cov)``, or ``flat(p)``, which is the default.
+
+    Examples
+    --------
+    >>> from mixhier_lite import Prior, priors
+    >>> Prior(sd=priors.half_normal(25)).sd
+    half_normal(25)
+    """
+
+    sd: SdPrior | Sequence[SdPrior | Sequence[SdPrior]] = flat()
+    noise: SdPrior = flat()
+    fixed: GaussianFactor | None = None
+
+    def on_sds(self, q: Sequence[int]) -> list[list[SdPrior]]:
+        """One prior for each column of each term; ``q`` are their numbers of columns."""
+        terms = [self.sd] * len(q) if isinstance(self.sd, SdPrior) else list(self.sd)
+        if len(terms) != len(q):
+            raise InputError(
+                "the prior and the model have different numbers of terms.",
+                f"one SdPrior for all, or a list with one entry for each of {len(q)} terms",
+                f"a list of {len(terms)}",
+                "give one entry for each term, in the order of the model",
+            )
+        found = [
+            [part] * k if isinstance(part, SdPrior) else list(part)
+            for part, k in zip(terms, q, strict=True)
+        ]
+        for t, (part, k) in enumerate(zip(found, q, strict=True)):
+            if len(part) != k or not all(isinstance(one, SdPrior) for one in part):
+                raise InputError(
+                    f"the prior of term {t + 1} does not match its columns.",
+                    f"one SdPrior, or a list of {k}, one for each column of Z",
+                    f"{part!r}",
+                    "see mixhier_lite.priors for the densities",
+                )
+        return found
+
+    def on_fixed(self, p: int) -> GaussianFactor:
+        """The factor over alpha."""
+        factor = self.fixed or GaussianFactor(np.zeros((p, p)), np.zeros(p))
+        if len(factor.shift) != p:
+            raise InputError(
+                "the prior on alpha and X do not match.",
+                f"a prior on {p} fixed effects, one for each column of X",
+                f"a prior on {len(factor.shift)}",
+                f"pass gaussian(mean, cov) with {p} entries, or leave it out for a flat prior",
+            )
+        return factor
+
+
+def as_prior(prior: Prior | SdPrior | None) -> Prior:
+    """Read the argument ``prior``: a bare density is meant for the random effects."""
+    if prior is None:
+        return Prior()
+    if isinstance(prior, SdPrior):
+        return Prior(sd=prior)
+    if not isinstance(prior, Prior):
+        raise InputError(
+            "prior is not a prior.",
+            "Prior(sd=..., noise=..., fixed=...), or one density such as priors.half_normal(25)",
+            f"{type(prior).__name__}",
+            "from mixhier_lite import Prior, priors",
+        )
+    return prior
+
+
+def _scale(value: float, name: str = "scale") -> float:
+    number = float(real(value, name, 0))
+    if number <= 0:
+        raise InputError(
+            f"{name} must be positive.",
+            f"{name} > 0, in the units of the standard deviation",
+            f"{name} = {number:g}",
+            "a typical size that you would not be surprised by is a good scale",
+        )
+    return number
