@@ -146,7 +146,7 @@ def _descend(face: Face, x: Array) -> tuple[float, Array]:
 
 
 def _lowest(x: Array, value: Array) -> int:
-    """The lowest of many points; as rounding grows with T^2, a distant one must be lower by that."""
+    """The lowest point; rounding grows with T^2, and a distant one must be lower by that."""
     return int((value + 1e-14 * (x**2).sum(axis=1)).argmin())
 
 
