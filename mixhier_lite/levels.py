@@ -85,7 +85,7 @@ class Levels(Criterion):
         """See :meth:`Criterion.many`."""
         system = self.system
         cells = 6 * len(system.B) * system.B.size + 3 * system.m**2
-        size = 1 if system.m and system.J else max(1, 2 * 10**6 // cells)
+        size = 1 if system.m and system.J else max(1, 2 * 10**5 // cells)
         starts = range(0, len(T[0]), size)
         parts = [self._eliminate([t[k : k + size] for t in T])[:2] for k in starts]
         return np.concatenate([d for d, _ in parts]), np.concatenate([S for _, S in parts])
