@@ -67,11 +67,11 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
 def _order(gram: Gram, pool: bool) -> tuple[int | None, list[int]]:
     """Say which term is eliminated: the largest with independent levels, if any; and the others.
 
-    None is where there are several terms and few levels, as that can be done at many T at once.
+    None is also where there are several terms and few levels: then many T are solved at once.
     """
     blocks = gram.blocks
     free = [t for t, k in enumerate(blocks) if k.K is None or k.q == len(blocks) == 1]
-    few = pool and len(blocks) > 1 and sum(k.J * k.q for k in blocks) <= 150
+    few = pool and len(free) == len(blocks) > 1 and sum(k.J * k.q for k in blocks) <= 150
     first = max(free, key=lambda t: blocks[t].J * blocks[t].q) if free and not few else None
     return first, [t for t in range(len(blocks)) if t != first]
 

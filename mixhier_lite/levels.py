@@ -85,7 +85,7 @@ class Levels(Criterion):
         """See :meth:`Criterion.many`."""
         system = self.system
         cells = 6 * len(system.B) * system.B.size + 3 * system.m**2
-        size = 1 if system.m and system.J else max(1, 2 * 10**6 // cells)
+        size = 1 if system.m and system.J else max(1, 2 * 10**5 // cells)
         starts = range(0, len(T[0]), size)
         parts = [self._eliminate([t[k : k + size] for t in T])[:2] for k in starts]
         return np.concatenate([d for d, _ in parts]), np.concatenate([S for _, S in parts])
@@ -98,10 +98,9 @@ class Levels(Criterion):
 
     def derivatives(self, T: Array) -> tuple[Array, Array, Array]:
         """See :meth:`Criterion.derivatives`."""
-        system = self.system
-        W, log_M, random = sweep(system.A, system.B, T)
-        point = self.profiled(log_M @ system.count, self.C - random)
-        return (point[0], *slopes(W, T, system.count, *point[1:]))
+        W, log_M, random = sweep(self.system.A, self.system.B, T)
+        point = self.profiled(log_M @ self.system.count, self.C - random)
+        return (point[0], *slopes(W, T, self.system.count, *point[1:]))
 
     def gradient(self, T: Sequence[Array], at: Eliminated) -> list[Array]:
         """Gradient 2 N T for every term, :eq:`eq-gradient`.

@@ -123,7 +123,7 @@ def _descend(face: Face, x: Array) -> tuple[float, Array]:
     """
     at, share = list[Any]((x, *face.local(x))), np.ones(len(x))
     for _ in range(60 if x.size else 0):
-        step, best = newton(*at[2:]), int(at[1].argmin())
+        step, best = newton(*at[2:]), _lowest(*at[:2])
         size = (np.abs(step) / (1.0 + np.abs(at[0]))).max(axis=1)
         if len(size) > 1 and size[best] < 1e-2:
             keep = (size > 1e-4) & (at[1] < at[1][best] + 200 / face.criterion.n)
@@ -141,16 +141,20 @@ def _descend(face: Face, x: Array) -> tuple[float, Array]:
             np.where(good.reshape(-1, *[1] * (a.ndim - 1)), a, b)
             for a, b in zip(new, at, strict=True)
         ]
-    best = int(at[1].argmin())
+    best = _lowest(*at[:2])
     return float(at[1][best]), at[0][best]
+
+
+def _lowest(x: Array, value: Array) -> int:
+    """The lowest point; rounding grows with T^2, and a distant one must be lower by that."""
+    return int((value + 1e-14 * (x**2).sum(axis=1)).argmin())
 
 
 def newton(g: Array, H: Array) -> Array:
     """Newton's step, downhill where the second derivatives are negative, and then not too short."""
     curvature, axes = np.linalg.eigh(H)
-    size = np.abs(curvature)
-    size = np.maximum(size, 1e-10 * size.max(axis=1, keepdims=True) + 1e-300)
-    along = -(g[:, None] @ axes)[:, 0] / size
+    least = 1e-10 * np.abs(curvature).max(axis=1, keepdims=True) + 1e-300
+    along = -(g[:, None] @ axes)[:, 0] / np.maximum(np.abs(curvature), least)
     along = np.where(curvature < 0, np.copysign(np.maximum(np.abs(along), 0.3), along), along)
     return np.asarray((axes @ along[:, :, None])[:, :, 0])
 

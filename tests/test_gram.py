@@ -147,3 +147,14 @@ def test_a_bad_value_is_found_after_the_pass():
     with pytest.raises(InputError, match="too large to square"):
         Gram.from_arrays(y, X, Term(g))
     assert X.flags.writeable and y.flags.writeable
+
+
+@pytest.mark.parametrize("late", [150, 69_000])
+def test_first_rows_that_mislead(late):
+    """A column that looks constant at first is not taken for one, however late it turns."""
+    n, rng = 70_000, np.random.default_rng(5)
+    X, y, g = np.ones((n, 2)), 1e3 + rng.normal(size=n), np.arange(n) % 7
+    X[:, 1] = rng.normal(size=n)
+    X[late:, 0] = rng.normal(size=n - late)
+    gram, V = Gram.from_arrays(y, X, Term(g)), np.column_stack([X, y])
+    np.testing.assert_allclose(gram.H.T @ gram.C @ gram.H, V.T @ V, rtol=1e-10, atol=1e-6)
