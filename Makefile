@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: book test notebooks lab lint clean
+.PHONY: book test notebooks lab worksheets lint benchmarks clean
 
 book: $(READY)  ## build the HTML book, warnings as errors
 	$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going
@@ -18,13 +18,30 @@ notebooks: $(READY)  ## execute the chapters whose source has changed
 lab: $(READY)  ## read and run the chapters in JupyterLab
 	$(BIN)/jupyter lab book
 
+worksheets: $(READY)  ## write the exercises of each chapter as a notebook to hand out
+	$(BIN)/python book/_ext/worksheets.py
+
 lint: $(READY)  ## format, lint and check types
 	$(BIN)/ruff format mixhier_lite tests book/_ext
 	$(BIN)/ruff check mixhier_lite tests book/_ext
 	$(BIN)/mypy
 
+SIDE := .venv-benchmarks
+ONE_THREAD := $(foreach name,OPENBLAS OMP MKL BLIS RAYON NUMBA,$(name)_NUM_THREADS=1)
+
+benchmarks: $(SIDE)/ready  ## time the package beside its peers; ONLY="W1 cold --slow" picks some
+	$(ONE_THREAD) $(SIDE)/bin/python tests/benchmarks/run.py $(ONLY)
+
+$(SIDE)/ready: tests/benchmarks/requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(SIDE)
+	$(SIDE)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[frames,bayes]"
+	@sed "s|#.*||; /^ *$$/d" tests/benchmarks/requirements.txt | while read peer; do \
+	  $(SIDE)/bin/python -m pip install --quiet --disable-pip-version-check $$peer \
+	  || echo "$$peer cannot be installed here; the table goes without it."; done
+	@touch $(SIDE)/ready
+
 clean:  ## remove what was built
-	rm -rf _build .venv
+	rm -rf _build .venv .venv-benchmarks
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else 'This book needs Python 3.11, 3.12 or 3.13; PYTHON=python3.12 make ... picks one. Found %d.%d.' % v)"

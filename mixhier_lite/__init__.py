@@ -22,6 +22,7 @@ from .kinship import pedigree_relatedness
 from .mixed import LinearMixedModel, gls_blup
 from .priors import Prior
 from .ridge import ridge
+from .scale import gather_partitions
 from .term import Term
 
 __version__ = "0.1.0"
@@ -47,6 +48,7 @@ __all__ = [
     "flat",
     "gaussian",
     "gather",
+    "gather_partitions",
     "gls_blup",
     "henderson",
     "indicator",

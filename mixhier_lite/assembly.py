@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from .elimination import System, pooled
+from .elimination import System, last
 from .gram import Block, Gram
 from .inputs import Array
-from .variance import Criterion
+from .levels import Levels
+from .scalar import independent
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +18,8 @@ class Assembly:
     """A criterion in scaled units, and the way back to the reader's."""
 
     gram: Gram
-    criterion: Criterion
+    criterion: Any
+    """A :class:`Criterion`."""
     units: tuple[Array, ...]
     """Scale of the columns of Z of each term, shape (q,)."""
     scale: Array
@@ -34,36 +36,63 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
     """Build the criterion of a Gram; ``pool`` gives up the single levels for speed."""
     scale = _power_of_two(np.sqrt(np.diag(gram.C) / max(gram.n, 1)))
     units = tuple(_unit(block) for block in gram.blocks)
-    bases = [_basis(block, d) for block, d in zip(gram.blocks, units, strict=True)]
-    first, others = _order(gram)
+    nu = gram.n - (gram.p if reml else 0)
+    constant = -gram.log_weights + 2 * nu * np.log(scale[-1])
+    if reml:
+        constant += 2 * (np.log(scale[:-1]).sum() + np.linalg.slogdet(gram.H[:-1, :-1])[1])
+    known = None if tau2 is None else tau2 / scale[-1] ** 2
+    about = gram.C / np.outer(scale, scale), gram.n, float(constant), reml, known
+    first, others = _order(gram, pool)
+    bases = [] if pool and not others else list(map(_basis, gram.blocks, units))
     levels = np.zeros((1, 1, 0)), np.zeros((1, gram.p + 1, 0)), np.zeros(0)
     if first is not None:
         block, d = gram.blocks[first], units[first]
         A, B = block.A / np.multiply.outer(d, d), block.B / np.multiply.outer(d, scale)
-        if block.root is not None:  # L'Z'WZ L is diagonalised once: K becomes independent levels
+        if block.K is not None and pool:
+            values, rows = independent(block.K, A[:, 0, 0], B[:, 0])
+            A, B = values[:, None, None], rows[:, None]
+        elif block.root is not None:  # L'Z'WZ L is diagonalised: K becomes independent levels
             values, vectors = np.linalg.eigh(block.root.T @ (A[:, 0, 0, None] * block.root))
             rotation = block.root @ vectors
             A, B = np.clip(values, 0, None)[:, None, None], (rotation.T @ B[:, 0])[:, None]
-            bases[first] = rotation / d
-        levels = pooled(A, B, pool and not others)
+            bases = [rotation / d]
+        levels = last(A), last(B), np.ones(len(A))
+        if pool and not others and block.q == 1:
+            levels = _pooled(*levels)
     system = _system(gram, first, others, bases, scale, levels)
-    nu = gram.n - (gram.p if reml else 0)
-    constant = -gram.log_weights + 2 * nu * np.log(scale[-1])
-    if reml:
-        constant += 2 * np.log(scale[:-1]).sum()
-        constant += 2 * np.linalg.slogdet(gram.H[:-1, :-1])[1]
-    known = None if tau2 is None else tau2 / scale[-1] ** 2
-    C, order = gram.C / np.outer(scale, scale), (first, *others)
-    criterion = Criterion(system, order, C, gram.n, float(constant), reml, known)
-    return Assembly(gram, criterion, units, scale, bases)
+    size = system.B.size, system.m
+    return Assembly(gram, Levels(*about, size, system, (first, *others)), units, scale, bases)
 
 
-def _order(gram: Gram) -> tuple[int | None, list[int]]:
-    """Say which term is eliminated: the largest with independent levels, if any; and the others."""
+def _order(gram: Gram, pool: bool) -> tuple[int | None, list[int]]:
+    """Say which term is eliminated: the largest with independent levels, if any; and the others.
+
+    None is also where there are several terms and few levels: then many T are solved at once.
+    """
     blocks = gram.blocks
-    free = [t for t, k in enumerate(blocks) if k.root is None or k.q == len(blocks) == 1]
-    first = max(free, key=lambda t: blocks[t].J * blocks[t].q) if free else None
+    free = [t for t, k in enumerate(blocks) if k.K is None or k.q == len(blocks) == 1]
+    few = pool and len(free) == len(blocks) > 1 and sum(k.J * k.q for k in blocks) <= 150
+    first = max(free, key=lambda t: blocks[t].J * blocks[t].q) if free and not few else None
     return first, [t for t in range(len(blocks)) if t != first]
+
+
+def _pooled(A: Array, B: Array, count: Array) -> tuple[Array, Array, Array]:
+    """Pool the levels with equal A_j, q = 1: of their B_j only the sum of B_j x B_j matters.
+
+    Its eigenvectors, times the roots of the eigenvalues, stand for them.
+    """
+    order = np.argsort(A[0, 0], kind="stable")
+    a, b = A[0, 0, order], B[0][:, order]
+    first = np.flatnonzero(np.append(len(a) > 0, np.diff(a) > 0))
+    if len(first) * len(b) > len(a) / 2:
+        return A, B, count
+    sums = np.stack([np.add.reduceat(b * row, first, axis=1) for row in b])
+    values, vectors = np.linalg.eigh(np.moveaxis(sums, -1, 0))
+    few = vectors.swapaxes(1, 2) * np.sqrt(np.clip(values, 0, None))[:, :, None]
+    count = np.zeros((len(first), len(b)))
+    count[:, 0] = np.diff(np.append(first, len(a)))
+    B = np.ascontiguousarray(few.reshape(-1, len(b)).T)
+    return np.repeat(a[first], len(b))[None, None], B[None], count.ravel()
 
 
 def _power_of_two(x: Array) -> Array:
@@ -91,29 +120,28 @@ def _system(
     levels: tuple[Array, Array, Array],
 ) -> System:  # fmt: skip
     """Add the terms that are not eliminated, in the criterion's units."""
-    from scipy.sparse import bsr_matrix, csr_matrix, hstack
+    from scipy.sparse import bmat, bsr_matrix, csr_matrix
+
+    p1, (q, J), none = len(gram.C), levels[0].shape[1:], np.zeros(0, dtype=np.intp)
+    if not others:
+        A22, B22 = np.zeros((0, 0)), np.zeros((0, p1))
+        return System(*levels, (), A22, B22, none, none, np.zeros((q, 0)))
 
     def product(s: int, t: int) -> Any:
         k = gram.blocks[s]
-        if s == t:
-            ZZ = bsr_matrix((k.A, np.arange(k.J), np.arange(k.J + 1)))
-        else:
-            ZZ = gram.cross[s, t] if s < t else gram.cross[t, s].T
+        own = bsr_matrix((k.A, np.arange(k.J), np.arange(k.J + 1)))
+        ZZ = own if s == t else gram.cross[s, t] if s < t else gram.cross[t, s].T
         return csr_matrix(bases[s].T @ (ZZ @ bases[t]))
 
-    stops = np.cumsum([0, *(gram.blocks[t].J * gram.blocks[t].q for t in others)])
-    at = list(zip(stops[:-1], stops[1:], others, strict=True))
-    m, p1, (q, J) = int(stops[-1]), len(gram.C), levels[0].shape[1:]
-    A22, B22 = np.zeros((m, m)), np.zeros((m, p1))
-    for a, b, s in at:
-        B22[a:b] = bases[s].T @ (gram.blocks[s].B.reshape(-1, p1) / scale)
-        for c, d, t in at:
-            A22[a:b, c:d] = product(s, t).toarray()
-    slices = tuple((int(a), int(b), gram.blocks[t].q) for a, b, t in at)
-    A12 = csr_matrix((J * q, m)).tocoo()
-    if first is not None and others:
-        A12 = hstack([product(first, t) for t in others]).tocoo()
-    key, position = np.unique((A12.row // q).astype(np.int64) * m + A12.col, return_inverse=True)
-    values = np.zeros((q, len(key)))
-    values[A12.row % q, position] = A12.data
-    return System(*levels, slices, A22, B22, key // max(m, 1), key % max(m, 1), values)
+    blocks = [gram.blocks[t] for t in others]
+    stops = np.cumsum([0, *(k.J * k.q for k in blocks)]).tolist()
+    slices = tuple(zip(stops, stops[1:], [k.q for k in blocks], strict=False))
+    A22 = bmat([[product(s, t) for t in others] for s in others]).toarray()
+    rest = [bases[t].T @ (gram.blocks[t].B.reshape(-1, p1) / scale) for t in others]
+    A12: Any = csr_matrix((J * q, len(A22)))
+    if first is not None:
+        A12 = bmat([[product(first, t) for t in others]], format="csr")
+    A12 = A12.tobsr((q, 1))
+    rows = np.repeat(np.arange(J), np.diff(A12.indptr))
+    found = rows, A12.indices.astype(np.intp), np.ascontiguousarray(A12.data[:, :, 0].T)
+    return System(*levels, slices, A22, np.concatenate(rest), *found)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .assembly import Assembly
-from .elimination import backward, forward
 from .inputs import Array
-from .variance import Solution, triangular_solve
+from .levels import Eliminated
+from .variance import triangular_solve
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +16,7 @@ class Solved:
 
     assembly: Assembly
     T: list[Array]
-    at: Solution
+    at: Eliminated
 
     @property
     def y_unit(self) -> float:
@@ -35,10 +35,9 @@ def directions(solved: Solved, v: Array) -> tuple[Array, ...]:
     With v = (-alpha_hat, 1) these are the BLUPs; with v = (R, 0) they are H R.
     """
     assembly, at, criterion = solved.assembly, solved.at, solved.assembly.criterion
-    system, (T1, T2), r = criterion.system, criterion.split(solved.T), v.shape[1]
+    system, (_, T2), r = criterion.system, criterion.split(solved.T), v.shape[1]
     TU22 = system.right(T2, triangular_solve(at.L22, at.F22 @ v, transposed=True))
-    U = backward(at.L, v.T @ at.F - system.gather(at.F12, TU22))
-    TU = np.moveaxis(np.tensordot(T1, U, 1), -1, 0).reshape(-1, r)
+    TU = np.einsum("klj,lrj->jkr", at.H, system.less(v.T @ system.B, TU22)).reshape(-1, r)
     parts = criterion.join([TU, *(TU22[a:b] for a, b, _ in system.slices)])
     found = zip(assembly.bases, parts, assembly.units, strict=True)
     return tuple((basis @ part).reshape(-1, len(d), r) for basis, part, d in found)
@@ -53,14 +52,11 @@ def random_effects(solved: Solved) -> tuple[Array, ...]:
 def conditional_variances(solved: Solved) -> tuple[Array, ...]:
     """tau2 P_jj, P = T (I + T'Z'WZ T)^-1 T', for each level of each term, (J, q, q)."""
     assembly, at, criterion = solved.assembly, solved.at, solved.assembly.criterion
-    system, (T1, T2), first = criterion.system, criterion.split(solved.T), criterion.order[0]
-    V = triangular_solve(at.L22, np.eye(system.m))
-    Q = system.right(T2, system.right(T2, V.T @ V).T)
-    X = forward(at.L, np.repeat(T1.T[:, :, None], at.L.shape[2], axis=2))
-    P = np.einsum("kim,kjm->mij", X, X)
-    if system.m and system.J:
-        E12 = system.residual(T1, at.L, at.F12)
-        P += T1 @ T1.T @ system.fill(E12, Q) @ T1 @ T1.T
+    system, (_, T2), first = criterion.system, criterion.split(solved.T), criterion.order[0]
+    P = np.moveaxis(at.H, -1, 0)
+    if system.m:
+        Q = system.right(T2, system.right(T2, at.V22).T)
+        P = P + system.fill(system.through(at.H), Q)
     parts = [P]
     for t, (a, b, q) in zip(criterion.order[1:], system.slices, strict=True):
         own, root = Q[a:b, a:b].reshape(-1, q, (b - a) // q, q), assembly.gram.blocks[t or 0].root
@@ -75,6 +71,6 @@ def conditional_variances(solved: Solved) -> tuple[Array, ...]:
 
 def error_variances(solved: Solved) -> tuple[Array, ...]:
     """Prediction error variance: conditional variance + H Cov(alpha_hat) H'."""
-    v = np.vstack([solved.at.root, np.zeros((1, solved.at.p))])
+    v = np.vstack([solved.at.root, np.zeros((1, len(solved.at.alpha)))])
     pairs = zip(conditional_variances(solved), directions(solved, v), strict=True)
     return tuple(P + solved.tau2 * h @ h.swapaxes(1, 2) for P, h in pairs)

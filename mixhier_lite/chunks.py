@@ -3,12 +3,17 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from .errors import InputError
 from .gram import Gram
 from .progress import shown
 
+Chunk = Gram | Mapping[str, Any]
+"""A Gram, or the arguments of Gram.from_arrays."""
 
-def gather(chunks: Iterable[Gram | Mapping[str, Any]], progress: bool = False) -> Gram:
+
+def gather(chunks: Iterable[Chunk], progress: bool = False) -> Gram:
     """Sum the Grams of some chunks of rows, as :prf:ref:`thm-gram` allows.
 
     Parameters
@@ -26,11 +31,10 @@ def gather(chunks: Iterable[Gram | Mapping[str, Any]], progress: bool = False) -
     Raises
     ------
     InputError
-        No chunk; chunks of different models.
+        No chunk with rows; chunks of different models.
 
     Examples
     --------
-    >>> import numpy as np
     >>> from mixhier_lite import Term
     >>> rows = [([1.0, 2.0], ["a", "b"]), ([4.0, 3.0, 5.0], ["b", "c", "a"])]
     >>> parts = ({"y": y, "X": np.ones((len(y), 1)), "terms": Term(g)} for y, g in rows)
@@ -38,9 +42,16 @@ def gather(chunks: Iterable[Gram | Mapping[str, Any]], progress: bool = False) -
     5
     """
     whole: Gram | None = None
-    for chunk in shown(chunks, progress):
+    for chunk in filter(has_rows, shown(chunks, progress)):
         part = chunk if isinstance(chunk, Gram) else Gram.from_arrays(**chunk)
         whole = part if whole is None else whole + part
     if whole is None:
-        raise InputError("there is nothing to gather.", "at least one chunk", "none", "pass chunks")
+        raise InputError(
+            "there is nothing to gather.", "at least one chunk with rows", "none", "pass chunks"
+        )
     return whole
+
+
+def has_rows(chunk: Chunk) -> bool:
+    """Whether there is anything to gather."""
+    return (chunk.n if isinstance(chunk, Gram) else np.size(chunk["y"])) > 0

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .assembly import Assembly
-from .elimination import backward, choleskies, forward
+from .cholesky import backward, choleskies, forward
 from .inputs import Array
 
 CELLS = 4 * 10**4
@@ -84,7 +84,7 @@ class Factors:
 
     @property
     def _slices(self) -> tuple[tuple[int, int, int], ...]:
-        return self.assembly.criterion.system.slices
+        return tuple(self.assembly.criterion.system.slices)
 
     def forward(self, b1: Array, b2: Array) -> tuple[Array, Array]:
         """Solve with the lower factor, T'b on the right: b1 (q, r, N, J), b2 (N, m, r)."""

@@ -15,30 +15,29 @@ from .inputs import Array
 Sparse = Any  # scipy.sparse is imported where it is used
 
 
-def choleskies(M: Array) -> Array:
-    """Lower Cholesky factors of many p.d. matrices at once, shape (q, q, J)."""
-    L = np.zeros_like(M)
-    for k in range(len(M)):
-        L[k, k] = np.sqrt(M[k, k] - (L[k, :k] ** 2).sum(axis=0))
-        for i in range(k + 1, len(M)):
-            L[i, k] = (M[i, k] - (L[i, :k] * L[k, :k]).sum(axis=0)) / L[k, k]
-    return L
+def sweep(A: Array, B: Array, T: Array) -> tuple[Array, Array, Array]:
+    """Eliminate the random effects of every level at many T, shape (N, q, q).
 
-
-def forward(L: Array, B: Array) -> Array:
-    """Solve L_j F_j = B_j for every level; B has shape (q, r, J)."""
-    F = np.empty_like(B)
-    for k in range(len(B)):
-        F[k] = B[k]
-        for i in range(k):
-            F[k] -= L[k, i] * F[i]
-        F[k] /= L[k, k]
-    return F
-
-
-def backward(L: Array, F: Array) -> Array:
-    """Solve L_j' U_j = F_j for every level; F has shape (q, r, J)."""
-    return forward(L.swapaxes(0, 1)[::-1, ::-1], F[::-1])[::-1]
+    Gauss-Jordan on [[I + T'AT, T'A, T', T'B], [AT, A, I, B]] leaves M^-1 T'[A, I, B] above and
+    [A, I, B] - A T M^-1 T'[A, I, B] below. Returns all six, shape (N, 2q, 2q + p + 1, J), the
+    logarithms of det M, (N, J), and the sum of B'T M^-1 T'B, (N, p + 1, p + 1).
+    """
+    (q, p1, J), N, turned = B.shape, len(T), T.swapaxes(1, 2)
+    one = np.broadcast_to(np.eye(q)[:, :, None], A.shape)
+    AB = np.concatenate([A, one, B], axis=1)
+    W = np.empty((N, 2 * q, 3 * q + p1, J))
+    W[:, :q, q:] = (turned.reshape(-1, q) @ AB.reshape(q, -1)).reshape(N, q, 2 * q + p1, J)
+    W[:, :q, :q] = turned[:, None] @ W[:, :q, q : 2 * q]
+    W[:, q:, q:], W[:, q:, :q] = AB, W[:, :q, q : 2 * q].swapaxes(1, 2)
+    log_det, random = np.zeros((N, J)), np.zeros((N, p1, p1))
+    for k in range(q):
+        pivot, raw = W[:, k, k] + 1.0, W[:, k, k + 1 :].copy()
+        row = raw / pivot[:, None]
+        W[:, :, k + 1 :] -= W[:, :, k, None] * row[:, None]
+        W[:, k, k + 1 :] = row
+        log_det += np.log(pivot)
+        random += raw[:, -p1:] @ row[:, -p1:].swapaxes(1, 2)
+    return W[:, :, q:], log_det, random
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +76,10 @@ class System:
         """Number of columns."""
         return len(self.A22)
 
+    def through(self, H: Array) -> Array:
+        """H_j A12 for matrices H of shape (q, q, J), as entries (q, e)."""
+        return np.asarray(np.einsum("kle,le->ke", H[:, :, self.rows], self.values))
+
     def sparse(self, values: Array) -> list[Sparse]:
         """Entries as q sparse matrices of shape (J, m)."""
         from scipy.sparse import csr_matrix
@@ -84,36 +87,26 @@ class System:
         start = np.searchsorted(self.rows, np.arange(self.J + 1))
         return [csr_matrix((v, self.columns, start), (self.J, self.m)) for v in values]
 
-    def eliminate(self, L: Array, F: Array, T: Array) -> tuple[Array, Array, Array]:
-        """Return F12 = L^-1 T'A12 (entries), A22 - F12'F12 and B22 - F12'F."""
-        if not self.m:
-            return self.values, self.A22, self.B22
-        F12 = forward(L[:, :, self.rows], (T.T @ self.values)[:, None])[:, 0]
+    def reduced(self, H: Array) -> tuple[Array, Array]:
+        """Return A22 - A12'H A12 and B22 - A12'H B."""
         A22, B22 = self.A22.copy(), self.B22.copy()
-        for k, matrix in enumerate(self.sparse(F12)):
-            product = (matrix.T @ matrix).tocoo()
+        pairs = zip(self.sparse(self.values), self.sparse(self.through(H)), strict=True)
+        for k, (left, right) in enumerate(pairs):
+            product = (left.T @ right).tocoo()
             A22[product.row, product.col] -= product.data
-            B22 -= matrix.T @ F[k].T
-        return F12, A22, B22
+            B22 -= right.T @ self.B[k].T
+        return A22, B22
 
-    def residual(self, T: Array, L: Array, F12: Array) -> Array:
-        """Return E12 = A12 - A_j T L^-T F12, as entries (q, e)."""
-        U = T @ backward(L[:, :, self.rows], F12[:, None])[:, 0]
-        left: Array = self.values - np.einsum("kle,le->ke", self.A[:, :, self.rows], U)
-        return left
-
-    def gather(self, values: Array, columns: Array) -> Array:
-        """Multiply entries of a (q J, m) matrix by (m, r) columns: shape (q, r, J)."""
-        if not self.m:
-            return np.zeros((len(values), columns.shape[1], self.J))
-        return np.stack([(matrix @ columns).T for matrix in self.sparse(values)])
+    def less(self, rest: Array, effects: Array) -> Array:
+        """Subtract A12 times (m, r) effects from (q, r, J)."""
+        return np.asarray(rest - np.stack([(k @ effects).T for k in self.sparse(self.values)]))
 
     def fill(self, E12: Array, Q: Array) -> Array:
         """E_j Q E_j' for every level, shape (J, q, q), for entries E12 of shape (q, e)."""
         matrices, out = self.sparse(E12), np.empty((self.J, len(E12), len(E12)))
         size = max(1, 10**7 // self.m)
         for start in range(0, self.J, size):  # J x m may be large: in blocks of levels
-            part = slice(start, min(start + size, self.J))
+            part = slice(start, start + size)
             for k, left in enumerate(matrices):
                 EQ = left[part] @ Q
                 for i, right in enumerate(matrices):
@@ -121,33 +114,13 @@ class System:
         return out
 
     def right(self, T: list[Array], M: Array) -> Array:
-        """Multiply T into the rows of M, term by term."""
-        parts = [
-            (t @ M[a:b].reshape(-1, q, M.shape[1])).reshape(b - a, -1)
-            for (a, b, q), t in zip(self.slices, T, strict=True)
-        ]
-        return np.concatenate([np.zeros((0, M.shape[1])), *parts])
-
-
-def pooled(A: Array, B: Array, pool: bool) -> tuple[Array, Array, Array]:
-    """Pool the levels with equal A_j: their B_j matter only through the sum of B_j x B_j.
-
-    c levels with one A become at most q (p + 1) levels, whose B are the rows of the
-    triangular factor of all c: the same second moments, by QR.
-    """
-    J, q, p1 = B.shape
-    weights = np.cos(np.arange(1, q * q + 1))  # equal A_j have equal keys, bit by bit
-    key = sum((w * a for w, a in zip(weights, A.reshape(J, -1).T, strict=True)), np.zeros(J))
-    first, kind, count = np.unique(key, True, True, True)[1:]
-    if not pool or len(first) * q * p1 > J / 2 or not np.array_equal(A[first][kind], A):
-        return last(A), last(B), np.ones(J)
-    groups = np.split(B.reshape(J, -1)[np.argsort(kind, kind="stable")], np.cumsum(count)[:-1])
-    parts = [np.linalg.qr(group, mode="r") for group in groups]
-    rows = np.array([len(part) for part in parts])
-    counts = np.zeros(rows.sum())
-    counts[np.cumsum(rows) - rows] = count
-    few = np.concatenate(parts).reshape(-1, q, p1)
-    return last(A[first][np.repeat(np.arange(len(rows)), rows)]), last(few), counts
+        """Multiply T, (..., q, q) for each other term, into the rows of M, (..., m, r)."""
+        parts = []
+        for (a, b, q), t in zip(self.slices, T, strict=True):
+            rows = M[..., a:b, :].reshape(*M.shape[:-2], -1, q, M.shape[-1])
+            part = t[..., None, :, :] @ rows
+            parts.append(part.reshape(*part.shape[:-3], b - a, M.shape[-1]))
+        return np.concatenate(parts, axis=-2) if parts else M
 
 
 def last(stack: Array) -> Array:

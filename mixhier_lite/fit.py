@@ -11,7 +11,7 @@ import numpy.typing as npt
 from .assembly import Assembly, assemble
 from .blup import Solved, conditional_variances, error_variances, random_effects
 from .gram import Gram
-from .inputs import Array, positive, real
+from .inputs import Array, positive, unchecked
 from .optimum import minimise
 from .refusals import left_of_y, refuse_gram, refused
 from .report import Report
@@ -44,7 +44,7 @@ class Fit(Report):
     formula: str | None = None
     """The formula, after ``lmer``."""
     rows: Any = field(default=None, repr=False)
-    """X, terms and weights of the rows; None after ``fit(gram)``."""
+    """X, terms and weights (or None) of the rows; None after ``fit(gram)``."""
 
     @property
     def Sigma(self) -> tuple[Array, ...]:
@@ -132,8 +132,8 @@ def fit(
         if X is None or terms is None:
             raise refused("y-alone")
         gram = Gram.from_arrays(y, X, terms, weights, names)
-        w = np.ones(gram.n) if weights is None else np.array(weights, dtype=np.float64)
-        rows = (real(X, "X", 2), (terms,) if isinstance(terms, Term) else tuple(terms), w)
+        w = None if weights is None else np.array(weights, dtype=np.float64)
+        rows = (unchecked(X, "X", 2), (terms,) if isinstance(terms, Term) else tuple(terms), w)
     known = None if tau2 is None else positive(tau2, "tau2")
     refuse_gram(gram, known)
     assembly = assemble(gram, method == "REML", known)

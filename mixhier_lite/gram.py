@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solve_triangular
 
-from .groups import Labels, positions
-from .inputs import Array, dependent_columns, real, same_rows
+from .groups import Codes, Labels, positions
+from .inputs import Array, dependent_columns, finite, real, same_rows, square_root, unchecked
 from .refusals import refused
 from .term import Term
 
@@ -27,14 +28,19 @@ class Block:
     """Whether Z is one column of ones."""
     columns: tuple[str, ...]
     """Names of the columns of Z; empty where they have none."""
-    root: Array | None
-    """A root of the relatedness K, shape (J, J), or None."""
+    K: Array | None
+    """The relatedness of the levels, shape (J, J), or None."""
     rows: Array
     """Number of rows of each level, shape (J,)."""
     A: Array
     """Z_j'W Z_j for every level, shape (J, q, q)."""
     B: Array
     """Z_j'W [X y] for every level, in the Gram's basis, shape (J, q, p + 1)."""
+
+    @cached_property
+    def root(self) -> Array | None:
+        """A root L of K, shape (J, J): L L' = K. None without K."""
+        return None if self.K is None else square_root(self.K, "K")
 
     @property
     def J(self) -> int:
@@ -116,56 +122,128 @@ class Gram:
             Different numbers of rows; values that are missing, infinite or too large to square;
             weights that are not positive.
         """
-        y, X = real(y, "y", 1), real(X, "X", 2)
+        y, X = unchecked(y, "y", 1), unchecked(X, "X", 2)
         terms = (terms,) if isinstance(terms, Term) else tuple(terms)
         codes = {f"term {t + 1} ({k.name or 'unnamed'})": k.codes for t, k in enumerate(terms)}
         same_rows(y=y, X=X, **codes)
-        w = np.ones(len(y)) if weights is None else real(weights, "weights", 1)
-        if len(w) != len(y) or (w <= 0).any():
+        w = None if weights is None else real(weights, "weights", 1)
+        if w is not None and (len(w) != len(y) or (w <= 0).any()):
             raise refused("weights", n=len(y), got=len(w), bad=int((w <= 0).sum()))
-        for name, values in [("y", y), ("X", X), ("weights", w), *(("Z", k.Z) for k in terms)]:
-            size = 0.0 if values is None else float(np.abs(values).max(initial=0.0))
-            if size > 1e100:
-                raise refused("huge", name=name, size=size)
         labels = tuple(f"x{k}" for k in range(X.shape[1])) if names is None else tuple(names)
         if len(labels) != X.shape[1]:
             raise refused("names", p=X.shape[1], got=len(labels))
-        V, H, H_inverse = _basis(np.column_stack([X, y]), w)
-        Z = [term.matrix() for term in terms]
-        blocks = tuple(
-            _block(term, z, w[:, None] * np.column_stack([term.columns_of_Z, V]))
-            for term, z in zip(terms, Z, strict=True)
+        with np.errstate(all="ignore"):
+            C, sums, H, H_inverse = _gathered(y, X, terms, w)
+        if not (np.diag(C).max(initial=0.0) < 1e200 and all(np.isfinite(s).all() for s in sums)):
+            _refuse([("y", y), ("X", X), *(("Z", k.Z) for k in terms)])
+        blocks = tuple(map(_block, terms, sums))
+        Z = [term.matrix() for term in terms] if len(terms) > 1 else []
+        pairs, some = (
+            [(s, t) for t in range(len(Z)) for s in range(t)],
+            np.ones(1) if w is None else w,
         )
-        pairs = [(s, t) for t in range(len(terms)) for s in range(t)]
-        cross = {(s, t): (Z[s].T @ Z[t].multiply(w[:, None])).tocsr() for s, t in pairs}
-        C = V.T @ (w[:, None] * V)
-        common = float(w[0]) if len(w) and (w == w[0]).all() else np.nan
-        log_w = float(np.log(w).sum())
-        return cls(len(y), log_w, common, labels, blocks, cross, (C + C.T) / 2, H, H_inverse)
+        cross = {(s, t): (Z[s].T @ Z[t].multiply(some[:, None])).tocsr() for s, t in pairs}
+        common = float(some[0]) if len(some) and (some == some[0]).all() else np.nan
+        about = len(y), float(np.log(some).sum()), common, labels, blocks, cross
+        return cls(*about, (C + C.T) / 2, H, H_inverse)
 
     def __add__(self, other: "Gram") -> "Gram":
         """Merge with the Gram of other rows; levels are united by their labels."""
+        from scipy.sparse import block_diag, csr_matrix
+
         _mergeable(self, other)
         # the other's columns in this basis: [X y] = [X'' y''] H_b = [X' y'] H_a
         change = other.H @ self.H_inverse
-        pairs = list(zip(self.blocks, other.blocks, strict=True))
-        united = [_unite(a, b) for a, b in pairs]
-        blocks = tuple(
-            _add(a, replace(b, B=b.B @ change), *u) for (a, b), u in zip(pairs, united, strict=True)
-        )
-        cross = {}
+        blocks, cross = [], {}
+        effects: list[Codes] = []  # positions of both sides' effects among all
+        for a, b in zip(self.blocks, other.blocks, strict=True):
+            levels, at = _unite(a, b)
+            blocks.append(_add(a, replace(b, B=b.B @ change), levels, at))
+            effects.append((at[:, None] * a.q + np.arange(a.q)).ravel())
         for s, t in self.cross:
-            (_, left_a, left_b), (_, right_a, right_b) = united[s], united[t]
-            cross[s, t] = left_a @ self.cross[s, t] @ right_a.T
-            cross[s, t] += left_b @ other.cross[s, t] @ right_b.T
-        same = self.common_weight == other.common_weight
-        total = {
-            "n": self.n + other.n,
-            "log_weights": self.log_weights + other.log_weights,
-            "common_weight": self.common_weight if same else np.nan,
-            "C": self.C + change.T @ other.C @ change,
-        }
-        return replace(self, blocks=blocks, cross=cross, **total)  # type: ignore[arg-type]
+            both = block_diag([self.cross[s, t], other.cross[s, t]]).tocoo()
+            places = effects[s][both.row], effects[t][both.col]
+            shape = blocks[s].J * blocks[s].q, blocks[t].J * blocks[t].q
+            cross[s, t] = csr_matrix((both.data, places), shape)
+        common = self.common_weight if self.common_weight == other.common_weight else np.nan
+        about = self.n + other.n, self.log_weights + other.log_weights, common, self.names
+        C = self.C + change.T @ other.C @ change
+        return Gram(*about, tuple(blocks), cross, C, self.H, self.H_inverse)
+
+
+def _gathered(
+    y: Array, X: Array, terms: Sequence[Term], w: Array | None
+) -> tuple[Array, list[Array], Array, Array]:
+    """Return C, Z_j'W[Z_j X y] for every level of every term, H and its inverse."""
+    p = X.shape[1]
+    C, sums, H, H_inverse = _pass(y, X, terms, w, _unit(X[:100]))
+    d = np.sqrt(np.diag(C))
+    scaled = C / np.outer(d, d)
+    if len(y) <= p or not np.isfinite(scaled).all() or np.linalg.eigvalsh(scaled)[0] > 1e-6:
+        return C, sums, H, H_inverse
+    V = np.column_stack([X, y]) @ H_inverse
+    weighted = times(None if w is None else np.sqrt(w), V / d)
+    if dependent_columns(weighted[:, :p]):
+        return C, sums, H, H_inverse  # refused by fit, in the reader's columns
+    R: Array = np.asarray(np.linalg.qr(weighted, mode="r")) * d
+    R[p, p] = 1.0
+    change = np.eye(p + 1)
+    change[:p, :p] = solve_triangular(R[:p, :p], np.eye(p))
+    change[:p, p] = -change[:p, :p] @ R[:p, p]
+    V = V @ change
+    C, sums, *_ = _pass(V[:, p], V[:, :p], terms, w, np.zeros(p))
+    return C, sums, R @ H, H_inverse @ change
+
+
+def _pass(
+    y: Array, X: Array, terms: Sequence[Term], w: Array | None, ones: Array
+) -> tuple[Array, list[Array], Array, Array]:
+    """Go over the rows once, in blocks that fit into the cache.
+
+    They are shifted by the first row if X @ ones = 1, which is tried again where it is not.
+    """
+    from scipy.sparse import csc_matrix
+
+    (n, p), q = X.shape, max((k.q for k in terms), default=0)
+    c = np.append(ones, 0.0)
+    s = np.where(c == 1, 0.0, np.append(X[:1], y[:1])) if ones.any() else np.zeros(p + 1)
+    H, H_inverse = np.eye(p + 1) + np.outer(c, s), np.eye(p + 1) - np.outer(c, s)
+    size = max(2**15, min(4 * max((len(k.levels) for k in terms), default=1), 2**19))
+    wide, C = np.empty((min(n, size), q + p + 1)), np.zeros((p + 1, p + 1))
+    sums = [np.zeros((len(k.levels), k.q, k.q + p + 1)) for k in terms]
+    for start in range(0, n, size):
+        part = slice(start, min(start + size, n))
+        if ones.any() and not (X[part] @ ones == 1).all():
+            return _pass(y, X, terms, w, _unit(X))  # the first rows have misled
+        some, weights = wide[: part.stop - start], None if w is None else w[part]
+        V = np.matmul(X[part], H_inverse[:p], out=some[:, q:])
+        V[:, p] += y[part]
+        C += V.T @ times(weights, V)
+        for term, total in zip(terms, sums, strict=True):
+            for k in range(term.q):
+                some[:, q - term.q + k] = 1.0 if term.Z is None else term.Z[part, k]
+            mine = some[:, q - term.q :]
+            Z = np.ascontiguousarray(times(weights, mine[:, : term.q]).T)
+            ends = np.arange(len(some) + 1)
+            for k in range(term.q):  # sums over the rows of every level
+                each = csc_matrix((Z[k], term.codes[part], ends), (len(total), len(some)))
+                total[:, k] += each @ mine
+    return C, sums, H, H_inverse
+
+
+def times(w: Array | None, V: Array) -> Array:
+    """Weight the rows of V."""
+    return V if w is None else w[:, None] * V
+
+
+def _refuse(named: list[tuple[str, Array | None]]) -> None:
+    """Say which values are missing, infinite or too large to square."""
+    for name, values in named:
+        if values is not None:
+            finite(values, name)
+            size = float(np.abs(values).max(initial=0.0))
+            if size > 1e100:
+                raise refused("huge", name=name, size=size)
 
 
 def _unit(X: Array) -> Array:
@@ -177,72 +255,43 @@ def _unit(X: Array) -> Array:
     return np.where(np.arange(len(dummy)) <= np.argmax(whole), dummy, 0.0)
 
 
-def _basis(V: Array, w: Array) -> tuple[Array, Array, Array]:
-    """Shift [X y], and make it orthogonal where needed; return it with H and H^-1."""
-    p = V.shape[1] - 1
-    c = np.append(_unit(V[:, :p]), 0.0)
-    s = np.where(c == 1, 0.0, V[0]) if c.any() else np.zeros(p + 1)
-    V = V - s if s.any() else V
-    H, H_inverse = np.eye(p + 1) + np.outer(c, s), np.eye(p + 1) - np.outer(c, s)
-    C = V.T @ (w[:, None] * V)
-    d = np.sqrt(np.diag(C))
-    if not (d > 0).all() or len(V) <= p or np.linalg.eigvalsh(C / np.outer(d, d))[0] > 1e-6:
-        return V, H, H_inverse
-    weighted = np.sqrt(w)[:, None] * V / d
-    if dependent_columns(weighted[:, :p]):
-        return V, H, H_inverse  # refused by fit, in the reader's columns
-    R: Array = np.asarray(np.linalg.qr(weighted, mode="r")) * d
-    R[p, p] = 1.0
-    change = np.eye(p + 1)
-    change[:p, :p] = solve_triangular(R[:p, :p], np.eye(p))
-    change[:p, p] = -change[:p, :p] @ R[:p, p]
-    return V @ change, R @ H, H_inverse @ change
-
-
-def _block(term: Term, Z: Sparse, wide: Array) -> Block:
-    """Gather Z_j'W [Z_j X y] for every level from the rows W [Z X y], shape (n, q + p + 1)."""
-    J, q = len(term.levels), term.q
-    sums = np.asarray(Z.T @ wide).reshape(J, q, -1)
-    A, B = sums[:, :, :q], sums[:, :, q:]
-    A, rows = (A + A.swapaxes(1, 2)) / 2, np.bincount(term.codes, minlength=J)
-    about = (term.name, term.levels, term.correlated, term.Z is None, term.columns, term.root)
-    return Block(*about, rows.astype(np.float64), A, B)
+def _block(term: Term, sums: Array) -> Block:
+    """Split the sums of a term into A and B."""
+    A, rows = sums[:, :, : term.q], np.bincount(term.codes, minlength=len(sums)).astype(np.float64)
+    about = (term.name, term.levels, term.correlated, term.Z is None, term.columns, term.K)
+    return Block(*about, rows, (A + A.swapaxes(1, 2)) / 2, sums[:, :, term.q :])
 
 
 def _mergeable(a: Gram, b: Gram) -> None:
     shapes = [
-        (g.names, [(k.name, k.q, k.correlated, k.constant, k.root is None) for k in g.blocks])
+        (g.names, [(k.name, k.q, k.correlated, k.constant, k.K is None) for k in g.blocks])
         for g in (a, b)
     ]
     if shapes[0] != shapes[1]:
         raise refused("models", a=shapes[0], b=shapes[1])
     for k, m in zip(a.blocks, b.blocks, strict=True):
-        if k.root is not None and m.root is not None:
-            if not (np.array_equal(k.levels, m.levels) and np.array_equal(k.root, m.root)):
+        if k.K is not None and m.K is not None:
+            if not (np.array_equal(k.levels, m.levels) and np.array_equal(k.K, m.K)):
                 raise refused("kinships", a=k.J, b=m.J)
 
 
-def _unite(a: Block, b: Block) -> tuple[Labels, Sparse, Sparse]:
-    """Unite and sort levels by label; two 0/1 matrices move a's and b's effects among them."""
-    from scipy.sparse import csr_matrix
-
+def _unite(a: Block, b: Block) -> tuple[Labels, Codes]:
+    """Unite and sort levels by label; positions of a's levels and then b's among them."""
     if np.array_equal(a.levels, b.levels):
-        levels, at = a.levels, np.tile(np.arange(a.J), 2)
-    elif a.levels.dtype.kind == b.levels.dtype.kind:
-        at, levels = positions(np.append(a.levels, b.levels))
-    else:
-        at, levels = positions([*a.levels.tolist(), *b.levels.tolist()])
-    to = (at[:, None] * a.q + np.arange(a.q)).ravel()
-    move = csr_matrix((np.ones(len(to)), (to, np.arange(len(to)))), (len(levels) * a.q, len(to)))
-    return levels, move[:, : a.J * a.q], move[:, a.J * a.q :]
+        return a.levels, np.tile(np.arange(a.J), 2)
+    if a.levels.dtype.kind == b.levels.dtype.kind:
+        return positions(np.append(a.levels, b.levels))[::-1]
+    return positions([*a.levels.tolist(), *b.levels.tolist()])[::-1]
 
 
-def _add(a: Block, b: Block, levels: Labels, to_a: Sparse, to_b: Sparse) -> Block:
+def _add(a: Block, b: Block, levels: Labels, at: Codes) -> Block:
     """Sum two blocks, level by level."""
 
     def total(x: Array, y: Array) -> Array:
-        both = to_a @ x.reshape(a.J * a.q, -1) + to_b @ y.reshape(b.J * b.q, -1)
-        return np.asarray(both).reshape(len(levels), a.q, -1)
+        out = np.zeros((len(levels), *x.shape[1:]))
+        out[at[: a.J]] = x
+        out[at[a.J :]] += y
+        return out
 
-    rows = total(np.repeat(a.rows, a.q), np.repeat(b.rows, b.q))[:, 0, 0]
-    return replace(a, levels=levels, rows=rows, A=total(a.A, b.A), B=total(a.B, b.B))
+    rows, A, B = total(a.rows, b.rows), total(a.A, b.A), total(a.B, b.B)
+    return replace(a, levels=levels, rows=rows, A=A, B=B)

@@ -28,6 +28,6 @@ def inference_data(draws: "Draws") -> Any:
         dims |= {f"random {name}": [name, f"{name} column"], f"sd {name}": [f"{name} column"]}
         dims[f"Sigma {name}"] = [f"{name} column", f"{name} column'"]
     dealt = {key: v.reshape(chains, S // chains, *v.shape[1:]) for key, v in posterior.items()}
-    if hasattr(arviz, "InferenceData"):  # before ArviZ 1.0
+    if int(arviz.__version__.split(".")[0]) < 1:
         return arviz.from_dict(posterior=dealt, coords=coords, dims=dims)
     return arviz.from_dict({"posterior": dealt}, coords=coords, dims=dims)

@@ -14,11 +14,18 @@ _SHAPES = {0: "one number", 1: "a vector, one entry a row", 2: "a matrix, one ro
 
 def real(value: npt.ArrayLike, name: str, ndim: int) -> Array:
     """Copy ``value`` into a read-only float64 array with ``ndim`` axes and finite entries."""
+    array = unchecked(np.array(value) if isinstance(value, np.ndarray) else value, name, ndim)
+    finite(array, name)
+    return array
+
+
+def unchecked(value: npt.ArrayLike, name: str, ndim: int) -> Array:
+    """Read float64 with ``ndim`` axes, finite or not; an array that is float64 is not copied."""
     try:
-        array = np.array(value)
+        array = np.asarray(value)
         if np.iscomplexobj(array) or array.dtype.kind in "SUMm":
             raise TypeError(f"entries of type {array.dtype}")
-        array = array.astype(np.float64)
+        array = array.astype(np.float64, copy=False).view()
     except (TypeError, ValueError) as problem:
         raise InputError(
             f"{name} does not hold real numbers.",
@@ -33,17 +40,24 @@ def real(value: npt.ArrayLike, name: str, ndim: int) -> Array:
             f"shape {array.shape} ({array.ndim} axes)",
             f"one column is {name}[:, None], a vector is {name}.ravel()",
         )
+    array.setflags(write=False)
+    return array
+
+
+def finite(array: Array, name: str) -> None:
+    """Refuse missing and infinite entries."""
+    with np.errstate(all="ignore"):
+        if np.isfinite(array.sum()):
+            return  # one that is not finite would show in the sum
     bad = ~np.isfinite(array)
     if bad.any():
-        where = "" if ndim == 0 else f", the first in row {int(np.argwhere(bad)[0][0])}"
+        where = "" if array.ndim == 0 else f", the first in row {int(np.argwhere(bad)[0][0])}"
         raise InputError(
             f"{name} has missing or infinite values.",
             "finite numbers only",
             f"{int(bad.sum())} of {array.size} not finite{where} (rows count from 0)",
             "drop or fill these rows in every input alike",
         )
-    array.setflags(write=False)
-    return array
 
 
 def positive(value: npt.ArrayLike, name: str) -> float:
@@ -72,6 +86,12 @@ def same_rows(**arrays: npt.NDArray[Any]) -> None:
 
 def covariance(value: npt.ArrayLike, name: str, size: int, of: str) -> tuple[Array, Array]:
     """Read a symmetric p.s.d. matrix; return it with a root ``L``, ``L L'`` equal to it."""
+    S = symmetric(value, name, size, of)
+    return S, square_root(S, name)
+
+
+def symmetric(value: npt.ArrayLike, name: str, size: int, of: str) -> Array:
+    """Read a symmetric matrix."""
     S = real(value, name, 2)
     if S.shape != (size, size):
         raise InputError(
@@ -90,17 +110,17 @@ def covariance(value: npt.ArrayLike, name: str, size: int, of: str) -> tuple[Arr
             f"{name}[{i}, {j}] = {S[i, j]:g} and {name}[{j}, {i}] = {S[j, i]:g}",
             f"pass ({name} + {name}.T) / 2 if the difference is rounding",
         )
-    S = (S + S.T) / 2
-    L = _root(S, name)
-    for array in (S, L):
-        array.setflags(write=False)
-    return S, L
+    if gap > 0:
+        S = (S + S.T) / 2
+        S.setflags(write=False)
+    return S
 
 
-def _root(S: Array, name: str) -> Array:
+def square_root(S: Array, name: str) -> Array:
     """Cholesky's root where S is positive definite, the eigenvalue root where it is singular."""
     try:
         factor: Array = np.linalg.cholesky(S).astype(np.float64, copy=False)
+        factor.setflags(write=False)
         return factor
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(S)
@@ -112,6 +132,7 @@ def _root(S: Array, name: str) -> Array:
             "check how it was built; a correlation outside [-1, 1] is a common cause",
         )
     L: Array = vectors * np.sqrt(np.clip(values, 0.0, None))
+    L.setflags(write=False)
     return L
 
 

@@ -1,7 +1,9 @@
 """What a posterior says, as numbers: mixtures over the nodes of a grid, or weighted points."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -9,12 +11,12 @@ from .conditional import moments
 from .errors import InputError
 from .importance import Points
 from .inputs import Array
-from .landscape import Landscape
+from .landscape import Given, Landscape
 from .quadrature import Grid, grid
 from .unknowns import Unknowns
 
-THIN = {1: 120, 2: 40, 3: 32}
-"""Nodes a side for what is a smooth mixture over the nodes, by the number of coordinates."""
+NODES = {1: 400, 2: 54, 3: 36}
+"""Nodes a side for mixtures over the nodes, by the number of coordinates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +68,12 @@ class Integral:
                 f"{probability!r}",
                 "pass for instance 0.5 for the median",
             )
-        weights, fixed = self._mixture_of_alpha
+        alpha = self._mixture_of_alpha(_negligible(self.nodes.mass))
         blocks = self.over.model.gram.blocks
         *sds, tau = (self._root(k, probability) for k in range(len(self.over.sds) + 1))
         parts = np.split(np.array(sds), np.cumsum([k.q for k in blocks])[:-1])
         return Unknowns(
-            _mixture_quantile(probability, weights, *fixed),
+            _mixture_quantile(probability, *alpha),
             tuple(
                 _mixture_quantile(probability, *mixture).reshape(k.J, k.q)
                 for mixture, k in zip(self._mixtures_of_beta, blocks, strict=True)
@@ -81,59 +83,89 @@ class Integral:
         )
 
     @cached_property
-    def _thin(self) -> "Grid | Points":
-        """Nodes for the mixtures: fewer, where the integrand is smooth."""
-        nodes, n = self.nodes, THIN.get(self.over.size, 0)
-        if isinstance(nodes, Points) or len(nodes.axes[0]) <= n:
+    def _mixed(self) -> "Grid | Points":
+        """Nodes for the mixtures: where few levels make narrow peaks, many of them."""
+        nodes, many = self.nodes, sum(beta.size for beta in self.over.model.random)
+        if isinstance(nodes, Points):
             return nodes
-        return grid(self.over, nodes.box, n, nodes)
+        n = min(NODES[self.over.size], max(4 * 10**5 // many, 36))
+        return grid(self.over, nodes.box, n, nodes, 24)
 
-    @cached_property
-    def _mixture_of_alpha(self) -> tuple[Array, tuple[Array, Array]]:
+    def _mixture_of_alpha(self, least: float) -> tuple[Array, Array, Array]:
         """Weights (K,), means and standard deviations (K, p) of a mixture of normals."""
         nodes, (_, back) = self.nodes, self.over.units
-        node, m = np.nonzero(nodes.mass > _negligible(nodes.mass))
+        node, m = np.nonzero(nodes.mass > least)
         given, tau = nodes.given[node], nodes.tau[node, m]
         z, variance = given.moments_of_z(tau)
         spread = back @ given.root
         means = self.over.fixed(given.alpha) + np.einsum("kij,kj->ki", spread, z)
         sds = np.sqrt(np.einsum("kij,kj->ki", spread**2, variance))
-        return nodes.mass[node, m], (means, sds)
+        return nodes.mass[node, m], means, sds
 
     @cached_property
     def _mixtures_of_beta(self) -> list[tuple[Array, Array, Array]]:
-        """For each term weights (K,), means and standard deviations (K, J q)."""
-        nodes, unit = self._thin, self.over.y_unit
+        """For each term weights (K,), means and standard deviations (K, J q); no light nodes."""
+        nodes, unit = self._mixed, self.over.y_unit
         mass = np.where(nodes.mass > _negligible(nodes.mass), nodes.mass, 0.0)
         heavy = np.flatnonzero(mass.sum(axis=1))
-        T = self.over.roots(nodes.at[heavy])
-        out: list[tuple[list[Array], ...]] = [([], [], []) for _ in T]
-        for part, H, P in moments(self.over.unpooled, T):
-            at, m = np.nonzero(mass[heavy[part]])
-            given, node = nodes.given[heavy[part]][at], heavy[part][at]
-            tau, p = nodes.tau[node, m], given.alpha.shape[1]
-            z, variance = given.moments_of_z(tau)
-            alpha = given.alpha + np.einsum("kij,kj->ki", given.root, z)
-            for (weights, means, sds), h, diagonal in zip(out, H, P, strict=True):
-                mean = h[at, ..., p] - np.einsum("kjqc,kc->kjq", h[at, ..., :p], alpha)
-                turned = np.einsum("kjqc,kcd->kjqd", h[at, ..., :p], given.root)
-                var = tau[:, None, None] ** 2 * diagonal[at]
-                var = var + np.einsum("kjqd,kd->kjq", turned**2, variance)
-                weights.append(mass[node, m])
-                means.append(mean.reshape(len(at), -1) * unit)
-                sds.append(np.sqrt(var).reshape(len(at), -1) * unit)
+        out: list[tuple[list[Array], ...]] = [([], [], []) for _ in self.over.model.T]
+        for part, given, parts in self._given_alpha(nodes, heavy):
+            at, m = np.nonzero(mass[part])
+            tau = nodes.tau[part][at, m]
+            z, variance = given[at].moments_of_z(tau)
+            for (weights, means, sds), (beta, slope, P) in zip(out, parts, strict=True):
+                mean = beta[at] + np.einsum("kad,kd->ka", slope[at], z)
+                var = np.einsum("kad,kd->ka", slope[at] ** 2, variance)
+                weights.append(mass[part][at, m])
+                means.append(mean * unit)
+                sds.append(np.sqrt(var + tau[:, None] ** 2 * P[at]) * unit)
         joined = [[np.concatenate(x) for x in term] for term in out]
         return [(weights, means, sds) for weights, means, sds in joined]
+
+    def _moments_of_beta(self) -> list[tuple[Array, Array]]:
+        """For each term means and standard deviations, shape (J, q); z and tau averaged first."""
+        nodes, unit = self.nodes, self.over.y_unit
+        centres = [beta.ravel() / unit for beta in self.over.model.random]
+        sums = [np.zeros((2, len(c))) for c in centres]
+        for part, given, parts in self._given_alpha(nodes, np.arange(len(nodes.mass))):
+            w, tau = nodes.mass[part], nodes.tau[part]
+            z, variance = given.moments_of_z(tau)
+            first = np.einsum("nm,nmd->nd", w, z)
+            second = np.einsum("nm,nmc,nmd->ncd", w, z, z)
+            np.einsum("ndd->nd", second)[...] += np.einsum("nm,nmd->nd", w, variance)
+            noise = (w * tau**2).sum(axis=1)
+            for total, c, (beta, slope, P) in zip(sums, centres, parts, strict=True):
+                off, along = beta - c, np.einsum("nad,nd->na", slope, first)
+                total[0] += w.sum(axis=1) @ off + along.sum(axis=0)
+                total[1] += w.sum(axis=1) @ off**2 + 2 * (off * along).sum(axis=0) + noise @ P
+                total[1] += np.einsum("nac,ncd,nad->a", slope, second, slope, optimize=True)
+        mass = nodes.mass.sum()
+        return [
+            ((c + first / mass) * unit, np.sqrt(second / mass - (first / mass) ** 2) * unit)
+            for c, (first, second) in zip(centres, sums, strict=True)
+        ]
+
+    def _given_alpha(
+        self, nodes: Grid | Points, chosen: Any
+    ) -> Iterator[tuple[Any, Given, list[tuple[Array, Array, Array]]]]:
+        """Some nodes at a time: beta = at alpha_hat + slope @ z, and P, each with J q columns."""
+        for part, H, P in moments(self.over.unpooled, self.over.roots(nodes.at[chosen])):
+            given, parts = nodes.given[chosen[part]], []
+            p, N = given.alpha.shape[1], len(given.alpha)
+            for h, diagonal in zip(H, P, strict=True):
+                h = h.reshape(N, -1, p + 1)
+                beta = h[..., p] - np.einsum("nac,nc->na", h[..., :p], given.alpha)
+                parts.append((beta, -h[..., :p] @ given.root, diagonal.reshape(N, -1)))
+            yield chosen[part], given, parts
 
     @cached_property
     def _moments(self) -> tuple[Unknowns, Unknowns]:
         """Means and standard deviations, whether they exist or not."""
-        mass = self.nodes.mass
+        mass, blocks = self.nodes.mass, self.over.model.gram.blocks
         values = self.over.standard_deviations(self.nodes.at, self.nodes.tau)
         found = [_mixture_moments(mass.ravel(), v.reshape(-1, 1), np.zeros((1, 1))) for v in values]
-        fixed = _mixture_moments(self._mixture_of_alpha[0], *self._mixture_of_alpha[1])
-        random = [_mixture_moments(*mixture) for mixture in self._mixtures_of_beta]
-        blocks = self.over.model.gram.blocks
+        fixed = _mixture_moments(*self._mixture_of_alpha(-1.0))
+        random = self._moments_of_beta()
         stops = np.cumsum([0, *(k.q for k in blocks)])
         return tuple(  # type: ignore[return-value]
             Unknowns(
@@ -181,13 +213,20 @@ def _mixture_moments(weights: Array, means: Array, sds: Array) -> tuple[Array, A
 
 
 def _mixture_quantile(probability: float, weights: Array, means: Array, sds: Array) -> Array:
-    """Quantiles of mixtures of normals, one a column, by bisection."""
+    """Quantiles of mixtures of normals, one a column: Newton's method between two bounds."""
     from scipy.special import ndtr
 
     weights = weights / weights.sum()
     low, high = (means - 9 * sds).min(axis=0), (means + 9 * sds).max(axis=0)
-    for _ in range(50):
-        middle = (low + high) / 2
-        below = weights @ ndtr((middle - means) / sds) < probability
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return np.asarray((low + high) / 2)
+    x, width = weights @ means, weights @ sds
+    for _ in range(60):
+        u = (x - means) / sds
+        excess = weights @ ndtr(u) - probability
+        density = weights @ (np.exp(-(u**2) / 2) / sds) / np.sqrt(2 * np.pi)
+        low, high = np.where(excess < 0, x, low), np.where(excess < 0, high, x)
+        new = x - excess / np.maximum(density, 1e-300)
+        new = np.where((new > low) & (new < high), new, (low + high) / 2)
+        x, step = new, np.abs(new - x)
+        if (step <= 1e-9 * width).all():
+            break
+    return np.asarray(x)

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from .assembly import Assembly, assemble
-from .elimination import choleskies, forward
+from .cholesky import choleskies, forward
 from .fit import Fit
 from .hierarchical import GaussianFactor
 from .inputs import Array
 from .priors import Prior, SdPrior
 
-FARTHEST = 1e5
-"""The largest ratio sd / tau that is looked at, in scaled units."""
+FARTHEST, FARTHER = 1e6, 1e9
+"""The largest ratio sd / tau that is looked at, in scaled units; and if it is the only one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ class Landscape:
 
     def box(self) -> Array:
         """Lowest and highest value of each coordinate, shape (size, 2)."""
-        far = np.arcsinh(FARTHEST / self.c)
+        far = np.arcsinh((FARTHER if self.size == 1 else FARTHEST) / self.c)
         ends = [(0.0, end) for end in far] + [(-1.0, 1.0)] * len(self.pairs)
         return np.array(ends).reshape(-1, 2)
 
@@ -131,7 +131,7 @@ class Landscape:
     def given(self, T: Sequence[Array]) -> Given:
         """Integrate alpha and beta out, at each T."""
         criterion, p = self.assembly.criterion, self.model.gram.p
-        log_det, S = criterion.many(T)
+        log_det, S = self._scalar(T) if self.size == 1 else criterion.many(T)
         with np.errstate(invalid="ignore", divide="ignore"):
             L = choleskies(np.moveaxis(S, 0, -1))
             inverse = forward(L[:p, :p], np.broadcast_to(np.eye(p)[..., None], (p, p, len(S))))
@@ -150,6 +150,27 @@ class Landscape:
         height = fixed @ h - np.einsum("ni,ij,nj->n", fixed, P, fixed) / 2
         height += _normaliser(self.on_fixed)
         return Given(value, L[p, p] ** 2, alpha, root, e, g, height)
+
+    @cached_property
+    def _pooled(self) -> tuple[Array, Array, Array, Array]:
+        """Of one coefficient a level: the different Z_j'WZ_j, their numbers, and moments of B_j."""
+        system, C = self.unpooled.criterion.system, self.assembly.criterion.C
+        seen = system.A[0, 0] > 0
+        a, B = system.A[0, 0, seen], system.B[0][:, seen]
+        different, kind = np.unique(a, return_inverse=True)
+        BB = [np.bincount(kind, x * y / a, len(different)) for x in B for y in B]
+        moments = np.stack(BB, axis=-1)
+        within = C - moments.sum(axis=0).reshape(C.shape)
+        gone = np.diag(within) <= 1e-13 * np.diag(C)  # columns that are constant within levels
+        within[gone] = within[:, gone] = 0.0
+        count = np.bincount(kind, minlength=len(different)).astype(np.float64)
+        return different, count, np.asarray(moments, dtype=np.float64), within
+
+    def _scalar(self, T: Sequence[Array]) -> tuple[Array, Array]:
+        """As ``Criterion.many``, but without cancellation where T is large: sums of squares."""
+        a, count, moments, within = self._pooled
+        M = 1 + T[0][:, 0] ** 2 * a
+        return np.log(M) @ count, within + ((1 / M) @ moments).reshape(-1, *within.shape)
 
     @property
     def units(self) -> tuple[Array, Array]:
@@ -228,10 +249,14 @@ def landscape(model: Fit, prior: Prior) -> Landscape:
 
 def _normaliser(factor: GaussianFactor) -> float:
     """Log of the constant that makes the proper part of a factor a density."""
-    values, vectors = np.linalg.eigh(factor.precision)
-    live = values > 1e-12 * max(float(values.max(initial=0.0)), 1e-300)
-    shift = (vectors.T @ factor.shift)[live]
-    return float((np.log(values[live] / (2 * np.pi)) - shift**2 / values[live]).sum() / 2)
+    P, h = factor.precision, factor.shift
+    live = np.diag(P) > 0
+    d = np.sqrt(np.diag(P)[live])
+    values, vectors = np.linalg.eigh(P[np.ix_(live, live)] / np.outer(d, d))
+    sure = values > 1e-12
+    shift = (vectors.T @ (h[live] / d))[sure]
+    log_det = np.log(values[sure]).sum() + 2 * np.log(d).sum()
+    return float((log_det - sure.sum() * np.log(2 * np.pi) - (shift**2 / values[sure]).sum()) / 2)
 
 
 def _uniform(q: int, j: int) -> float:

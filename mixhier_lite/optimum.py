@@ -6,6 +6,8 @@ with columns of zeros. Leaving these columns out makes it an ordinary point agai
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +20,10 @@ TINY = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """The criterion restricted to some entries of T, as a function of a vector x."""
+    """The criterion restricted to some entries of T, as a function of a vector x.
+
+    Its methods take many x at once, shape (N, k).
+    """
 
     criterion: Criterion
     shapes: tuple[tuple[int, bool], ...]
@@ -27,22 +32,42 @@ class Face:
     """Term, row and column of every entry of x."""
 
     def unpack(self, x: Array) -> list[Array]:
-        """T for every term."""
-        T = [np.zeros((q, q)) for q, _ in self.shapes]
-        for (t, i, j), value in zip(self.cells, x, strict=True):
-            T[t][i, j] = value
+        """T for every term, shape (..., q, q) for x of shape (..., k)."""
+        T = [np.zeros((*x.shape[:-1], q, q)) for q, _ in self.shapes]
+        for k, (t, i, j) in enumerate(self.cells):
+            T[t][..., i, j] = x[..., k]
         return T
 
     def pack(self, T: list[Array]) -> Array:
         """The entries of T that belong to the face."""
         return np.array([T[t][i, j] for t, i, j in self.cells])
 
-    def slope(self, x: Array) -> tuple[float, Array]:
-        """The criterion and its gradient; a very large number where nothing is left of y."""
+    def values(self, x: Array) -> Array:
+        """The criterion, shape (N,)."""
+        log_det, S = self.criterion.many(self.unpack(x))
+        return np.asarray(self.criterion.value(log_det, self.criterion.roots(S))[0])
+
+    def local(self, x: Array) -> tuple[Array, ...]:
+        """The criterion, its slope and its second derivatives, (N,), (N, k) and (N, k, k)."""
+        if self.criterion.size[1]:
+            return tuple(map(np.array, zip(*map(self._differences, x), strict=True)))
+        value, g, H = self.criterion.derivatives(self.unpack(x)[0])
+        N, q = len(x), self.shapes[0][0]
+        at = np.array([i * q + j for _, i, j in self.cells], dtype=np.intp)
+        return value, g.reshape(N, -1)[:, at], H.reshape(N, q * q, -1)[:, at[:, None], at]
+
+    def _slope(self, x: Array) -> tuple[float, Array]:
         at = self.criterion.solve(T := self.unpack(x))
         if at is None:
             return 1e300, np.zeros(len(x))
         return at.value, self.pack(self.criterion.gradient(T, at))
+
+    def _differences(self, x: Array) -> tuple[float, Array, Array]:
+        """Second derivatives as differences of the slope."""
+        value, g = self._slope(x)
+        steps = 1e-5 * np.diag(1.0 + np.abs(x))
+        H = np.array([(self._slope(x + e)[1] - g) / e.max() for e in steps])
+        return value, g, (H + H.T) / 2
 
 
 def minimise(criterion: Criterion, shapes: Sequence[tuple[int, bool]]) -> list[Array]:
@@ -53,84 +78,103 @@ def minimise(criterion: Criterion, shapes: Sequence[tuple[int, bool]]) -> list[A
     free = [np.tri(q) if correlated else np.eye(q) for q, correlated in shapes]
     cells = tuple((t, i, j) for t, F in enumerate(free) for j, i in np.argwhere(F.T).tolist())
     face = Face(criterion, tuple(shapes), cells)
-    return _settle(face, min((_descend(face, x) for x in _starts(face)), key=lambda f: f[0])[1])
+    return _settle(face, *_descend(face, _starts(face)))
 
 
-def _starts(face: Face) -> list[Array]:
+@lru_cache
+def _places(cells: tuple[tuple[int, int, int], ...], n: int) -> tuple[Array, Any]:
+    """Points all over the place, n a look, and the nearest neighbours of each.
+
+    The second look is at covariances that are all but of rank one: a valley with a correlation
+    near 1 or -1 is too narrow to be seen from further inside.
+    """
+    diagonal, mixed = [i == j for _, i, j in cells], {t for t, i, j in cells if i != j}
+    k = len(cells)
+    ratio = np.roots([1, *[0] * (k - 1), -1, -1]).real.max()
+    places = np.outer(np.arange(1, 1 + n), ratio ** -np.arange(1.0, k + 1)) % 1  # fills evenly
+    places[:2] = np.where(diagonal, [[0.4], [0.6]], 0.5)  # T = 1 and T = 10
+    near = np.argsort(np.abs(places[:, None] - places).max(axis=2), axis=1)[:, 1 : 2 + 2 * k]
+    signed = np.where(diagonal, places, 2 * places - 1)
+    points = np.sign(signed) * 10 ** (5 * np.abs(signed) - 2)
+    if not mixed:
+        return points, near
+    rank_one = points * [1e-3 if j > 0 and t in mixed else 1.0 for t, _, j in cells]
+    return np.append(points, rank_one, axis=0), np.append(near, near + n, axis=0)
+
+
+def _starts(face: Face) -> Array:
     """Points to descend from: the valleys of a scattered first look, the lowest first.
 
-    It looks twice, the second time at covariances that are all but of rank one: a valley with a
-    correlation near 1 or -1 is too narrow to be seen from further inside.
+    It looks at fewer points where they cost more: many levels leave one valley.
     """
-    k, criterion = len(face.cells), face.criterion
-    slow = criterion.system.B.size + 100 * criterion.system.m > 5e3
-    ratio = np.roots([1, *[0] * (k - 1), -1, -1]).real.max()
-    steps = np.arange(1, 1 + k * (12 if slow and k > 1 else 40))
-    places = np.outer(steps, ratio ** -np.arange(1.0, k + 1)) % 1  # fills the cube evenly
-    signed = np.where([i == j for _, i, j in face.cells], places, 2 * places - 1)
-    points = np.sign(signed) * 10 ** (5 * np.abs(signed) - 2)
-    gaps = np.abs(places[:, None] - places).max(axis=2)
-    near, starts = np.argsort(gaps, axis=1)[:, 1 : 2 + 2 * k], []
-    rank_one = np.array(
-        [1.0 if j == 0 or not face.shapes[t][1] else 1e-3 for t, _, j in face.cells]
-    )
-    for look in (points, points * rank_one)[: 1 + (rank_one < 1).any()]:
-        solved = [criterion.solve(face.unpack(x)) for x in look]
-        values = np.array([np.inf if at is None else at.value for at in solved])
-        low = np.flatnonzero(np.isfinite(values) & (values <= values[near].min(axis=1)))
-        starts += list(look[low[np.argsort(values[low])[:8]]])
-    return starts
+    afford = 10**5 // (1 + face.criterion.size[0] + 100 * face.criterion.size[1])
+    each = min(max(2 * afford, 2), 20 if face.criterion.n > 100 else 40)  # few rows, many valleys
+    points, near = _places(face.cells, len(face.cells) * each)
+    values = face.values(points)
+    low = np.flatnonzero(values <= values[near].min(axis=1))
+    return np.asarray(points[low[np.argsort(values[low])[: min(max(afford, 1), 16)]]])
 
 
 def _descend(face: Face, x: Array) -> tuple[float, Array]:
-    """Descend to within a polish of the minimum."""
-    from scipy.optimize import minimize
+    """Newton's method from many points side by side, to the last digit of the lowest minimum.
 
-    found = minimize(face.slope, x, jac=True, method="L-BFGS-B", options={"ftol": 1e-7})
-    return float(found.fun), np.asarray(found.x)
-
-
-def _polish(face: Face, x: Array) -> tuple[float, Array]:
-    """Newton's method, with differences of the gradient for the second derivatives."""
-    value, g = face.slope(x)
-    size, anew = np.inf, True
-    for _ in range(30 if len(x) else 0):
-        if anew:
-            steps = 1e-5 * np.diag(1.0 + np.abs(x))
-            G = np.array([(face.slope(x + e)[1] - g) / e.max() for e in steps])
-            curvature, axes = np.linalg.eigh((G + G.T) / 2)
-            floor = 1e-10 * max(float(np.abs(curvature).max()), 1e-300)
-        d = -axes @ ((axes.T @ g) / np.maximum(np.abs(curvature), floor))
-        before, size = size, float(np.abs(d / (1.0 + np.abs(x))).max())
-        if size < 1e-15 or (size > 0.1 * before and size < 1e-8):
-            break
-        anew = size > 0.1 * before or size > 1e-3  # else the old ones will do
-        step, slack = 1.0, 1e-12 * (1.0 + abs(value))
-        while (new := face.slope(x + step * d))[0] > value + slack and step > 1e-6:
-            step /= 4
-        if new[0] > value + slack:
-            break
-        x, value, g = x + step * d, new[0], new[1]
-    return value, x
+    Once the lowest has all but arrived, those that are far above it or have arrived elsewhere
+    are given up.
+    """
+    at, share = list[Any]((x, *face.local(x))), np.ones(len(x))
+    for _ in range(60 if x.size else 0):
+        step, best = newton(*at[2:]), _lowest(*at[:2])
+        size = (np.abs(step) / (1.0 + np.abs(at[0]))).max(axis=1)
+        if len(size) > 1 and size[best] < 1e-2:
+            keep = (size > 1e-4) & (at[1] < at[1][best] + 200 / face.criterion.n)
+            keep[best] = True
+            *at, share, size, step = (part[keep] for part in (*at, share, size, step))
+        x, value, *_ = at
+        if len(x) == 1 and size[0] < 1e-8:
+            return float(value[0]), x[0] + step[0]
+        step /= np.maximum(1.0, (np.abs(step) / (0.4 + 0.5 * np.abs(x))).max(axis=1))[:, None]
+        trial = x + share[:, None] * step
+        new = trial, *face.local(trial)
+        good = new[1] <= value + 1e-12 * (1.0 + np.abs(value))
+        share = np.where(good, np.minimum(4 * share, 1.0), share / 4)
+        at = [
+            np.where(good.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+            for a, b in zip(new, at, strict=True)
+        ]
+    best = _lowest(*at[:2])
+    return float(at[1][best]), at[0][best]
 
 
-def _settle(face: Face, x: Array) -> list[Array]:
-    """Polish; move to the boundary where that is certified, away from it where it is not."""
-    value, x = _polish(face, x)
+def _lowest(x: Array, value: Array) -> int:
+    """The lowest point; rounding grows with T^2, and a distant one must be lower by that."""
+    return int((value + 1e-14 * (x**2).sum(axis=1)).argmin())
+
+
+def newton(g: Array, H: Array) -> Array:
+    """Newton's step, downhill where the second derivatives are negative, and then not too short."""
+    curvature, axes = np.linalg.eigh(H)
+    least = 1e-10 * np.abs(curvature).max(axis=1, keepdims=True) + 1e-300
+    along = -(g[:, None] @ axes)[:, 0] / np.maximum(np.abs(curvature), least)
+    along = np.where(curvature < 0, np.copysign(np.maximum(np.abs(along), 0.3), along), along)
+    return np.asarray((axes @ along[:, :, None])[:, :, 0])
+
+
+def _settle(face: Face, value: float, x: Array) -> list[Array]:
+    """Move to the boundary where that is certified, away from it where it is not."""
     T = face.unpack(x)
     flat = [_flat(t, correlated) for t, (_, correlated) in zip(T, face.shapes, strict=True)]
     cells = tuple((t, i, j) for t, i, j in face.cells if flat[t][:, j].any())
     if cells == face.cells:
         return T
     lower = replace(face, cells=cells)
-    edge, z = _polish(lower, lower.pack(flat))
+    edge, z = _descend(lower, lower.pack(flat)[None])
     if edge > value + 1e-8 * (1.0 + 1e-4 * abs(value)):
         return T
     on_edge = lower.unpack(z)
     better = leave(face, on_edge)
     if better is None:
         return on_edge
-    moved, x = _polish(face, _descend(face, face.pack(better))[1])
+    moved, x = _descend(face, face.pack(better)[None])
     return on_edge if moved >= edge - 1e-10 * (1.0 + abs(edge)) else face.unpack(x)
 
 
@@ -149,7 +193,7 @@ def certificate(criterion: Criterion, T: list[Array]) -> list[Array]:
 
     It is read from 2 N T at a neighbour of full rank, 1e-12 away in Sigma / tau2.
     """
-    near = [_root(t @ t.T + 1e-12 * np.eye(len(t))) for t in T]
+    near = [_root(t @ t.T + 1e-12 * max(1.0, float((t**2).sum())) * np.eye(len(t))) for t in T]
     at = criterion.solve(near)
     assert at is not None
     pairs = zip(near, criterion.gradient(near, at), strict=True)

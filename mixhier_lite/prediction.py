@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from .blup import Solved, conditional_variances, directions, random_effects
-from .elimination import forward
 from .errors import InputError
 from .gram import Block
 from .groups import Codes
@@ -138,7 +137,7 @@ def _conditional(solved: Solved, codes: list[Codes], Z: list[Array]) -> Array:
 def _block(solved: Solved, codes: list[Codes], z: list[Array]) -> Array:
     """d'(I + T'Z'WZ T)^-1 d for rows d = T'z, the eliminated term first."""
     assembly, at, criterion = solved.assembly, solved.at, solved.assembly.criterion
-    system, (T1, T2), n = criterion.system, criterion.split(solved.T), len(z[0])
+    system, (_, T2), n = criterion.system, criterion.split(solved.T), len(z[0])
     first, others, D2 = criterion.order[0], criterion.order[1:], np.zeros((n, system.m))
     for t, (a, b, q), root in zip(others, system.slices, T2, strict=True):
         assert t is not None
@@ -151,11 +150,10 @@ def _block(solved: Solved, codes: list[Codes], z: list[Array]) -> Array:
         D2[:, a:b] = own.reshape(n, b - a)
     total = np.zeros(n)
     if first is not None:
-        L, j = at.L[:, :, codes[first]], codes[first]
-        total += (forward(L, (z[first] @ T1).T[:, None]) ** 2).sum(axis=(0, 1))
-        u = z[first] @ T1 @ T1.T
-        E12 = system.sparse(system.residual(T1, at.L, at.F12))
-        pulled = sum(matrix[j].multiply(u[:, k, None]) for k, matrix in enumerate(E12))
+        j = codes[first]
+        total += np.einsum("nk,kln,nl->n", z[first], at.H[:, :, j], z[first])
+        HA12 = system.sparse(system.through(at.H))
+        pulled = sum(matrix[j].multiply(z[first][:, k, None]) for k, matrix in enumerate(HA12))
         D2 -= system.right([t.T for t in T2], pulled.toarray().T).T
     total += (triangular_solve(at.L22, D2.T) ** 2).sum(axis=0)
     return total

@@ -51,10 +51,15 @@ class Grid:
         return self.over.tau(self.given, np.broadcast_to(self.axes[-1], self.log_density.shape))
 
     @property
+    def log_volume(self) -> Array:
+        """Log of the weight of each node, shape (N, M)."""
+        volume = np.log(_points(self.widths[:-1], self.kept)).sum(axis=1)
+        return np.asarray(volume[:, None] + np.log(self.widths[-1]))
+
+    @property
     def log_mass(self) -> Array:
         """Log of density times weight, shape (N, M)."""
-        volume = np.log(_points(self.widths[:-1], self.kept)).sum(axis=1)
-        return np.asarray(self.log_density + volume[:, None] + np.log(self.widths[-1]))
+        return np.asarray(self.log_density + self.log_volume)
 
     @property
     def log_marginal(self) -> float:
@@ -99,7 +104,7 @@ class Grid:
         return float(_integral(coefficients, place).sum())
 
     def beyond(self, exponents: Sequence[float]) -> float:
-        """Mass that was left out because the standard deviations end at FARTHEST.
+        """Mass that was left out because the standard deviations end somewhere.
 
         There the density falls like e^-kx in x, k the exponent of that standard deviation.
         """
@@ -117,9 +122,9 @@ class Grid:
         return whole.reshape(shape)
 
 
-def grid(over: Landscape, box: Array, n: int, last: Grid | None = None) -> Grid:
-    """Lay n Gauss-Legendre nodes along every side of a box, shape (size + 1, 2)."""
-    rules = [*(_rule(n) for _ in box[:-1]), _rule(2 + n // 2)]
+def grid(over: Landscape, box: Array, n: int, last: Grid | None = None, m: int = 0) -> Grid:
+    """Lay n Gauss-Legendre nodes along every side of a box, shape (size + 1, 2); m along t."""
+    rules = [*(_rule(n) for _ in box[:-1]), _rule(m or 2 + n // 2)]
     axes = [a + (b - a) * nodes for (a, b), (nodes, _) in zip(box, rules, strict=True)]
     widths = [(b - a) * w for (a, b), (_, w) in zip(box, rules, strict=True)]
     if over.tau_known is not None:

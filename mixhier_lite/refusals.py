@@ -39,7 +39,7 @@ def refuse_gram(gram: "Gram", tau2: float | None) -> None:
         ZZ = _correlations(block.A.sum(axis=0))
         if (np.diag(ZZ) == 0).any() or np.linalg.eigvalsh(ZZ)[0] <= 1e-13 * block.q:
             raise refused("columns", name=name, q=block.q)
-        alone = seen == gram.n and block.root is None and not np.isnan(gram.common_weight)
+        alone = seen == gram.n and block.K is None and not np.isnan(gram.common_weight)
         if alone and tau2 is None and _has_constant(block.A):
             raise refused("single-rows", name=name, seen=seen)
 
@@ -53,8 +53,7 @@ def left_of_y(gram: "Gram") -> float:
 
 def _correlations(C: Array) -> Array:
     """Scale to a unit diagonal; rows of zeros stay."""
-    d = np.sqrt(np.diag(C))
-    d = np.where(d > 0, d, 1.0)
+    d = np.sqrt(np.where(np.diag(C) > 0, np.diag(C), 1.0))
     return np.asarray(C / np.outer(d, d))
 
 

@@ -13,12 +13,13 @@ def independent(grid: Grid, draws: int, rng: np.random.Generator) -> tuple[Array
 
     Around each node of the grid lies a cell, as wide as the node's weight. The step above a cell
     is as high as the density at its node, and half of the largest rise to a neighbour on every
-    axis. A point drawn under the steps is kept if it lies under the density too; so the points
-    kept are independent draws. Where the density stands above a step, all steps are raised by the
+    axis, but not higher than the highest neighbouring node. A point drawn under the steps is kept
+    if it lies under the density too; so the points kept are independent draws. Where the density
+    stands above a step, all steps are raised by the
     highest such excess of all the points looked at.
     """
     log_step = _steps(grid)
-    mass = grid.log_mass - grid.log_density + log_step
+    mass = grid.log_volume + log_step
     total = np.cumsum(np.exp(mass - mass.max()))
     tried: list[tuple[Array, ...]] = []
     given: list[Given] = []
@@ -39,7 +40,9 @@ def independent(grid: Grid, draws: int, rng: np.random.Generator) -> tuple[Array
 
 
 def _steps(grid: Grid) -> Array:
-    """Log height of the step above each cell, shape (N, M)."""
+    """Log height of the step above each cell, at most that of a neighbouring node; (N, M)."""
+    from scipy.ndimage import maximum_filter
+
     cube = grid.cube(grid.log_density)
     step = cube.copy()
     for axis in range(cube.ndim):
@@ -49,6 +52,7 @@ def _steps(grid: Grid) -> Array:
         edge = np.zeros((1, *ahead.shape[1:]))
         most = np.maximum(np.concatenate([ahead, edge]), np.concatenate([edge, behind]))
         step += np.moveaxis(np.maximum(most, 0.0), 0, axis) / 2
+    step = np.minimum(step, maximum_filter(cube, size=3))
     return np.asarray(step.reshape(-1, cube.shape[-1])[grid.kept])
 
 

@@ -102,10 +102,12 @@ class Report:
             )
         X, terms, weights = self.rows
         y: Array = X @ self.fixed
-        y += rng.standard_normal(len(y)) * np.sqrt(self.tau2 / weights)
-        for term, T in zip(terms, self.T, strict=True):
+        y += rng.standard_normal(len(y)) * np.sqrt(
+            self.tau2 / (1.0 if weights is None else weights)
+        )
+        for term, T, block in zip(terms, self.T, self.gram.blocks, strict=True):
             u = rng.standard_normal((len(term.levels), term.q)) @ T.T * np.sqrt(self.tau2)
-            beta = u if term.root is None else term.root @ u
+            beta = u if block.root is None else block.root @ u
             y += beta[term.codes, 0] if term.Z is None else (term.Z * beta[term.codes]).sum(axis=1)
         return y
 

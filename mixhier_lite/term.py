@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .groups import Codes, positions
-from .inputs import Array, covariance, real
+from .inputs import Array, finite, square_root, symmetric, unchecked
 from .refusals import refused
 
 
@@ -51,25 +51,26 @@ class Term:
     """Names of the columns of Z, known after ``lmer``."""
     codes: Codes = field(init=False, repr=False)
     """Position of each row's label in ``levels``, shape (n,)."""
-    root: Array | None = field(init=False, repr=False, default=None)
-    """A root L of K, shape (J, J): L L' = K. None without K."""
 
     def __post_init__(self) -> None:
         """Read the labels, Z and K once."""
         codes, levels = positions(self.groups, self.levels)
-        Z, K, root = self.Z, self.K, None
+        Z, K = self.Z, self.K
         if Z is not None:
-            Z = real(Z, "Z", 2)
+            Z = unchecked(Z, "Z", 2)
+            finite(Z, "Z")
             if len(Z) != len(codes) or Z.shape[1] == 0:
                 raise refused("Z", n=len(codes), shape=Z.shape)
         if K is not None:
-            K = real(K, "K", 2)
-            if K.shape != (len(levels), len(levels)):
-                raise refused("K", J=len(levels), shape=K.shape)
-            K, root = covariance(K, "K", len(levels), "level")
-        read = {"codes": codes, "levels": levels, "groups": codes, "Z": Z, "K": K, "root": root}
+            shape = np.shape(K)
+            if len(shape) == 2 and shape != (len(levels), len(levels)):
+                raise refused("K", J=len(levels), shape=shape)
+            K = symmetric(K, "K", len(levels), "level")
+        read = {"codes": codes, "levels": levels, "groups": codes, "Z": Z, "K": K}
         for name, value in read.items():
             object.__setattr__(self, name, value)
+        if K is not None and len(K) <= 500:
+            square_root(K, "K")  # refuses it at once; where that takes long, the fit does it
 
     @property
     def n(self) -> int:
@@ -81,15 +82,11 @@ class Term:
         """Number of coefficients that vary by group."""
         return 1 if self.Z is None else int(self.Z.shape[1])
 
-    @property
-    def columns_of_Z(self) -> Array:
-        """Z, which is a column of ones where it was not given; shape (n, q)."""
-        return np.ones((self.n, 1)) if self.Z is None else self.Z
-
     def matrix(self) -> Any:
         """Z of all levels as one sparse matrix, shape (n, J q)."""
         from scipy.sparse import csr_matrix
 
+        Z = np.ones((self.n, 1)) if self.Z is None else self.Z
         columns = self.codes[:, None] * self.q + np.arange(self.q)
         start, shape = np.arange(self.n + 1) * self.q, (self.n, len(self.levels) * self.q)
-        return csr_matrix((self.columns_of_Z.ravel(), columns.ravel(), start), shape)
+        return csr_matrix((Z.ravel(), columns.ravel(), start), shape)

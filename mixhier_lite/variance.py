@@ -1,22 +1,26 @@
-"""Chapter *variance*: the criterion of ML and REML, and its gradient.
+"""Chapter *variance*: the criterion of ML and REML, from two things that depend on T.
 
-Everything is written in T, lower triangular, with T T' = Sigma / tau2 for each term. One term,
-the largest, is eliminated level by level; the others, if any, are one dense matrix after that.
+These are log det(I + T'Z'WZ T) and S = [X y]'W[X y] less the random part, T lower triangular with
+T T' = Sigma / tau2 for each term. How they are found is the matter of *levels* and *scalar*.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from .elimination import System, backward, choleskies, forward
 from .inputs import Array
+
+HUGE = 1e100
+"""Stands for the root of what is not positive definite."""
 
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """The model solved at one T: what the criterion, the gradient and the effects are made of."""
+    """The model solved at one T."""
 
     value: float
     """-2 log likelihood (ML) or the REML criterion, at the best alpha (and tau2)."""
@@ -25,47 +29,20 @@ class Solution:
     """log det(I + T'Z'WZ T) of all random effects."""
     L_S: Array
     """Cholesky factor of S, which is [X y]'W[X y] less the random part, (p + 1, p + 1)."""
-    L: Array
-    """Cholesky factors of I + T'A_j T, shape (q, q, J)."""
-    F: Array
-    """L_j^-1 T'B_j, shape (q, p + 1, J)."""
-    F12: Array
-    """L_j^-1 T'A12, entries (q, e)."""
-    A22: Array
-    """What is left of Z'WZ of the other terms, shape (m, m)."""
-    B22: Array
-    """What is left of Z'W[X y] of the other terms, shape (m, p + 1)."""
-    L22: Array
-    """Cholesky factor of I + T'A22 T, shape (m, m)."""
-    F22: Array
-    """L22^-1 T'B22, shape (m, p + 1)."""
 
-    @property
-    def p(self) -> int:
-        """Number of fixed effects."""
-        return len(self.L_S) - 1
-
-    @property
-    def root(self) -> Array:
-        """Upper triangular R with tau2 R R' = (X'V^-1 X)^-1, shape (p, p)."""
-        return triangular_solve(self.L_S[:-1, :-1], np.eye(self.p)).T
-
-    @property
-    def alpha(self) -> Array:
-        """alpha_hat, shape (p,)."""
-        return np.asarray(self.root @ self.L_S[-1, :-1])
+    root: Array
+    """Upper triangular R with tau2 R R' = (X'V^-1 X)^-1, shape (p, p)."""
+    alpha: Array
+    """alpha_hat, shape (p,)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Criterion:
+class Criterion(ABC):
     """-2 log likelihood as a function of T, with alpha and (unless known) tau2 at their best.
 
     ``T`` is a list, with a lower triangular matrix of shape (q, q) for each term.
     """
 
-    system: System
-    order: tuple[int | None, ...]
-    """The term that is eliminated, None where there is no such term; then the others."""
     C: Array
     """[X y]'W[X y], shape (p + 1, p + 1)."""
     n: int
@@ -73,132 +50,79 @@ class Criterion:
     """What does not depend on T: - sum log w_i and the logarithms of the scaling."""
     reml: bool
     known_tau2: float | None
+    size: tuple[int, int]
+    """How many numbers an evaluation goes through level by level, and how many columns are one
+    dense matrix: where these are none there are second derivatives."""
 
     @property
     def nu(self) -> int:
         """Rows that speak about the variances: n - p under REML, n under ML."""
         return self.n - (len(self.C) - 1 if self.reml else 0)
 
-    def split(self, T: Sequence[Array]) -> tuple[Array, list[Array]]:
-        """T of the term that is eliminated, and T of the others."""
-        nothing = np.zeros_like(T[0][..., :1, :1]) if len(T) else np.zeros((1, 1))
-        first, *others = [nothing if t is None else T[t] for t in self.order]
-        return first, others
-
-    def join(self, parts: Sequence[Array]) -> list[Array]:
-        """One part for each term, in the order of the Gram."""
-        found = dict(zip(self.order, parts, strict=True))
-        return [found[t] for t in sorted(t for t in found if t is not None)]
-
-    def solve(self, T: Sequence[Array]) -> Solution | None:
-        """Solve the model at T; None where nothing is left of y within rounding."""
-        A, B, system, (T1, T2) = self.system.A, self.system.B, self.system, self.split(T)
-        q, p1, J = B.shape
-        M = (T1.T @ (T1.T @ A).reshape(q, -1)).reshape(q, q, J)
-        M[np.arange(q), np.arange(q)] += 1.0
-        L = choleskies(M)
-        F = forward(L, (T1.T @ B.reshape(q, -1)).reshape(q, p1, J))
-        F12, A22, B22 = system.eliminate(L, F, T1)
-        turned = [t.T for t in T2]
-        M22 = system.right(turned, system.right(turned, A22).T)
-        M22[np.diag_indices(system.m)] += 1.0
-        try:
-            L22: Array = np.linalg.cholesky((M22 + M22.T) / 2).astype(np.float64, copy=False)
-            F22 = triangular_solve(L22, system.right(turned, B22))
-            rows = np.concatenate([F.swapaxes(1, 2).reshape(-1, p1), F22])
-            L_S: Array = np.linalg.cholesky(self.C - rows.T @ rows).astype(float, copy=False)
-        except np.linalg.LinAlgError:
-            return None
-        log_det = 2 * sum(float(np.log(L[k, k]) @ system.count) for k in range(q))
-        log_det += 2 * float(np.log(np.diag(L22)).sum())
-        fixed = 2 * float(np.log(np.diag(L_S)[:-1]).sum()) if self.reml else 0.0
-        r2 = float(L_S[-1, -1] ** 2)
-        tau2 = r2 / self.nu if self.known_tau2 is None else self.known_tau2
-        value = log_det + fixed + self.nu * np.log(2 * np.pi * tau2) + r2 / tau2 + self.constant
-        return Solution(float(value), tau2, log_det, L_S, L, F, F12, A22, B22, L22, F22)
-
+    @abstractmethod
     def many(self, T: Sequence[Array]) -> tuple[Array, Array]:
         """Solve the model at many T at once: an array of shape (N, q, q) for each term.
 
         Returns log det(I + T'Z'WZ T) of all random effects, shape (N,), and [X y]'W[X y] less the
-        random part, (N, p + 1, p + 1); nan where ``solve`` has no answer. At most about 100 MB
-        are in use at once.
+        random part, (N, p + 1, p + 1); not positive definite where ``solve`` has no answer. At
+        most about 100 MB are in use at once.
         """
-        system, (q, p1, J) = self.system, self.system.B.shape
-        cells = (q + p1 + system.m) * q * J + (system.m + p1) * system.m
-        at_once = max(1, int(2e5 / cells)) if not system.m or cells < 2e5 else 0
-        if at_once:
-            starts = range(0, len(T[0]), at_once)
-            parts = [self._batch([t[k : k + at_once] for t in T]) for k in starts]
-            return np.concatenate([d for d, _ in parts]), np.concatenate([S for _, S in parts])
-        at = [self.solve(each) for each in zip(*T, strict=True)]
-        log_det = [np.nan if a is None else a.log_det for a in at]
-        S = [np.full((p1, p1), np.nan) if a is None else a.L_S @ a.L_S.T for a in at]
-        return np.array(log_det), np.array(S).reshape(-1, p1, p1)
 
-    def _batch(self, T: Sequence[Array]) -> tuple[Array, Array]:
-        """Solve at many T in one go; arrays are (q, q, N, J), and dense for the other terms."""
-        A, B, system, (T1, T2) = self.system.A, self.system.B, self.system, self.split(T)
-        (q, p1, J), m, N = B.shape, system.m, len(T1)
-        turned = T1.swapaxes(1, 2).reshape(-1, q)
-        M = np.einsum("nakj,nkb->abnj", (turned @ A.reshape(q, -1)).reshape(N, q, q, J), T1)
-        M[np.arange(q), np.arange(q)] += 1.0
-        L = choleskies(M)
-        TB = (turned @ B.reshape(q, -1)).reshape(N, q, p1, J)
-        F = forward(L, TB.transpose(1, 2, 0, 3)).transpose(2, 1, 0, 3).reshape(N, p1, q * J)
-        log_det = 2 * np.log(np.einsum("kknj->knj", L)).sum(axis=0) @ system.count
-        S = self.C - F @ F.swapaxes(1, 2)
-        if not m:
-            return log_det, S
-        TA = (turned @ system.values).reshape(N, q, 1, -1).transpose(1, 2, 0, 3)
-        F12 = np.zeros((N, q, J, m))
-        F12[:, :, system.rows, system.columns] = forward(L[..., system.rows], TA)[:, 0].swapaxes(
-            0, 1
-        )
-        F12 = F12.reshape(N, q * J, m)
-        wide = np.zeros((N, m, m))
-        for (a, b, r), t in zip(system.slices, T2, strict=True):
-            for k in range(a, b, r):
-                wide[:, k : k + r, k : k + r] = t
-        left = wide.swapaxes(1, 2)
-        A22 = left @ (system.A22 - F12.swapaxes(1, 2) @ F12) @ wide + np.eye(m)
-        L22 = np.linalg.cholesky((A22 + A22.swapaxes(1, 2)) / 2)
-        B22 = system.B22 - F12.swapaxes(1, 2) @ F.swapaxes(1, 2)
-        F22 = np.linalg.solve(L22, left @ B22)
-        log_det += 2 * np.log(np.einsum("nkk->nk", L22)).sum(axis=1)
-        return log_det, S - F22.swapaxes(1, 2) @ F22
+    @abstractmethod
+    def derivatives(self, T: Array) -> tuple[Array, Array, Array]:
+        """Value (N,), slope (N, q, q) and bend (N, q, q, q, q) at T, (N, q, q), of one term."""
 
-    def gradient(self, T: Sequence[Array], at: Solution) -> list[Array]:
-        """Gradient 2 N T for every term, :eq:`eq-gradient`.
+    def solve(self, T: Sequence[Array]) -> Solution | None:
+        """Solve the model at T; None where nothing is left of y within rounding."""
+        return self.solution(*(part[0] for part in self.many([t[None] for t in T])))
 
-        N, the gradient with respect to Sigma / tau2, is not formed: the products below have no
-        cancellation where T is large.
-        """
-        A, B, system, (T1, T2) = self.system.A, self.system.B, self.system, self.split(T)
-        v = np.append(-at.alpha, 1.0)[:, None] / np.sqrt(at.tau2)
+    def gradient(self, T: Sequence[Array], at: Any) -> list[Array]:
+        """Gradient 2 N T for every term, :eq:`eq-gradient`."""
+        return [self.derivatives(T[0][None])[1][0]]
+
+    def value(self, log_det: Any, L: Array) -> tuple[Any, Any]:
+        """The criterion and the best (or known) tau2, from Cholesky factors of S."""
+        diagonal = np.einsum("...kk->...k", L)
+        r2 = diagonal[..., -1] ** 2
+        tau2 = r2 / self.nu if self.known_tau2 is None else self.known_tau2
+        value = log_det + self.nu * np.log(2 * np.pi * tau2) + r2 / tau2 + self.constant
         if self.reml:
-            v = np.hstack([v, np.vstack([at.root, np.zeros((1, at.p))])])
-        # E is what is left of B and U = T'E, each times v
-        U22 = triangular_solve(at.L22, at.F22 @ v, transposed=True)
-        TU22 = system.right(T2, U22)
-        E22 = at.B22 @ v - at.A22 @ TU22
-        U = backward(at.L, v.T @ at.F - system.gather(at.F12, TU22))
-        TA = np.tensordot(T1.T, A, 1)
-        E = v.T @ B - np.einsum("jkm,jrm->krm", TA, U) - system.gather(system.values, TU22)
-        Y = backward(at.L, forward(at.L, TA))  # (I + T'A T)^-1 T'A
-        NT = (Y @ system.count).T - E.reshape(len(E), -1) @ U.reshape(len(U), -1).T
-        if not system.m:
-            return self.join([2 * NT])
-        V = triangular_solve(at.L22, np.eye(system.m))
-        TV = system.right(T2, V.T @ V)  # T (I + T'A22 T)^-1
-        E12 = system.residual(T1, at.L, at.F12)
-        slopes = [2 * (NT - system.fill(E12, system.right(T2, TV.T)).sum(axis=0) @ T1)]
-        for a, b, q in system.slices:
-            left, right = at.A22[a:b].reshape(-1, q, system.m), TV[:, a:b].reshape(system.m, -1, q)
-            E2, U2 = E22[a:b].reshape(-1, q, v.shape[1]), U22[a:b].reshape(-1, q, v.shape[1])
-            trace = np.einsum("jkc,cjl->kl", left, right, optimize=True)
-            slopes.append(2 * (trace - np.einsum("jkr,jlr->kl", E2, U2)))
-        return self.join(slopes)
+            value = value + 2 * np.log(diagonal[..., :-1]).sum(axis=-1)
+        return value, tau2
+
+    def solution(self, log_det: float, S: Array) -> Solution | None:
+        """Read the solution from log det and S; None where S is not positive definite."""
+        L = self.roots(S[None])[0]
+        if L[0, 0] >= HUGE:
+            return None
+        value, tau2 = self.value(log_det, L)
+        root = triangular_solve(L[:-1, :-1], np.eye(len(L) - 1)).T
+        return Solution(float(value), float(tau2), float(log_det), L, root, root @ L[-1, :-1])
+
+    def roots(self, S: Array) -> Array:
+        """Cholesky factors of S, (N, p + 1, p + 1); very large ones where S is not p.d."""
+        try:
+            return np.asarray(np.linalg.cholesky(S), dtype=np.float64)
+        except np.linalg.LinAlgError:
+            if len(S) == 1:
+                return HUGE * np.eye(S.shape[1])[None]
+            return np.concatenate([self.roots(each[None]) for each in S])
+
+    def profiled(self, log_det: Array, S: Array) -> tuple[Array, Array, Array, Array]:
+        """The criterion for many log det (N,) and S (N, p + 1, p + 1); very large without tau2.
+
+        Returns value, L, D and omega. With dS and d2S the derivatives of S, both in the columns
+        L^-1, what they add to the derivatives of log det is sum of D diag(dS) in the first and
+        sum of D diag(d2S) less sum of omega dS dS in the second.
+        """
+        L = self.roots(S)
+        value, tau2 = self.value(log_det, L)
+        D = np.full(S.shape[:2], float(self.reml))
+        D[:, -1] = L[:, -1, -1] ** 2 / tau2
+        omega = np.full(S.shape, float(self.reml))
+        omega[:, -1] = omega[:, :, -1] = D[:, -1:]
+        omega[:, -1, -1] = self.nu if self.known_tau2 is None else 0.0
+        return value, L, D, omega
 
 
 def triangular_solve(L: Array, B: Array, transposed: bool = False) -> Array:

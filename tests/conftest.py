@@ -12,6 +12,7 @@ import pytest
 from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
+collect_ignore = ["reference", "benchmarks"]  # scripts that need other programs, or time them
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
 

@@ -15,16 +15,18 @@ SLUGS = (
     "kinship bayes adjusting scale rosetta limits"
 ).split()
 NUMBER = {slug: number for number, slug in enumerate(SLUGS, start=1)}
-WITHOUT_A_MODULE = {"slopes", "adjusting", "limits"}  # chapters that own no function
+WITHOUT_A_MODULE = {"slopes", "adjusting", "rosetta", "limits"}  # chapters that own no function
 SUPPORT = {"errors", "inputs", "symmetric", "effects"}  # serve all chapters, know none
 SERVE = {"__init__": len(SLUGS), "datasets": 1, "plot": len(SLUGS), "sides": 7}
+SERVE |= {"exercises": len(SLUGS)}
 SERVE |= dict.fromkeys("term chunks progress refusals".split(), 8)
 SERVE |= dict.fromkeys("elimination assembly optimum blup fit prediction".split(), 9)
+SERVE |= dict.fromkeys("curvature levels scalar".split(), 9)
 SERVE |= dict.fromkeys("comparison bootstrap surface held profile satterthwaite".split(), 9)
 SERVE |= dict.fromkeys("report summary".split(), 9)
 SERVE |= {"formula": 10, "dials": len(SLUGS)}
 SERVE |= dict.fromkeys("priors landscape quadrature rejection importance".split(), 12)
-SERVE |= dict.fromkeys("conditional existence integral unknowns inference".split(), 12)
+SERVE |= dict.fromkeys("conditional existence integral unknowns inference cholesky".split(), 12)
 # SERVE: the latest chapter that a module of another name may use
 HEAVY = ("matplotlib", "seaborn", "pandas", "formulaic", "tqdm", "scipy.optimize", "scipy.stats")
 

@@ -6,7 +6,9 @@ import tokenize
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "mixhier_lite"
-ENGINE = "term gram assembly elimination variance optimum refusals blup fit".split()
+ENGINE = (
+    "term gram assembly elimination variance curvature levels scalar optimum refusals blup fit"
+).split()
 SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
 
 

@@ -112,3 +112,49 @@ def test_refused_merges():
         _ = Gram.from_arrays(y, X, Term(h, K=np.eye(5))) + Gram.from_arrays(
             y, X, Term(h, K=2 * np.eye(5))
         )
+
+
+def test_rows_are_gathered_in_blocks():
+    """More rows than fit into one block, and first rows that mislead about what is constant."""
+    rng, n = np.random.default_rng(0), 70_000
+    x, g = rng.normal(size=n), rng.integers(0, 40, n)
+    X = np.column_stack([np.ones(n), x, np.ones(n)])
+    X[-1, 0] = 2.0  # the first column is not constant after all; the third is
+    X[:, 1] += 5.0
+    y, w = 1e4 + rng.normal(size=n), rng.uniform(1, 2, n)
+    for weights in (None, w):
+        gram = Gram.from_arrays(y, X, [Term(g, X[:, :2]), Term(g)], weights)
+        V = np.column_stack([X, y]) @ gram.H_inverse
+        W = np.ones(n) if weights is None else weights
+        np.testing.assert_allclose(gram.C, V.T @ (W[:, None] * V), rtol=1e-9, atol=1e-6)
+        for block, Z in zip(gram.blocks, (X[:, :2], np.ones((n, 1))), strict=True):
+            np.testing.assert_array_equal(block.rows, np.bincount(g))
+            for j in (0, 39):
+                rows = g == j
+                ZW = (W[rows, None] * Z[rows]).T
+                np.testing.assert_allclose(block.A[j], ZW @ Z[rows], rtol=1e-10)
+                np.testing.assert_allclose(block.B[j], ZW @ V[rows], rtol=1e-8, atol=1e-8)
+
+
+def test_a_bad_value_is_found_after_the_pass():
+    """What the sums betray is named with its row, and nothing is copied or changed."""
+    n = 70_000
+    X, y, g = np.ones((n, 1)), np.arange(n, dtype=float), np.arange(n) % 7
+    y[69_000] = np.nan
+    with pytest.raises(InputError, match="the first in row 69000"):
+        Gram.from_arrays(y, X, Term(g))
+    y[69_000] = 1e120
+    with pytest.raises(InputError, match="too large to square"):
+        Gram.from_arrays(y, X, Term(g))
+    assert X.flags.writeable and y.flags.writeable
+
+
+@pytest.mark.parametrize("late", [150, 69_000])
+def test_first_rows_that_mislead(late):
+    """A column that looks constant at first is not taken for one, however late it turns."""
+    n, rng = 70_000, np.random.default_rng(5)
+    X, y, g = np.ones((n, 2)), 1e3 + rng.normal(size=n), np.arange(n) % 7
+    X[:, 1] = rng.normal(size=n)
+    X[late:, 0] = rng.normal(size=n - late)
+    gram, V = Gram.from_arrays(y, X, Term(g)), np.column_stack([X, y])
+    np.testing.assert_allclose(gram.H.T @ gram.C @ gram.H, V.T @ V, rtol=1e-10, atol=1e-6)

@@ -11,15 +11,16 @@ PAGES = notebooks.sources()
 
 
 def test_every_notebook_has_a_page():
-    assert {page.stem for page in PAGES} == {file.stem for file in notebooks.BOOK.glob("*.ipynb")}
+    written = [file for file in notebooks.BOOK.rglob("*.ipynb") if ".ipynb_" not in str(file)]
+    assert {notebooks.name(page) for page in PAGES} == {notebooks.name(file) for file in written}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=notebooks.name)
 def test_page_and_notebook_agree(page):
     assert notebooks.differences(page) == "", "run: make notebooks"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=notebooks.name)
 def test_notebook_was_run_from_top_to_bottom(page):
     cells = nbformat.read(page.with_suffix(".ipynb"), 4).cells
     code = [cell for cell in cells if cell.cell_type == "code"]
@@ -29,7 +30,7 @@ def test_notebook_was_run_from_top_to_bottom(page):
     assert not any(output.get("name") == "stderr" for output in outputs), "a warning was stored"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=notebooks.name)
 def test_figures_are_compared(page):
     """Figures are SVG, which nbval compares; it would skip a PNG."""
     for cell in nbformat.read(page.with_suffix(".ipynb"), 4).cells:
@@ -37,7 +38,7 @@ def test_figures_are_compared(page):
             assert "image/png" not in output.get("data", {})
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=notebooks.name)
 def test_no_cell_ends_with_a_semicolon(page):
     """It hides an output in Jupyter but not from nbval; end a cell that draws with plt.show()."""
     for cell in notebooks.read_source(page).cells:

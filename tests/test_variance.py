@@ -88,6 +88,43 @@ def test_many_solves_at_once(seed):
         assert log_det[k] == pytest.approx(dense + np.linalg.slogdet(V)[1], abs=1e-8)
 
 
+@pytest.mark.parametrize("tau2", [None, 1.7])
+@pytest.mark.parametrize("method", ["ML", "REML"])
+@pytest.mark.parametrize("seed", [0, 1, 2, 4, 7, 10])
+def test_second_derivatives(seed, method, tau2):
+    """The slope is the gradient's, and the second derivatives are its differences."""
+    y, X, terms, correlated, w = random_model(seed)
+    gram = Gram.from_arrays(y, X, package_terms(terms, correlated), w)
+    c, q = assemble(gram, method == "REML", tau2).criterion, terms[0][1].shape[1]
+    T = np.tril(np.random.default_rng(seed).normal(size=(3, q, q)))
+    value, slope, bend = c.derivatives(T)
+    for k, t in enumerate(T):
+        at = c.solve([t])
+        assert value[k] == pytest.approx(at.value, abs=1e-9)
+        np.testing.assert_allclose(slope[k], c.gradient([t], at)[0], rtol=1e-8, atol=1e-8)
+        for i, j in np.argwhere(np.tri(q)):
+            e = np.zeros((q, q))
+            e[i, j] = 1e-5
+            up, down = (c.derivatives(s[None])[1][0] for s in (t + e, t - e))
+            np.testing.assert_allclose(
+                bend[k, :, :, i, j], (up - down) / 2e-5, rtol=1e-4, atol=1e-4
+            )
+
+
+@pytest.mark.parametrize("singular", [False, True])
+def test_tridiagonal_is_dense(singular):
+    """Related levels, some without records and some with several: the reduced form is exact."""
+    rng, J, n = np.random.default_rng(3), 9, 20
+    M = rng.normal(size=(J, 4 if singular else 12))
+    g, X = rng.integers(0, J - 2, n), np.column_stack([np.ones(n), rng.normal(size=n)])
+    term = Term(g, K=M @ M.T, levels=np.arange(J))
+    gram = Gram.from_arrays(rng.normal(size=n), X, term, rng.uniform(1, 2, n))
+    fast, slow = (assemble(gram, True, None, pool=pool).criterion for pool in (True, False))
+    T = np.array([0.0, 1e-3, 0.7, 40.0])[:, None, None]
+    for a, b in zip(fast.many([T]), slow.many([T]), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
+
+
 def test_many_in_parts():
     """What is too large for one go is done in parts, or one by one."""
     rng, n = np.random.default_rng(0), 3000

@@ -1,8 +1,8 @@
-"""Bring the notebooks up to date: ``python book/_ext/notebooks.py [chapter ...]``.
+"""Bring the notebooks up to date: ``python book/_ext/notebooks.py [page ...]``.
 
 Each ``book/NAME.md`` with code cells is paired with ``book/NAME.ipynb``, which holds the
 outputs that the built pages show. A notebook is executed anew when its source has changed;
-naming chapters, for instance ``03-henderson``, executes those in any case.
+naming pages, for instance ``03-henderson solutions/03-henderson``, executes those in any case.
 """
 
 import sys
@@ -18,7 +18,12 @@ BOOK = Path(__file__).parents[1]
 
 def sources(book=BOOK):
     """List the pages that hold code cells."""
-    return [page for page in sorted(book.glob("*.md")) if "```{code-cell}" in page.read_text()]
+    return [page for page in sorted(book.rglob("*.md")) if "```{code-cell}" in page.read_text()]
+
+
+def name(page, book=BOOK):
+    """Name a page by its path in the book, without the suffix."""
+    return page.relative_to(book).with_suffix("").as_posix()
 
 
 def read_source(page):
@@ -62,8 +67,8 @@ def execute(page):
 def main(names):
     """Execute the named pages, or all whose source has changed."""
     for page in sources():
-        if page.stem in names or not names and differences(page):
-            print(page.stem, flush=True)
+        if name(page) in names or not names and differences(page):
+            print(name(page), flush=True)
             execute(page)
 
 

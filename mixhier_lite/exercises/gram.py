@@ -1,0 +1,350 @@
+"""Exercises of chapter *gram*."""
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ..groups import indicator
+from ..inputs import Array
+from . import material
+from .exercise import Exercise, Mistake
+from .forms import EXACT, Counterexample, Function, Number, Word
+from .reading import Unfit, array
+
+# --- gram-1: what cannot come back
+
+
+def _summaries(X: Array, D: Array, y: Array) -> dict[str, float]:
+    """Four numbers from the rows of a fit with sigma2 = tau2 = 1."""
+    W = np.hstack([X, D])
+    inverse = np.linalg.inv(W.T @ W + np.diag(np.arange(W.shape[1]) >= X.shape[1]))
+    e, h = y - W @ (inverse @ (W.T @ y)), ((W @ inverse) * W).sum(axis=1)
+    return {
+        "standard errors": float(np.trace(inverse)),
+        "residual sum of squares": float(e @ e),
+        "generalised cross-validation": float(e @ e / (1 - h.mean()) ** 2),
+        "leave-one-out errors": float(((e / (1 - h)) ** 2).sum()),
+    }
+
+
+def _lost() -> str:
+    rng = np.random.default_rng()
+    X, D = material.design(rng)
+    y = rng.standard_normal(len(X))
+    turn = np.linalg.qr(rng.standard_normal((len(X), len(X))))[0]
+    before, after = _summaries(X, D, y), _summaries(turn @ X, turn @ D, turn @ y)
+    return ", ".join(k for k in before if not np.isclose(before[k], after[k]))
+
+
+LOST = Exercise(
+    "gram-1",
+    "The rows are gone",
+    "easy",
+    "predict",
+    Word(("standard errors", "residual sum of squares", "generalised cross-validation",
+          "leave-one-out errors")),
+    _lost,
+    (
+        Mistake(
+            lambda: "standard errors",
+            "They stand on the diagonal of an inverse. Which matrix is inverted, and is a single "
+            "row of the data needed to write it down?",
+        ),
+        Mistake(
+            lambda: "residual sum of squares",
+            "The residuals are gone, but their sum of squares is v'Gv, with the fit in v: the sum "
+            "over rows was formed when G was.",
+        ),
+        Mistake(
+            lambda: "generalised cross-validation",
+            "It puts the average leverage in the place of each one, and an average leverage is a "
+            "trace: no row is asked for.",
+        ),
+    ),
+    "Each row has its own leverage, and a rotation of the rows deals these out anew.",
+)  # fmt: skip
+
+# --- gram-2: sums about two centres
+
+
+def _two_sites(rng: np.random.Generator) -> tuple[Any, ...]:
+    k = int(rng.integers(2, 5))
+    n = rng.permutation(np.arange(6, 30))[:2]
+    sites = [(int(size), rng.normal(3, 4, k), size * material.spd(rng, k)) for size in n]
+    return *sites[0], *sites[1]
+
+
+def merged(n1: int, m1: Array, S1: Array, n2: int, m2: Array, S2: Array) -> Array:
+    """Sums of squares and products about the common mean, shape (k, k)."""
+    S: Array = S1 + S2 + n1 * n2 / (n1 + n2) * np.outer(m1 - m2, m1 - m2)
+    return S
+
+
+def _about(centre: Array, *sites: Any) -> Array:
+    """Sums about any centre."""
+    n1, m1, S1, n2, m2, S2 = sites
+    moved = n1 * np.outer(m1 - centre, m1 - centre) + n2 * np.outer(m2 - centre, m2 - centre)
+    return np.asarray(S1 + S2 + moved, dtype=np.float64)
+
+
+CENTRES = Exercise(
+    "gram-2",
+    "Two sites, two centres",
+    "medium",
+    "compute",
+    Function("f(n1, m1, S1, n2, m2, S2)", _two_sites),
+    merged,
+    (
+        Mistake(
+            lambda n1, m1, S1, n2, m2, S2: S1 + S2,
+            "You added sums that were taken about two different means. Bring both to one centre "
+            "before you add.",
+        ),
+        Mistake(
+            lambda *sites: _about((sites[1] + sites[4]) / 2, *sites),
+            "Your common mean counts both sites alike; the sites have different numbers of rows.",
+        ),
+        Mistake(
+            lambda *sites: _about(np.zeros(len(sites[1])), *sites),
+            "You have moved both to the centre zero: these are the plain sums, which the sites "
+            "had avoided. Go on to the common mean.",
+        ),
+        Mistake(
+            lambda n1, m1, S1, n2, m2, S2: S1 + S2 + np.outer(m1 - m2, m1 - m2),
+            "The distance of the two means comes in once; it has to come in once for every row "
+            "that moves, and each row moves only a part of the way.",
+        ),
+        Mistake(lambda *s: merged(*s) / (s[0] + s[3] - 1), "A covariance matrix; give the sums."),
+    ),
+    "A change of centre is a change of basis: do it first, then add.",
+)
+
+# --- gram-3: five folds, five Grams
+
+
+def _matrix() -> Array:
+    """[D X y] of the radon data, shape (919, 88)."""
+    y, floor, _, county = material.radon()
+    return np.column_stack([indicator(county), np.ones(len(y)), floor, y])
+
+
+def _from_gram(G: Array, lam: float = 5.7, J: int = 85) -> Array:
+    """(-beta, -alpha, 1) from Gram plus penalty."""
+    penalty = np.diag(np.where(np.arange(len(G) - 1) < J, lam, 0.0))
+    return np.append(-np.linalg.solve(G[:-1, :-1] + penalty, G[:-1, -1]), 1.0)
+
+
+def _folds(lam: float = 5.7, level: bool = False, kept: bool = False, k: int = 5) -> float:
+    """Mean squared error over folds; population level only, or with the fold left in."""
+    Z = _matrix()
+    fold = np.arange(len(Z)) % k
+    whole, total = Z.T @ Z, 0.0
+    for f in range(k):
+        part = Z[fold == f].T @ Z[fold == f]
+        v = _from_gram(whole if kept else whole - part, lam)
+        v = np.where(np.arange(len(v)) < 85, 0.0, v) if level else v
+        total += float(v @ part @ v)
+    return total / len(Z)
+
+
+FOLDS = Exercise(
+    "gram-3",
+    "Five folds, five Grams",
+    "medium",
+    "compute",
+    Number(),
+    lambda: _folds(),
+    (
+        Mistake(
+            lambda: _folds(kept=True),
+            "You predict homes with a fit that has seen them: take the Gram of the fold away "
+            "before you fit.",
+        ),
+        Mistake(
+            lambda: _folds(level=True),
+            "You predict with the fixed effects alone; a home lies in a county, and its effect "
+            "has been predicted from the other folds.",
+        ),
+        Mistake(lambda: np.sqrt(_folds()), "You took the root; the mean square is asked for."),
+        Mistake(lambda: _folds() * 919, "You added up the squared errors; divide by their number."),
+        Mistake(
+            lambda: _folds(lam=1 / 5.7),
+            "Your penalty is upside down: it is the noise over the variance of the effects.",
+        ),
+        Mistake(
+            lambda: _folds(k=919),
+            "You left out one home at a time. That is a good question, but not the one about "
+            "five folds, and it cannot be answered from five Grams.",
+        ),
+    ),
+    "Five fits and their errors from five small tables, and no row was read twice.",
+)
+
+# --- gram-4: average or merge
+
+
+def _two_lists(answer: object) -> tuple[Any, Any]:
+    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+        raise Unfit("The question asks for a tuple (north, south) of two lists of labels.")
+    lists = []
+    for part in answer:
+        if not isinstance(part, (list, tuple, np.ndarray)) or len(part) == 0:
+            raise Unfit("Each site needs a list of labels, one for each of its rows.")
+        labels = np.asarray([str(label) for label in part])
+        if len(labels) > 500:
+            raise Unfit("A few rows a site will do; at most 500, please.")
+        lists.append(labels)
+    return lists[0], lists[1]
+
+
+def _rule(labels: Any) -> tuple[Array, float]:
+    """Row weights of alpha_hat, not yet scaled, and their sum: the precision."""
+    D = indicator(labels)
+    weights: Array = D @ (1 / (1 + D.sum(axis=0)))
+    return weights, float(weights.sum())
+
+
+def _merge_rule(given: tuple[Any, Any]) -> Array:
+    weights, total = _rule(np.concatenate(given))
+    return weights / total
+
+
+def _average_rule(given: tuple[Any, Any]) -> Array:
+    (north, a), (south, b) = map(_rule, given)
+    return np.append(north, south) / (a + b)
+
+
+AVERAGE = Exercise(
+    "gram-4",
+    "Average or merge?",
+    "medium",
+    "break",
+    Counterexample(_two_lists, _merge_rule, _average_rule),
+    None,
+    (
+        Mistake(
+            lambda given: not set(given[0]) & set(given[1]),
+            "Your sites have no ward in common. Then V has no entry between them, precisions add "
+            "up, and the average is exact.",
+        ),
+        Mistake(
+            lambda given: True,
+            "All your wards are common to both sites and of one size, so both recipes weight "
+            "every row alike. Let the wards differ in this.",
+        ),
+    ),
+    "A common ward is drawn once; two sites that average count it as two.",
+)
+
+# --- gram-5: squares and digits
+
+
+def _some_numbers(answer: object) -> list[float]:
+    values = array(answer, "a list of numbers")
+    if values.ndim != 1 or not 3 <= len(values) <= 1000:
+        raise Unfit("The question asks for a list of three numbers or more (at most 1000).")
+    if np.abs(values).max() > 1e15:
+        raise Unfit("Take numbers of a size up to 1e15.")
+    if np.ptp(values) == 0:
+        raise Unfit("All your numbers are equal in the computer: their sum of squares about the "
+                    "mean is zero, and there is nothing to lose.")  # fmt: skip
+    return [float(v) for v in values]
+
+
+def _plain(y: list[float]) -> float:
+    """y'y - n ybar^2 with floats, one after the other."""
+    squares = total = 0.0
+    for v in y:
+        squares += v * v
+        total += v
+    return squares - total * total / len(y)
+
+
+def _exactly(y: list[float]) -> float:
+    exact = [Fraction(v) for v in y]
+    mean = sum(exact, Fraction(0)) / len(y)
+    return float(sum(((v - mean) ** 2 for v in exact), Fraction(0)))
+
+
+def _constant_part(y: list[float]) -> float:
+    return float(abs(np.mean(y)) / np.sqrt(_exactly(y) / len(y)))
+
+
+DIGITS = Exercise(
+    "gram-5",
+    "Lose the digits",
+    "easy",
+    "break",
+    Counterexample(_some_numbers, _plain, _exactly),
+    None,
+    (
+        Mistake(
+            lambda y: _constant_part(y) < 10,
+            "Large or small numbers alone do no harm. What hurts is a large part that all "
+            "numbers share, next to which the differences are small.",
+        ),
+        Mistake(
+            lambda y: _constant_part(y) < 1e7,
+            "You are on the way: your numbers share a constant part, but the squares still have "
+            "room for the differences. Count digits: a number has sixteen, and squares need "
+            "twice as many.",
+        ),
+        Mistake(
+            lambda y: True,
+            "Your squares have room in binary by luck, or their rounding errors cancel: change "
+            "the differences a little.",
+        ),
+    ),
+    "Plain sums fail silently. A shift would have saved them.",
+)
+
+# --- gram-6: the price of averaging
+
+
+def _readings(rng: np.random.Generator) -> tuple[Any, ...]:
+    w = rng.integers(1, 6, int(rng.integers(4, 12)))
+    w[0] = 3
+    return w, float(rng.uniform(20, 60)), float(rng.uniform(3, 9))
+
+
+def price(w: Array, ss: float, tau2: float) -> float:
+    """-2 log likelihood of single readings less that of weighted means."""
+    spare = w.sum() - len(w)
+    return float(spare * np.log(2 * np.pi * tau2) + np.log(w).sum() + ss / tau2)
+
+
+AVERAGING = Exercise(
+    "gram-6",
+    "What averaging loses",
+    "hard",
+    "prove",
+    Function("f(w, ss, tau2)", _readings, Number(EXACT)),
+    price,
+    (
+        Mistake(
+            lambda w, ss, t: price(w, ss, t) - np.log(w).sum(),
+            "The density of a mean of several readings is higher and narrower: the weights occur "
+            "in the density of the means too.",
+        ),
+        Mistake(
+            lambda w, ss, t: price(w, ss, t) - 2 * np.log(w).sum(),
+            "The sum of log w has the wrong sign: on the scale of minus twice the logarithm it is "
+            "subtracted for the means, and then the means are subtracted.",
+        ),
+        Mistake(
+            lambda w, ss, t: price(w, ss, t) + len(w) * np.log(2 * np.pi * t),
+            "You count one normal density for each reading, but the means have some as well: only "
+            "the difference of the two numbers stays.",
+        ),
+        Mistake(
+            lambda w, ss, t: ss / t,
+            "That is what changes in the exponent; the densities have normalising factors, and "
+            "there are more readings than means.",
+        ),
+        Mistake(lambda *a: -price(*a) / 2, "A difference of log likelihoods; take minus twice it."),
+    ),
+    "Neither alpha nor Sigma occurs, but tau2 does: that is all that averaging loses.",
+)
+
+EXERCISES = (LOST, CENTRES, FOLDS, AVERAGE, DIGITS, AVERAGING)

@@ -1,0 +1,349 @@
+"""Exercises of chapter *kinship*."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..fit import fit
+from ..inputs import Array
+from ..kinship import pedigree_relatedness
+from ..mixed import LinearMixedModel
+from ..ridge import ridge
+from ..term import Term
+from . import material
+from .exercise import Exercise, Mistake
+from .forms import Counterexample, Function, Numbers, Word
+from .reading import Unfit
+
+# --- kinship-1: a foal of its own grandsire
+
+
+def _stud() -> Array:
+    parents: dict[Any, Any] = {
+        "stallion": (None, None), "mare": (None, None),
+        "filly": ("stallion", "mare"), "foal": ("stallion", "filly")}  # fmt: skip
+    return pedigree_relatedness(parents)
+
+
+def _foal(A: Array) -> Array:
+    """Relatedness to the stallion, inbreeding, correlation with the stallion."""
+    return np.array([A[3, 0], A[3, 3] - 1, A[3, 0] / (A[3, 3] * A[0, 0]) ** 0.5])
+
+
+def _not_inbred() -> Array:
+    A = _stud()
+    A[3, 3] = A[0, 0]
+    return _foal(A)
+
+
+def _with_diagonal() -> Array:
+    moved: Array = _foal(_stud()) + _stud()[0, 0] * np.array([0.0, 1.0, 0.0])
+    return moved
+
+
+FOAL = Exercise(
+    "kinship-1",
+    "A foal of its own grandsire",
+    "easy",
+    "compute",
+    Numbers(),
+    lambda: _foal(_stud()),
+    (
+        Mistake(
+            _not_inbred,
+            "You put the same number on the diagonal for every horse. The foal's parents are "
+            "related, so two draws from the foal agree more often.",
+        ),
+        Mistake(
+            _with_diagonal,
+            "Your second number is the whole diagonal entry; the inbreeding is what it has above "
+            "that of a founder.",
+        ),
+        Mistake(
+            lambda: np.append(_foal(_stud())[:2] / 2, _foal(_stud())[2]),
+            "You halved: A is twice the probability that two alleles are copies of one.",
+        ),
+        Mistake(
+            lambda: _foal(_stud())[[0, 1, 0]],
+            "You took the covariance for the correlation: the foal's effect has a larger "
+            "variance than the stallion's.",
+        ),
+    ),
+    "An inbred animal shares more with its parent than an outbred one, and correlates less than "
+    "it shares.",
+)
+
+# --- kinship-2: effects of markers
+
+
+def _on_markers(rng: np.random.Generator) -> tuple[Any, ...]:
+    X, D = material.design(rng)
+    M = rng.choice([-1.0, 1.0], (D.shape[1], int(rng.integers(12, 20))))
+    M += 0.1 * rng.standard_normal(M.shape)
+    return X, D, M, rng.normal(10, 3, len(X)), *material.variances(rng)
+
+
+def marker_effects(X: Array, D: Array, M: Array, y: Array, sigma2: float, tau2: float) -> Array:
+    """Ridge on markers with the variance sigma2 / m for each, shape (m,)."""
+    m = M.shape[1]
+    return ridge(LinearMixedModel(X, D @ M, sigma2 / m * np.eye(m), tau2), y).random
+
+
+MARKERS = Exercise(
+    "kinship-2",
+    "From strains to markers",
+    "medium",
+    "compute",
+    Function("f(X, D, M, y, sigma2, tau2)", _on_markers),
+    marker_effects,
+    (
+        Mistake(
+            lambda X, D, M, y, s, t: marker_effects(X, D, M, y, s * M.shape[1], t),
+            "Your penalty is that of a strain: each marker got the variance of a whole strain, "
+            "and hardly anything is shrunk.",
+        ),
+        Mistake(
+            lambda X, D, M, y, s, t: marker_effects(X, D, M, y, t * M.shape[1] ** 2, s),
+            "Your penalty is upside down: noise over the variance of one marker effect.",
+        ),
+        Mistake(
+            lambda X, D, M, y, s, t: M @ marker_effects(X, D, M, y, s, t),
+            "These are the predictions of the strains; one number for each marker is asked.",
+        ),
+        Mistake(
+            lambda X, D, M, y, s, t: M.T @ M @ marker_effects(X, D, M, y, s, t) / M.shape[1],
+            "You went back with M' alone; the way from strains to markers passes K once more.",
+        ),
+        Mistake(
+            lambda X, D, M, y, s, t: marker_effects(X[:, :0], D, M, y, s, t),
+            "You left the fixed effects out: they stand beside the markers, without a penalty.",
+        ),
+    ),
+    "J equations for the strains and m for the markers give the same effects.",
+)
+
+# --- kinship-3: another code for the same markers
+
+
+def _recoded() -> str:
+    rng = np.random.default_rng()
+    for _ in range(50):
+        M = rng.choice([-1.0, 1.0], (12, 40))
+        labels = np.repeat(np.arange(12), 4)
+        y = 10 + (M @ rng.normal(0, 0.4, 40))[labels] + rng.standard_normal(48)
+        fits = [fit(y, np.ones((48, 1)), Term(labels, K=R @ R.T / 40)) for R in (M, (M + 1) / 2)]
+        sigma2, tau2 = np.array([(f.Sigma[0].item(), f.tau2) for f in fits]).T
+        if sigma2[0] > 0.5:
+            break
+    one, two = (f.random[0][:, 0] - f.random[0].mean() for f in fits)
+    if not (np.allclose(one, two, atol=1e-3) and np.allclose(tau2[0], tau2[1], rtol=1e-3)):
+        return "everything"
+    names = {-2: "sigma2 a quarter", 0: "nothing", 2: "sigma2 four times"}
+    return names.get(int(np.round(np.log2(sigma2[1] / sigma2[0]))), "everything")
+
+
+CODE = Exercise(
+    "kinship-3",
+    "Zeros and ones",
+    "easy",
+    "predict",
+    Word(("nothing", "sigma2 a quarter", "sigma2 four times", "differences between strains",
+          "everything")),
+    _recoded,
+    (
+        Mistake(
+            lambda: "nothing",
+            "A shift of the columns would change none of these. But (M + 1) / 2 also divides by "
+            "two: what becomes of K, and of the number that multiplies it?",
+        ),
+        Mistake(
+            lambda: "sigma2 a quarter",
+            "That is what happens to K, but for a shift. The product of the two is what the data "
+            "know about.",
+        ),
+        Mistake(
+            lambda: "differences between strains",
+            "The shift cancels in them, and the scale is made good where it is estimated.",
+        ),
+        Mistake(
+            lambda: "everything",
+            "What is left of V after the intercept has taken the shift is the same matrix, "
+            "divided into its factors in another way.",
+        ),
+    ),
+    "sigma2 has a unit, that of one over K. State K when you state sigma2.",
+)  # fmt: skip
+
+# --- kinship-4: an ancestor without a record
+
+
+def _ancestor(answer: object) -> tuple[dict[Any, Any], Any]:
+    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+        raise Unfit("The question asks for a tuple (parents, name).")
+    parents, name = answer
+    if not isinstance(parents, Mapping):
+        raise Unfit("The first part of the tuple is to be a dict, as in the chapter: an animal "
+                    "and the pair of its parents.")  # fmt: skip
+    if name not in parents:
+        raise Unfit("The second part of the tuple is to be one of the animals of the pedigree.")
+    if len(parents) < 3:
+        raise Unfit("Two animals at least are to remain when you take one out.")
+    pedigree_relatedness(parents)
+    return dict(parents), name
+
+
+def _others(given: tuple[dict[Any, Any], Any]) -> Array:
+    parents, name = given
+    keep = [k for k, other in enumerate(parents) if other != name]
+    return pedigree_relatedness(parents)[np.ix_(keep, keep)]
+
+
+def _taken_out(given: tuple[dict[Any, Any], Any]) -> Array:
+    parents, name = given
+    rest = {animal: tuple(None if parent == name else parent for parent in pair)
+            for animal, pair in parents.items() if animal != name}  # fmt: skip
+    return pedigree_relatedness(rest)
+
+
+def _offspring(given: tuple[dict[Any, Any], Any]) -> int:
+    parents, name = given
+    return sum(name in pair for pair in parents.values())
+
+
+ANCESTOR = Exercise(
+    "kinship-4",
+    "No record, no use?",
+    "medium",
+    "break",
+    Counterexample(_ancestor, _others, _taken_out),
+    None,
+    (
+        Mistake(
+            lambda given: _offspring(given) == 0,
+            "Nobody descends from your animal. Its row and its column are all that goes.",
+        ),
+        Mistake(
+            lambda given: _offspring(given) == 1,
+            "Your animal has a single calf and no known parents. It ties nobody to anybody: an "
+            "unknown parent says the same.",
+        ),
+    ),
+    "Animals without records carry what their relatives say to each other.",
+)
+
+# --- kinship-5: clones among the relatives
+
+
+def _with_clones(rng: np.random.Generator) -> tuple[Any, ...]:
+    J = int(rng.integers(8, 12))
+    M = rng.choice([-1.0, 1.0], (J, 30)) + 0.3 * rng.standard_normal((1, 30))
+    order = rng.permutation(J)
+    measured = np.zeros(J, dtype=bool)
+    measured[order[:5]] = True
+    M[order[1]] = M[order[0]]  # two of the measured are clones
+    K = M @ M.T / 30
+    return K, measured, K[np.ix_(measured, measured)] @ rng.standard_normal(5)
+
+
+def from_relatives(K: Array, measured: Any, blup: Array) -> Any:
+    """K_uo K_oo^+ beta_o, shape (number of unmeasured,)."""
+    return _smooth(K, measured, blup)[~measured]
+
+
+def _smooth(K: Array, o: Any, blup: Array) -> Any:
+    return K[:, o] @ np.linalg.pinv(K[np.ix_(o, o)], hermitian=True) @ blup
+
+
+def _weighted(K: Array, o: Any, blup: Array) -> Any:
+    return K[np.ix_(~o, o)] @ blup
+
+
+RELATIVES = Exercise(
+    "kinship-5",
+    "Ask the relatives",
+    "medium",
+    "compute",
+    Function("f(K, measured, blup)", _with_clones),
+    from_relatives,
+    (
+        Mistake(
+            _weighted,
+            "You weight the relatives by relatedness alone. They are related to each other too: "
+            "what two of them say is partly said twice.",
+        ),
+        Mistake(
+            lambda K, o, b: _weighted(K, o, b) / _weighted(K, o, np.ones(len(b))),
+            "You made the relatednesses into weights with the sum one. A stranger to all would "
+            "then get a mean of them, but zero is the bet.",
+        ),
+        Mistake(
+            lambda K, o, b: _weighted(K, o, b) / np.diag(K)[o].mean(),
+            "You regressed on each relative alone and added up; regress on all of them together.",
+        ),
+        Mistake(
+            lambda K, o, b: _weighted(np.linalg.pinv(K, hermitian=True), o, b),
+            "You took a block of the inverse of the whole K; the inverse of the block of the "
+            "measured is what the formula has.",
+        ),
+        Mistake(_smooth, "You return all strains; only those never measured are asked for."),
+    ),
+    "A clone adds a row to K and nothing to what is known.",
+)
+
+# --- kinship-6: the inverse is sparse
+
+
+def _pedigree(rng: np.random.Generator) -> tuple[Any, ...]:
+    """Elders first; some animals are inbred, and some of these are parents."""
+    parents: dict[Any, tuple[str | None, str | None]] = {
+        "k": (None, None), "b": (None, None), "h": ("k", "b"), "a": ("k", "h"),
+        "g": ("a", None), "c": ("a", "g")}  # fmt: skip
+    for name in "fed"[: rng.integers(1, 4)]:
+        one, two = rng.choice(list(parents), 2, replace=False)
+        parents[name] = (str(one), None if rng.random() < 0.3 else str(two))
+    return parents, np.diag(pedigree_relatedness(parents)) - 1
+
+
+def _rule(parents: Mapping[str, Any], weights: Array) -> Array:
+    """(I - T)' diag(weights) (I - T) with one half at the parents in T."""
+    names, rest = list(parents), np.eye(len(parents))
+    for j, pair in enumerate(parents.values()):
+        rest[j, [names.index(parent) for parent in pair if parent]] = -0.5
+    return np.asarray(rest.T @ (weights[:, None] * rest))
+
+
+def _known(parents: Mapping[str, Any]) -> Array:
+    return np.array([sum(p is not None for p in pair) for pair in parents.values()])
+
+
+SPARSE = Exercise(
+    "kinship-6",
+    "An inverse with zeros",
+    "hard",
+    "prove",
+    Function("f(parents, inbreeding)", _pedigree),
+    lambda parents, inbreeding: np.linalg.inv(pedigree_relatedness(parents)),
+    (
+        Mistake(
+            lambda parents, F: _rule(parents, 1 / (1 - _known(parents) / 4)),
+            "You left the inbreeding of the parents out: two alleles of an inbred parent differ "
+            "less, and chance has less to choose from.",
+        ),
+        Mistake(
+            lambda parents, F: _rule(parents, 1 / (1 + F - _known(parents) / 4)),
+            "You used the inbreeding of the animal itself; it is that of its parents that "
+            "decides how much their copies can differ.",
+        ),
+        Mistake(
+            lambda parents, F: _rule(parents, np.ones(len(parents))),
+            "You gave every animal the variance of a founder. Given its parents, an animal "
+            "varies less.",
+        ),
+        Mistake(lambda p, F: pedigree_relatedness(p), "That is A; its inverse is asked for."),
+    ),
+    "Each animal adds nine numbers or fewer: this is how a million animals fit into Henderson's "
+    "equations.",
+)
+
+EXERCISES = (FOAL, MARKERS, CODE, ANCESTOR, RELATIVES, SPARSE)

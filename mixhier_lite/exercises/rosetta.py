@@ -1,0 +1,297 @@
+"""Exercises of chapter *rosetta*."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ..fit import fit
+from ..groups import indicator
+from ..inputs import Array
+from ..mixed import LinearMixedModel, gls_blup
+from ..ridge import ridge
+from ..term import Term
+from . import material
+from .exercise import Exercise, Mistake
+from .forms import EXACT, Counterexample, Function, Numbers, Word
+from .reading import Unfit, array
+
+# --- rosetta-1: two reports of six rails
+
+
+@cache
+def _reason() -> str:
+    """Look among the answers to other questions for the colleague's standard deviations."""
+    y, labels, _ = material.rail()
+    one = np.ones((18, 1))
+    reml, ml = (fit(y, one, Term(labels), method) for method in ("REML", "ML"))
+    told = np.array([23, 4])
+    for name, found in (("an early stop", reml), ("another criterion", ml)):
+        if np.array_equal(np.round([found.Sigma[0].item() ** 0.5, found.tau2**0.5]), told):
+            return name
+    return "another model"
+
+
+REPORTS = Exercise(
+    "rosetta-1",
+    "Two reports of six rails",
+    "easy",
+    "predict",
+    Word(("an early stop", "another criterion", "another valley", "another variance",
+          "another model")),
+    _reason,
+    (
+        Mistake(
+            lambda: "an early stop",
+            "Two searches that stop near one place share three digits or more of a variance.",
+        ),
+        Mistake(
+            lambda: "another valley",
+            "An intercept alone and a balanced layout leave room for one valley. And the noise "
+            "would not be the same in two.",
+        ),
+        Mistake(
+            lambda: "another variance",
+            "condVar, PEV and their like are variances of one rail's effect, at given estimates. "
+            "These are the estimates themselves.",
+        ),
+        Mistake(
+            lambda: "another model",
+            "Both wrote an intercept and an effect for each rail, and both found the same noise. "
+            "Look at what the two programs do unless told otherwise.",
+        ),
+    ),
+    "Few groups, and a mean that had to be estimated: what the two criteria divide by differs by "
+    "one group.",
+)  # fmt: skip
+
+# --- rosetta-2: out of lme4's theta
+
+
+def _thetas(rng: np.random.Generator) -> tuple[Any, ...]:
+    one, two, three = rng.uniform(0.5, 2, 3)
+    return np.array([one, two * rng.choice([-1, 1]), three]), float(rng.uniform(3, 9))
+
+
+def _factor(theta: Array) -> Array:
+    return np.array([[theta[0], 0.0], [theta[1], theta[2]]])
+
+
+def covariance(theta: Array, sigma: float) -> Array:
+    """Sigma = sigma^2 T T', shape (2, 2)."""
+    T = _factor(theta)
+    product: Array = sigma**2 * T @ T.T
+    return product
+
+
+THETA = Exercise(
+    "rosetta-2",
+    "Out of theta",
+    "easy",
+    "compute",
+    Function("f(theta, sigma)", _thetas),
+    covariance,
+    (
+        Mistake(
+            lambda theta, s: covariance(theta, 1.0),
+            "theta is relative to the noise: its scale is missing.",
+        ),
+        Mistake(
+            lambda theta, s: covariance(theta, s**0.5),
+            "You multiplied by the standard deviation of the noise; covariances need its square.",
+        ),
+        Mistake(
+            lambda theta, s: s**2 * _factor(theta).T @ _factor(theta),
+            "You multiplied the factor by its transpose in the wrong order.",
+        ),
+        Mistake(
+            lambda theta, s: covariance(theta[[0, 2, 1]], s),
+            "You filled the triangle in another order; it goes column by column.",
+        ),
+        Mistake(
+            lambda theta, s: s * _factor(theta),
+            "That is the factor in the units of y; a factor times its transpose is the covariance.",
+        ),
+    ),
+    "The same line reads theta of lme4, MixedModels.jl, mixedlm and of this book.",
+)
+
+# --- rosetta-3: from theta to Ridge
+
+
+def _one_theta(rng: np.random.Generator) -> tuple[Any, ...]:
+    X, D = material.design(rng)
+    return X, D, rng.normal(10, 3, len(X)), float(rng.uniform(0.4, 0.8))
+
+
+def by_ridge(X: Array, D: Array, y: Array, theta: float) -> Array:
+    """The BLUPs at sigma / tau = theta, shape (J,)."""
+    return ridge(LinearMixedModel(X, D, theta**2 * np.eye(D.shape[1]), 1.0), y).random
+
+
+def _raw(D: Array, y: Array, theta: float) -> Any:
+    return np.linalg.solve(D.T @ D + np.eye(D.shape[1]) / theta**2, D.T @ y)
+
+
+def _one_sided(X: Array, D: Array, y: Array, theta: float) -> Any:
+    return _raw(D, y - X @ np.linalg.lstsq(X, y, rcond=None)[0], theta)
+
+
+def _all_columns(X: Array, D: Array, y: Array, theta: float) -> Any:
+    return _raw(np.hstack([X, D]), y, theta)[X.shape[1] :]
+
+
+RIDGE = Exercise(
+    "rosetta-3",
+    "From lme4 to Ridge",
+    "medium",
+    "compute",
+    Function("f(X, D, y, theta)", _one_theta),
+    by_ridge,
+    (
+        Mistake(
+            lambda X, D, y, theta: by_ridge(X, D, y, 1 / theta),
+            "Your alpha is upside down: groups that differ more are penalised less.",
+        ),
+        Mistake(
+            lambda X, D, y, theta: by_ridge(X, D, y, theta**0.5),
+            "Your alpha is a ratio of standard deviations; the penalty is one of variances.",
+        ),
+        Mistake(
+            lambda X, D, y, theta: by_ridge(X, D, y, 1.0),
+            "You left alpha at what Ridge takes unless told otherwise.",
+        ),
+        Mistake(
+            _all_columns,
+            "You gave Ridge all columns, and it penalised the fixed effects too.",
+        ),
+        Mistake(
+            _one_sided,
+            "You projected X out of y alone. It has to come out of the columns of D as well.",
+        ),
+        Mistake(
+            lambda X, D, y, theta: by_ridge(X[:, :1], D, y, theta),
+            "You let Ridge fit an intercept, and the covariate is missing.",
+        ),
+    ),
+    "One number of lme4's, squared and turned over, is what scikit-learn calls alpha.",
+)
+
+# --- rosetta-4: one slope, two models
+
+_DAYS = np.arange(10.0)
+
+
+def _rows(answer: object) -> Any:
+    rows = array(answer, "the numbers of the rows to delete")
+    if rows.ndim != 1 or (rows != np.round(rows)).any() or rows.min() < 0 or rows.max() > 179:
+        raise Unfit("Give whole numbers from 0 to 179 in a list: the rows that you delete.")
+    if len(np.unique(rows // 10)) < 2:
+        raise Unfit("One subject is too few: delete rows of two subjects at least.")
+    keep = np.ones(180, dtype=bool)
+    keep[rows.astype(int)] = False
+    if keep.sum() < 60:
+        raise Unfit("Leave at least sixty rows, or little can be estimated.")
+    return np.flatnonzero(keep)
+
+
+def _slope(kept: Any, Sigma: Array) -> Array:
+    """The row that makes the slope out of y, with the columns of Sigma random."""
+    subjects, days = np.divmod(kept, 10)
+    D, X = indicator(subjects), np.column_stack([np.ones(len(kept)), _DAYS[days]])
+    V = 650 * np.eye(len(kept))
+    for a in range(len(Sigma)):
+        for b in range(len(Sigma)):
+            V += Sigma[a, b] * (X[:, a, None] * D) @ (X[:, b, None] * D).T
+    rule = np.linalg.solve(X.T @ np.linalg.solve(V, X), np.linalg.solve(V, X).T)
+    return np.asarray(rule[1])
+
+
+def _with_slopes(kept: Any) -> Array:
+    return _slope(kept, np.array([[600.0, 10.0], [10.0, 35.0]]))
+
+
+def _without_slopes(kept: Any) -> Array:
+    return _slope(kept, np.array([[600.0]]))
+
+
+def _counts(kept: Any) -> tuple[Any, Any]:
+    subjects, days = np.divmod(kept, 10)
+    return np.bincount(subjects, minlength=18), np.bincount(days, minlength=10)
+
+
+SLOPE = Exercise(
+    "rosetta-4",
+    "One slope, two models",
+    "medium",
+    "break",
+    Counterexample(_rows, _with_slopes, _without_slopes),
+    None,
+    (
+        Mistake(
+            lambda kept: set(_counts(kept)[0]) <= {0, 10},
+            "You deleted whole subjects. Those who remain still have the same ten days.",
+        ),
+        Mistake(
+            lambda kept: len(set(_counts(kept)[0])) == 1,
+            "You deleted the same days of everybody, so that all still have the same days.",
+        ),
+    ),
+    "In a balanced layout the slope does not know which model it came from. Elsewhere it does.",
+)
+
+# --- rosetta-5: a PEV out of what lme4 prints
+
+
+def _printed(rng: np.random.Generator) -> tuple[Any, ...]:
+    """What a program prints about unequal groups: condVar, the variance, and vcov."""
+    D = indicator(material.groups(rng))
+    sigma2, tau2 = material.variances(rng)
+    n = D.sum(axis=0)
+    return sigma2 * tau2 / (n * sigma2 + tau2), sigma2, float(1 / (1 / (sigma2 + tau2 / n)).sum())
+
+
+def error_variance(cond_var: Array, sigma2: float, vcov: float) -> Array:
+    """PEV of unequal groups, found by GLS in a layout that would print these numbers."""
+    n = sigma2 / cond_var - 1  # in units in which the noise is sigma2
+    model = LinearMixedModel(
+        np.sqrt(n)[:, None], np.diag(np.sqrt(n)), sigma2 * np.eye(len(n)), sigma2
+    )
+    return np.diag(gls_blup(model, np.zeros(len(n))).random_cov)
+
+
+PEV = Exercise(
+    "rosetta-5",
+    "The variance that is not printed",
+    "hard",
+    "prove",
+    Function("f(cond_var, sigma2, vcov)", _printed, Numbers(EXACT)),
+    error_variance,
+    (
+        Mistake(
+            lambda c, s, v: c + v,
+            "You added the whole variance of the estimate. Of an error in the mean only a share "
+            "passes on to a group.",
+        ),
+        Mistake(
+            lambda c, s, v: c + (1 - c / s) * v,
+            "The share is right, but a variance takes it twice.",
+        ),
+        Mistake(
+            lambda c, s, v: c + (c / s) ** 2 * v,
+            "You took the share that is shrunk away; an error in the mean passes on with the "
+            "share that is kept.",
+        ),
+        Mistake(
+            lambda c, s, v: np.sqrt(error_variance(c, s, v)),
+            "These are standard deviations; variances are asked for.",
+        ),
+        Mistake(
+            lambda c, s, v: c,
+            "That is condVar again: the mean was estimated, and somebody has to pay.",
+        ),
+    ),
+    "Three printed numbers suffice for an intercept. With more columns you need the design.",
+)
+
+EXERCISES = (REPORTS, THETA, RIDGE, SLOPE, PEV)

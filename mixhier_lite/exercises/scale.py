@@ -1,0 +1,305 @@
+"""Exercises of chapter *scale*."""
+
+from typing import Any
+
+import numpy as np
+
+from ..chunks import gather
+from ..fit import fit
+from ..gram import Gram
+from ..groups import indicator
+from ..inputs import Array
+from ..term import Term
+from . import material
+from .exercise import Exercise, Mistake
+from .forms import EXACT, Counterexample, Function, Number, Word
+from .reading import Unfit, array
+
+# --- scale-1: everything twice
+
+
+def _noise_of_two() -> str:
+    y, labels, _ = material.rail()
+    once = Gram.from_arrays(y, np.ones((18, 1)), Term(labels))
+    one, two = fit(once).tau2, fit(gather([once, once])).tau2
+    return "no change" if np.isclose(one, two) else "smaller" if two < one else "larger"
+
+
+TWICE = Exercise(
+    "scale-1",
+    "Everything twice",
+    "easy",
+    "predict",
+    Word(("smaller", "no change", "larger")),
+    _noise_of_two,
+    (
+        Mistake(
+            lambda: "no change",
+            "All averages are as they were. But an estimate of a variance divides a sum of "
+            "squares by rows less what was estimated: both numbers, before and after?",
+        ),
+        Mistake(
+            lambda: "larger",
+            "Twice the sum of squares within rails, it is true. By what is it divided?",
+        ),
+    ),
+    "The general mean stands as it stood, and nothing warns you but the number of rows.",
+)
+
+# --- scale-2: a plan from two measurements
+
+
+def _two_runs(rng: np.random.Generator) -> tuple[Any, ...]:
+    n1, n2 = int(rng.integers(1, 3)) * 10**6, int(rng.integers(5, 9)) * 10**6
+    once, per_row = rng.uniform(0.5, 2), rng.uniform(1e-7, 3e-7)
+    runs = (n1, float(once + per_row * n1), n2, float(once + per_row * n2))
+    return *runs, int(rng.integers(1, 9)) * 10**9, int(rng.integers(8, 64))
+
+
+def seconds(n1: float, t1: float, n2: float, t2: float, n: float, cores: int) -> float:
+    """The part that grows with rows is shared by the cores, the rest is done once."""
+    per_row = (t2 - t1) / (n2 - n1)
+    return t1 - per_row * n1 + per_row * n / cores
+
+
+PLAN = Exercise(
+    "scale-2",
+    "A plan from two runs",
+    "easy",
+    "compute",
+    Function("f(n1, t1, n2, t2, n, cores)", _two_runs, Number(EXACT)),
+    seconds,
+    (
+        Mistake(
+            lambda n1, t1, n2, t2, n, c: t2 / n2 * n / c,
+            "You charged every row with a share of the search, which is done once.",
+        ),
+        Mistake(
+            lambda n1, t1, n2, t2, n, c: (t1 + t2) / (n1 + n2) * n / c,
+            "You averaged the two runs; compare them instead. What both have in common is not a "
+            "cost of rows.",
+        ),
+        Mistake(
+            lambda n1, t1, n2, t2, n, c: (t2 - t1) / (n2 - n1) * n / c,
+            "The rows are right; the search at the end is missing.",
+        ),
+        Mistake(
+            lambda n1, t1, n2, t2, n, c: seconds(n1, t1, n2, t2, n, 1),
+            "That is the time on one core.",
+        ),
+        Mistake(
+            lambda n1, t1, n2, t2, n, c: seconds(n1, t1, n2, t2, n, 1) / c,
+            "You shared the search between the cores too; it runs once, on the sum.",
+        ),
+    ),
+    "Two runs of different size tell a cost of rows from a cost of the fit.",
+)
+
+# --- scale-3: sums of squares from chunks
+
+
+def _chunks(rng: np.random.Generator) -> tuple[Any, ...]:
+    n = rng.permutation(np.arange(3, 40))[: rng.integers(3, 7)].astype(float)
+    return n, rng.normal(20, 3, len(n)), (n - 1) * rng.uniform(1, 4, len(n))
+
+
+def merged(n: Array, means: Array, squares: Array) -> Array:
+    """Mean of all rows, and their sum of squares about it."""
+    mean = n @ means / n.sum()
+    return np.array([mean, squares.sum() + n @ (means - mean) ** 2])
+
+
+def _about(mean: float, n: Array, means: Array, squares: Array) -> Array:
+    return np.array([mean, squares.sum() + n @ (means - mean) ** 2])
+
+
+MERGE = Exercise(
+    "scale-3",
+    "What chunks have to bring",
+    "medium",
+    "compute",
+    Function("f(n, means, squares)", _chunks),
+    merged,
+    (
+        Mistake(
+            lambda n, means, q: _about(means.mean(), n, means, q),
+            "You took the plain mean of the means: a small chunk counts less than a large one.",
+        ),
+        Mistake(
+            lambda n, means, q: np.array([merged(n, means, q)[0], q.sum()]),
+            "You added the sums of squares as they are. Each is about the mean of its own chunk, "
+            "and these means differ.",
+        ),
+        Mistake(
+            lambda n, means, q: np.array(
+                [merged(n, means, q)[0], q.sum() + ((means - means.mean()) ** 2).sum()]
+            ),
+            "What the means differ by belongs to every row of a chunk; you counted it once for "
+            "each chunk.",
+        ),
+        Mistake(
+            lambda n, means, q: merged(n, means, q) / [1, n.sum() - 1],
+            "Your second number is a variance; a sum of squares is asked for.",
+        ),
+    ),
+    "Sums add, means do not. That is why a Gram holds sums.",
+)
+
+# --- scale-4: how many products
+
+
+def _met(rng: np.random.Generator) -> tuple[Any, ...]:
+    """Unequal levels, some pairs of which meet more than once."""
+    J, K = rng.integers(8, 14), rng.integers(4, 7)
+    first = np.append(np.arange(J), rng.integers(0, J, 30))
+    second = np.append(np.arange(J) % K, rng.integers(0, K, 30))
+    order = rng.permutation(len(first))
+    return first[order], second[order]
+
+
+def products(first: Any, second: Any) -> float:
+    """The sum of d (d + 1) / 2, d the number of different levels that a level meets."""
+    d = (indicator(first).T @ indicator(second) > 0).sum(axis=1)
+    return float((d * (d + 1) / 2).sum())
+
+
+def _by_rows(first: Any, second: Any) -> float:
+    d = indicator(first).sum(axis=0)
+    return float((d * (d + 1) / 2).sum())
+
+
+def _one_by_one(first: Any, second: Any, part: float) -> float:
+    d = (indicator(first).T @ indicator(second) > 0).sum(axis=1)
+    return float((d * (d + part)).sum())
+
+
+PRODUCTS = Exercise(
+    "scale-4",
+    "The price of elimination",
+    "medium",
+    "compute",
+    Function("f(first, second)", _met, Number(EXACT)),
+    products,
+    (
+        Mistake(
+            lambda first, second: products(second, first),
+            "You eliminated the second factor; the first one is to go.",
+        ),
+        Mistake(
+            _by_rows,
+            "You counted rows. Two rows of one pair are added up before anything is multiplied.",
+        ),
+        Mistake(
+            lambda first, second: _one_by_one(first, second, 0),
+            "You count each pair of levels twice; the matrix is symmetric.",
+        ),
+        Mistake(
+            lambda first, second: _one_by_one(first, second, -1) / 2,
+            "You left the diagonal out: a level also adds to its own entry.",
+        ),
+    ),
+    "Who meets whom decides it, and how often they meet does not.",
+)
+
+# --- scale-5: an entry that stays empty
+
+_STUDENTS = np.repeat([0, 1, 2], 2)
+_LECTURERS = np.tile([0, 1], 3)
+
+
+def _slopes(answer: object) -> Array:
+    x = array(answer, "a vector x")
+    if x.shape != (6,):
+        raise Unfit(f"The vector x needs six entries; yours has shape {x.shape}.")
+    if np.abs(x).min() < 1e-3 * np.abs(x).max():
+        raise Unfit("No entry of x may be zero, or nearly: then a student would not have met the "
+                    "lecturer.")  # fmt: skip
+    return x
+
+
+def _entry(x: Array) -> float:
+    """S_12 with random slopes of students eliminated, lambda = 1."""
+    D1, D2 = x[:, None] * indicator(_STUDENTS), indicator(_LECTURERS)
+    S = D2.T @ D2 + np.eye(2) - D2.T @ D1 @ np.linalg.solve(D1.T @ D1 + np.eye(3), D1.T @ D2)
+    return float(S[0, 1])
+
+
+def _fills(x: Array) -> float:
+    return 1.0 if abs(_entry(x)) > 1e-9 else -1.0
+
+
+EMPTY = Exercise(
+    "scale-5",
+    "An entry that stays empty",
+    "medium",
+    "break",
+    Counterexample(_slopes, _fills, lambda x: 1.0),
+    None,
+    (
+        Mistake(
+            lambda x: bool((x[::2] * x[1::2] > 0).all()),
+            "For each of your students x has one sign with both lecturers. Then all terms of the "
+            "entry have one sign, and nothing cancels.",
+        ),
+        Mistake(
+            lambda x: bool((x[::2] * x[1::2] < 0).all()),
+            "For each of your students x changes its sign. Then all terms of the entry have the "
+            "other sign, and nothing cancels.",
+        ),
+        Mistake(
+            lambda x: True,
+            "Your terms have both signs, which is the idea. Their sum is not yet zero: write the "
+            "three quotients down.",
+        ),
+    ),
+    "With slopes the pattern of who meets whom is an upper bound.",
+)
+
+# --- scale-6: how many sizes
+
+
+def _many_rows(rng: np.random.Generator) -> tuple[Any, ...]:
+    k = int(rng.integers(5, 400))
+    return (k * (k + 1) // 2 + int(rng.choice([-1, -1, 0, 1])),)
+
+
+def sizes(n: int) -> int:
+    """The largest k with 1 + 2 + ... + k <= n, by counting."""
+    k = 0
+    while n > k:
+        k += 1
+        n -= k
+    return k
+
+
+SIZES = Exercise(
+    "scale-6",
+    "How many sizes can there be?",
+    "hard",
+    "prove",
+    Function("f(n)", _many_rows, Number(EXACT), trials=12),
+    sizes,
+    (
+        Mistake(
+            lambda n: int(n**0.5),
+            "That many groups of that size would need as many rows as there are. But sizes that "
+            "differ are mostly smaller than the largest.",
+        ),
+        Mistake(
+            lambda n: int((2 * n) ** 0.5),
+            "Right in its growth, and sometimes one too many: the smallest sizes add up to a "
+            "little more than half a square.",
+        ),
+        Mistake(
+            lambda n: sizes(n) + 1,
+            "Your last size finds no rows left.",
+        ),
+        Mistake(
+            lambda n: sizes(n) - 1,
+            "There is room for one more.",
+        ),
+    ),
+    "So for a random intercept an evaluation never costs more than about the root of 2n.",
+)
+
+EXERCISES = (TWICE, PLAN, MERGE, PRODUCTS, EMPTY, SIZES)

@@ -1,0 +1,132 @@
+"""The criterion where levels are eliminated one by one, and its gradient.
+
+One term, the largest, is eliminated level by level; the others, if any, are one dense matrix
+after that. A small model with several terms is one dense matrix as a whole.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .curvature import slopes
+from .elimination import System, sweep
+from .inputs import Array
+from .variance import Criterion, Solution, triangular_solve
+
+
+@dataclass(frozen=True, eq=False)
+class Eliminated(Solution):
+    """A solution with all that the gradient and the effects are made of."""
+
+    U: Array
+    """M^-1 T' with M = I + T'A_j T, shape (q, q, J)."""
+    H: Array
+    """T M^-1 T', shape (q, q, J)."""
+    E: Array
+    """I - A_j T M^-1 T', shape (q, q, J)."""
+    A22: Array
+    """What is left of Z'WZ of the other terms, shape (m, m)."""
+    B22: Array
+    """What is left of Z'W[X y] of the other terms, shape (m, p + 1)."""
+    L22: Array
+    """Cholesky factor of I + T'A22 T, shape (m, m)."""
+    F22: Array
+    """L22^-1 T'B22, shape (m, p + 1)."""
+
+    @cached_property
+    def V22(self) -> Array:
+        """Inverse of I + T'A22 T, shape (m, m)."""
+        from scipy.linalg.lapack import dpotri
+
+        upper = np.triu(dpotri(self.L22.T)[0])
+        return np.asarray(upper + np.triu(upper, 1).T)
+
+
+@dataclass(frozen=True, eq=False)
+class Levels(Criterion):
+    """The criterion where one term is eliminated level by level, and others may be left."""
+
+    system: System
+    order: tuple[int | None, ...]
+    """The term that is eliminated, None where there is no such term; then the others."""
+
+    def split(self, T: Sequence[Array]) -> tuple[Array, list[Array]]:
+        """T of the term that is eliminated, and T of the others."""
+        parts = [0 * T[0][..., :1, :1] if t is None else T[t] for t in self.order]
+        return parts[0], parts[1:]
+
+    def join(self, parts: Sequence[Array]) -> list[Array]:
+        """One part for each term, in the order of the Gram."""
+        found = dict(zip(self.order, parts, strict=True))
+        return [found[t] for t in sorted(t for t in found if t is not None)]
+
+    def _eliminate(self, T: Sequence[Array]) -> tuple[Array, ...]:
+        """Return log det and S at many T; then the rest of a solution at the first."""
+        system, (T1, T2), (q, p1, J) = self.system, self.split(T), self.system.B.shape
+        W, log_M, random = sweep(system.A, system.B, T1)
+        U, E = W[0, :q, q : 2 * q], W[0, q:, q : 2 * q]
+        H = np.tensordot(T1[0], U, 1)
+        log_det, S = log_M @ system.count, self.C - random
+        if not system.m:
+            none = np.zeros((1, 0, 0)), np.zeros((1, 0, p1))
+            return log_det, S, U, H, E, system.A22, system.B22, *none
+        A22, B22 = system.reduced(H) if J else (system.A22, system.B22)
+        turned = [t.swapaxes(1, 2) for t in T2]
+        M22 = system.right(turned, system.right(turned, A22).swapaxes(1, 2))
+        L22 = self.roots(M22 + np.eye(system.m))
+        pairs = zip(L22, system.right(turned, B22), strict=True)
+        F22 = np.stack([triangular_solve(L, B) for L, B in pairs])
+        log_det += 2 * np.log(np.einsum("nkk->nk", L22)).sum(axis=1)
+        return log_det, S - F22.swapaxes(1, 2) @ F22, U, H, E, A22, B22, L22, F22
+
+    def many(self, T: Sequence[Array]) -> tuple[Array, Array]:
+        """See :meth:`Criterion.many`."""
+        system = self.system
+        cells = 6 * len(system.B) * system.B.size + 3 * system.m**2
+        size = 1 if system.m and system.J else max(1, 2 * 10**5 // cells)
+        starts = range(0, len(T[0]), size)
+        parts = [self._eliminate([t[k : k + size] for t in T])[:2] for k in starts]
+        return np.concatenate([d for d, _ in parts]), np.concatenate([S for _, S in parts])
+
+    def solve(self, T: Sequence[Array]) -> Eliminated | None:
+        """Solve the model at T; None where nothing is left of y within rounding."""
+        log_det, S, *rest, L22, F22 = self._eliminate([t[None] for t in T])
+        at = self.solution(log_det[0], S[0])
+        return None if at is None else Eliminated(*[*vars(at).values(), *rest, L22[0], F22[0]])
+
+    def derivatives(self, T: Array) -> tuple[Array, Array, Array]:
+        """See :meth:`Criterion.derivatives`."""
+        W, log_M, random = sweep(self.system.A, self.system.B, T)
+        point = self.profiled(log_M @ self.system.count, self.C - random)
+        return (point[0], *slopes(W, T, self.system.count, *point[1:]))
+
+    def gradient(self, T: Sequence[Array], at: Eliminated) -> list[Array]:
+        """Gradient 2 N T for every term, :eq:`eq-gradient`.
+
+        N, the gradient with respect to Sigma / tau2, is not formed: the products below have no
+        cancellation where T is large.
+        """
+        system, (T1, T2) = self.system, self.split(T)
+        if not system.m:
+            return super().gradient(T, at)
+        v = np.append(-at.alpha, 1.0)[:, None] / np.sqrt(at.tau2)
+        if self.reml:
+            v = np.hstack([v, np.vstack([at.root, np.zeros((1, len(at.alpha)))])])
+        # E is what is left of B and U = T'E, each times v
+        U22 = triangular_solve(at.L22, at.F22 @ v, transposed=True)
+        TU22 = system.right(T2, U22)
+        E22 = at.B22 @ v - at.A22 @ TU22
+        rest = system.less(v.T @ system.B, TU22)
+        U, E = (np.einsum("klj,lrj->krj", matrix, rest) for matrix in (at.U, at.E))
+        NT = np.einsum("klj,lij->ik", at.U, system.A) - np.einsum("krj,lrj->kl", E, U)
+        TV = system.right(T2, at.V22)  # T (I + T'A22 T)^-1
+        filled = system.fill(system.through(at.E), system.right(T2, TV.T)).sum(axis=0)
+        found = [2 * (NT - filled @ T1)]
+        for a, b, q in system.slices:
+            left, right = at.A22[a:b].reshape(-1, q, system.m), TV[:, a:b].reshape(system.m, -1, q)
+            E2, U2 = E22[a:b].reshape(-1, q, v.shape[1]), U22[a:b].reshape(-1, q, v.shape[1])
+            trace = np.einsum("jkc,cjl->kl", left, right, optimize=True)
+            found.append(2 * (trace - np.einsum("jkr,jlr->kl", E2, U2)))
+        return self.join(found)

@@ -1,0 +1,67 @@
+"""CPU seconds of several sides, in turns, and the memory of one."""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+
+def spent():
+    """CPU seconds of this process and of the children that it has waited for."""
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system
+
+
+def in_turns(sides, repetitions, patience=30.0):
+    """Median CPU seconds of each side, {name: seconds}; a side is callable and is warmed up once.
+
+    A side that returns a float has measured itself (a program in another process). Each
+    repetition runs every side once; a side that has used up ``patience`` seconds sits out.
+    """
+    seconds = {name: [] for name in sides}
+    for repetition in range(repetitions + 1):
+        for name, run in sides.items():
+            if sum(seconds[name]) > patience:
+                continue
+            before = spent()
+            own = run()
+            used = own if isinstance(own, float) else spent() - before
+            if repetition > 0 or used > patience / 2:  # the first is a warm-up
+                seconds[name].append(used)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def whole_process(command, **options):
+    """CPU seconds of a command from start to end."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, **options)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{command} failed")
+    return usage.ru_utime + usage.ru_stime
+
+
+def megabytes(field):
+    """A line of the system's account of this process, in MB; None where there is none."""
+    try:
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith(field)) / 1e3
+    except (OSError, StopIteration):
+        return None
+
+
+def memory_above_the_data(name):
+    """Peak memory of a fit above what the process held with its data, in MB, in a new process."""
+    code = f"""
+import clock, work
+job = work.{name}()
+held = clock.megabytes("VmRSS")
+open("/proc/self/clear_refs", "w").write("5")  # forget the peak so far
+job.fit()
+print(clock.megabytes("VmHWM") - held)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=os.path.dirname(__file__), capture_output=True, text=True
+    )
+    return float(run.stdout) if run.returncode == 0 else None

@@ -1,0 +1,45 @@
+"""How often a fit evaluates its criterion, and how often with slopes."""
+
+from mixhier_lite.variance import Criterion
+
+POINTS = {  # methods of a criterion, and at how many points they evaluate it
+    "solve": lambda T: 1,
+    "many": lambda T: len(T[0]),
+    "derivatives": len,
+    "gradient": lambda T, at: 1,
+}
+
+
+def kinds(of=Criterion):
+    """All kinds of criterion."""
+    return [of, *(kind for below in of.__subclasses__() for kind in kinds(below))]
+
+
+def counted(fit):
+    """Run ``fit`` once, untimed; return the numbers of values and of slopes that it asked for."""
+    asked, inside = {"values": 0, "slopes": 0}, [False]
+
+    def watched(name, method):
+        def watching(self, *points):
+            if inside[0]:
+                return method(self, *points)
+            inside[0] = True
+            asked["values"] += POINTS[name](*points) if name != "gradient" else 0
+            asked["slopes"] += POINTS[name](*points) if name in ("gradient", "derivatives") else 0
+            try:
+                return method(self, *points)
+            finally:
+                inside[0] = False
+
+        return watching
+
+    own = [(kind, name) for kind in kinds() for name in POINTS if name in vars(kind)]
+    before = {(kind, name): vars(kind)[name] for kind, name in own}
+    try:
+        for (kind, name), method in before.items():
+            setattr(kind, name, watched(name, method))
+        fit()
+    finally:
+        for (kind, name), method in before.items():
+            setattr(kind, name, method)
+    return asked

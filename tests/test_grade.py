@@ -1,0 +1,291 @@
+"""The grader: right worksheets pass, and nothing that a worksheet does ends the grader."""
+
+import os
+import time
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from mixhier_lite import LinearMixedModel, indicator
+from mixhier_lite.exercises import desk, grade, shelf
+from mixhier_lite.exercises.parcels import Opaque, pack, unpack
+
+SOLUTIONS = sorted((ROOT / "book" / "solutions").glob("*.ipynb"))
+SECONDS = 4.0
+
+
+def notebook(folder, name, *cells):
+    """Write a notebook of code cells."""
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    nbformat.write(made, folder / f"{name}.ipynb")
+    return folder / f"{name}.ipynb"
+
+
+def graded(path, seconds=SECONDS, megabytes=2000):
+    return grade.grade(path, path.stem, seconds, megabytes)
+
+
+# groups-3 and mixed-3 are right here, henderson-1 is not
+USUAL = (
+    'groups_3 = "between and pooled"\ngroups_3 = "pooled and between"\nmixed_3 = "error variances"'
+)
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+def test_the_solutions_of_the_book_get_full_marks(path):
+    slug = path.stem.split("-", 1)[1]
+    exercises = shelf.of_chapter(slug)
+    mark = graded(path, seconds=60)
+    assert mark.passed == tuple(exercise.id for exercise in exercises)
+    assert (mark.asked, mark.remark) == (len(exercises), "")
+
+
+def test_a_usual_worksheet(tmp_path):
+    wrong = "henderson_1 = 919\ndef groups_1(v, groups):\n    return v"
+    mark = graded(notebook(tmp_path, "anna", USUAL, wrong, "%matplotlib inline\nx = 1"))
+    chapters = ("groups", "henderson", "mixed")
+    assert mark.passed == ("groups-3", "mixed-3")
+    assert mark.asked == sum(len(shelf.of_chapter(slug)) for slug in chapters)
+    assert mark.remark == ""
+
+
+CHEATS = {
+    "redefines check": "from mixhier_lite.exercises import check\ncheck = lambda *a: True",
+    "patches the desk": (
+        "import mixhier_lite.exercises as e\nfrom mixhier_lite.exercises.verdict import Verdict\n"
+        "e.check = e.judge = lambda *a: Verdict(True, 'right')"
+    ),
+    "patches the package": (
+        "import sys, mixhier_lite, mixhier_lite.groups as g\n"
+        "g.indicator = mixhier_lite.indicator = lambda *a: 0\n"
+        "for name in ('shelf', 'desk', 'forms'):\n"
+        "    sys.modules['mixhier_lite.exercises.' + name] = g"
+    ),
+    "equal to everything": (
+        "class Yes(float):\n    def __eq__(self, other): return True\n"
+        "    __hash__ = None\n    def __abs__(self): return 0\n"
+        "henderson_1 = Yes(1)\ngroups_5 = lambda x, groups: Yes(1)"
+    ),
+    "writes a file in the package's place": (
+        "import os\nos.makedirs('mixhier_lite/exercises', exist_ok=True)\n"
+        "open('mixhier_lite/exercises/desk.py', 'w').write('judge = lambda *a: True')"
+    ),
+    "talks on the line": (
+        "import os, json\n"
+        "for fd in range(3, 20):\n"
+        "    for m in ({'passed': ['groups-1']}, {'right': True}, {'ended': 'all passed'},\n"
+        "              {'names': 7}, {'answer': []}, 'text'):\n"
+        "        try: os.write(fd, json.dumps(m).encode() + b'\\n')\n"
+        "        except OSError: pass"
+    ),
+}
+
+
+@pytest.mark.parametrize("cheat", CHEATS)
+def test_a_worksheet_that_redefines_things_gains_nothing(tmp_path, cheat):
+    answers = "henderson_1 = 919\ngroups_1 = lambda v, groups: v\n"
+    mark = graded(notebook(tmp_path, "cheat", answers + USUAL, CHEATS[cheat], "mixed_1 = 616"))
+    assert mark.passed in (("groups-3", "mixed-3"), ())  # () where it cut its own line
+
+
+def test_the_truths_are_not_in_the_worksheets_process(tmp_path):
+    looks = "from mixhier_lite.exercises.henderson import _size\nhenderson_1 = _size()"
+    mark = graded(notebook(tmp_path, "curious", USUAL, looks))
+    assert mark.passed == ("groups-3", "mixed-3") and mark.remark == "1 cell failed"
+
+
+ENDS = {
+    "crash": ("1 / 0", "1 cell failed"),
+    "syntax": ("def (", ""),
+    "exit": ("import sys\nsys.exit(3)", "1 cell failed"),
+    "hard exit": ("import os\nos._exit(0)", "stopped: its process ended early"),
+    "kill": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "ended early"),
+    "loop": ("while True: pass", "1 cell ran out of time"),
+    "stubborn loop": (
+        "import time\nwhile True:\n    try: time.sleep(0.05)\n    except BaseException: pass",
+        "stopped: out of time",
+    ),
+    "memory": ("x = []\nwhile True: x.append(bytearray(10**8))", "1 cell ran out of"),
+    "one large array": ("import numpy as np\nx = np.ones(10**10)", "1 cell ran out of memory"),
+    "flood of text": ("for k in range(10**6): print('x' * 100)", ""),
+    "asks for input": ("input()", "1 cell failed"),
+    "recursion": ("def f(): return f()\nf()", "1 cell failed"),
+    "large answer": ("groups_2 = list(range(10**6))", ""),
+    "deep answer": ("groups_2 = []\nfor k in range(10**5): groups_2 = [groups_2]", ""),
+    "file": ("open('big', 'wb').write(bytes(10**8))", "1 cell failed"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_the_grader_survives(tmp_path, end):
+    """Answers that were given before still count, and those after it where it goes on."""
+    cell, remark = ENDS[end]
+    path = notebook(tmp_path, "sample", 'groups_3 = "pooled and between"', cell,
+                    'mixed_3 = "error variances"')  # fmt: skip
+    start = time.monotonic()
+    mark = graded(path, seconds=2, megabytes=1500)
+    assert time.monotonic() - start < 30
+    assert "groups-3" in mark.passed
+    assert remark in mark.remark
+    if not mark.remark.startswith("stopped"):
+        assert mark.passed == ("groups-3", "mixed-3")
+
+
+def test_functions_that_misbehave(tmp_path):
+    cell = (
+        "def groups_1(v, groups):\n    while True: pass\n"
+        "def mixed_2(n, means, sigma2, tau2):\n    import os\n    os._exit(0)\n"
+        "def groups_5(x, groups):\n    x[:] = 0\n    return 0\n"
+    )
+    start = time.monotonic()
+    mark = graded(notebook(tmp_path, "sample", cell, USUAL))
+    assert mark.passed == ("groups-3", "mixed-3")
+    assert time.monotonic() - start < 30
+
+
+def test_an_argument_that_is_changed_over_there_is_noticed_here(tmp_path):
+    good = (
+        "from mixhier_lite import indicator\ndef groups_1(v, groups):\n    D = indicator(groups)\n"
+    )
+    kept = notebook(tmp_path, "kept", good + "    return D.T @ v / D.sum(0)")
+    lost = notebook(
+        tmp_path, "lost", good + "    a = D.T @ v / D.sum(0)\n    v[:] = 0\n    return a"
+    )
+    assert graded(kept).passed == ("groups-1",) and graded(lost).passed == ()
+
+
+def test_a_process_that_never_stops_talking(tmp_path):
+    cell = (
+        "import os, threading\ndef talk():\n    while True:\n        os.write(FD, b'{}\\n')\n"
+        "for FD in range(3, 30):\n"
+        "    try: os.write(FD, b'{}\\n')\n    except OSError: continue\n    break\n"
+        "threading.Thread(target=talk).start()\nwhile True: pass"
+    )
+    start = time.monotonic()
+    graded(notebook(tmp_path, "flood", cell), seconds=1)
+    assert time.monotonic() - start < 20
+
+
+def test_nothing_is_left_running(tmp_path):
+    seconds = str(100_000 + os.getpid())  # no other run has the same
+    cell = f"import subprocess\nsubprocess.Popen(['sleep', '{seconds}'])\n{USUAL}"
+    assert graded(notebook(tmp_path, "orphan", cell)).passed == ("groups-3", "mixed-3")
+    for entry in os.listdir("/proc") if os.path.isdir("/proc") else []:
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/cmdline", "rb") as file:
+                    command = file.read()
+            except OSError:
+                continue
+            assert command != f"sleep\0{seconds}\0".encode()
+
+
+def test_a_worksheet_that_breaks_its_own_shell(tmp_path):
+    breaks = (
+        "shell = get_ipython()\nwhole = shell.run_cell\n"
+        "def broken(source):\n    shell.run_cell = whole\n    raise SystemExit\n"
+        "shell.run_cell = broken"
+    )
+    mark = graded(notebook(tmp_path, "broken", breaks, "lost = 1", USUAL))
+    assert mark.passed == ("groups-3", "mixed-3") and mark.remark == "1 cell failed"
+
+
+def test_a_folder_with_everything_in_it(tmp_path, capsys):
+    notebook(tmp_path, "anna", USUAL)
+    (tmp_path / "class b").mkdir()
+    notebook(tmp_path / "class b", "ben", "groups_3 = 1")
+    (tmp_path / "essay.docx").write_bytes(os.urandom(1000))
+    (tmp_path / "empty.ipynb").write_text("")
+    (tmp_path / "list.ipynb").write_text("[1, 2]")
+    (tmp_path / "cells.ipynb").write_text('{"cells": [1, {"cell_type": "code"}, null]}')
+    (tmp_path / "folder.ipynb").mkdir()
+    (tmp_path / "line\nbreak.ipynb").write_text("{}")
+    (tmp_path / ".hidden.ipynb").write_text("{}")
+    (tmp_path / "link.ipynb").symlink_to(tmp_path / "anna.ipynb")
+    os.mkfifo(tmp_path / "pipe.ipynb")
+    assert grade.main([str(tmp_path), "--seconds", "5"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    columns = [line.split("  ") for line in lines]
+    found = {cells[0]: [cell.strip() for cell in cells[1:] if cell.strip()] for cells in columns}
+    both = sum(len(shelf.of_chapter(slug)) for slug in ("groups", "mixed"))
+    assert found["worksheet"] == ["passed", "exercises passed", "remark"]
+    assert found["anna"] == [f"2 of {both}", "groups-3 mixed-3"]
+    assert found[os.path.join("class b", "ben")] == [f"0 of {len(shelf.of_chapter('groups'))}", "-"]
+    for name in ("essay", "empty", "list", "line?break"):
+        assert found[name] == ["-", "-", "not a notebook"], name
+    assert found["cells"] == ["-", "-"]
+    assert len(lines) == 8
+
+
+def test_an_empty_folder_and_none(tmp_path, capsys):
+    assert grade.main([str(tmp_path)]) == 0
+    assert "no file" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        grade.main([str(tmp_path / "nowhere")])
+
+
+# --- parcels
+
+
+def same(one, other):
+    if isinstance(one, np.ndarray):
+        return one.dtype.kind == other.dtype.kind and np.array_equal(one, other)
+    if isinstance(one, (pd.DataFrame, pd.Series)):
+        return np.array_equal(np.asarray(one), np.asarray(other))
+    if isinstance(one, dict):
+        return all(same(one[key], other[key]) for key in one) and one.keys() == other.keys()
+    if isinstance(one, (list, tuple)):
+        return type(one) is type(other) and all(map(same, one, other))
+    return type(one) is type(other) and (one == other or one != one)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, 3, 0.1, float("nan"), float("inf"), "text", ..., [1, (2, "a")], {"a": [1.5]},
+     {("a", 1): 2}, np.arange(6).reshape(2, 3), np.array(["b", "a"]), np.eye(3)[:, ::2],
+     np.array([1, "a", None], dtype=object), np.zeros((0, 2)), np.array(2.5), np.array([1 + 2j]),
+     pd.Series([1.0, 2.0])],
+    ids=repr,
+)  # fmt: skip
+def test_parcels_come_back(value):
+    import json
+
+    assert same(value, unpack(json.loads(json.dumps(pack(value)))))
+
+
+def test_frames_come_back_with_their_labels():
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]}, index=pd.Index(["p", "q"], name="id"))
+    for sample in (frame, frame.reset_index(), frame.set_index("b", append=True)):
+        back = unpack(pack(sample))
+        pd.testing.assert_frame_equal(back, sample, check_dtype=False, check_index_type=False)
+
+
+def test_models_come_back():
+    model = LinearMixedModel(np.ones((3, 1)), indicator([1, 1, 2]), np.eye(2), 2.0)
+    back = unpack(pack(model))
+    assert np.array_equal(back.V, model.V)
+
+
+@pytest.mark.parametrize("dtype", ["V8", "O", "S8", "U2", [["a", "f8"]]])
+def test_arrays_of_other_things_than_numbers_are_not_read_from_bytes(dtype):
+    with pytest.raises((ValueError, TypeError)):
+        unpack({"array": "AAAAAAAAAAA=", "dtype": dtype, "shape": [1]})
+
+
+def test_other_objects_become_a_name():
+    back = unpack(pack(object()))
+    assert isinstance(back, Opaque) and "object" in desk.judge(shelf.find("mixed-1"), back).message
+
+
+@pytest.mark.parametrize(
+    "parcel",
+    [{"array": "AAAA", "dtype": "O", "shape": [1]}, {"array": "", "dtype": "f8", "shape": [10**9]},
+     {"model": "os", "parts": {}}, {"model": "LinearMixedModel", "parts": {}}, {}, [], {"frame": 1},
+     {"entries": [1], "shape": [2], "text": False}, {"dict": [[[], 1]]}],
+    ids=repr,
+)  # fmt: skip
+def test_a_bad_parcel_is_an_answer_that_is_not_right(parcel):
+    assert not grade.passes(shelf.find("mixed-1"), None, parcel)

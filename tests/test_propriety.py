@@ -1,0 +1,191 @@
+"""When a posterior exists, which of its moments do, and what is refused."""
+
+import warnings
+from itertools import chain, combinations
+
+import numpy as np
+import pytest
+from scipy.linalg import null_space
+
+from mixhier_lite import InputError, Prior, Term, datasets, fit, gaussian, integrate, priors, sample
+
+
+def likelihood(y, X, terms, sds, tau=1.0):
+    """Log of the dense likelihood with alpha integrated out; terms are (groups, Z)."""
+    V, sds = tau**2 * np.eye(len(y)), iter(sds)
+    for g, Z in terms:
+        same = np.equal.outer(g, g)
+        for z in Z.T:
+            V = V + next(sds) ** 2 * same * np.outer(z, z)
+    K = null_space(X.T)
+    C, z = K.T @ V @ K, K.T @ y
+    return -(np.linalg.slogdet(C)[1] + z @ np.linalg.solve(C, z)) / 2
+
+
+def power(y, X, terms, chosen, m):
+    """Slope on log-log axes far out, where the standard deviations of a set grow together."""
+    ends = [np.where(np.isin(np.arange(m), chosen), far, 1.0) for far in (3e3, 3e4)]
+    values = [likelihood(y, X, terms, sds) for sds in ends]
+    return (values[1] - values[0]) / np.log(10)
+
+
+def subsets(m):
+    return chain.from_iterable(combinations(range(m), k) for k in range(1, m + 1))
+
+
+def designs():
+    """Response, X and terms."""
+    data = datasets.four_groups(np.random.default_rng(1), 5)
+    one, g = np.ones((20, 1)), data.groups
+    X, rng = np.column_stack([one, data.x]), np.random.default_rng(0)
+    h = np.tile([0, 1, 2, 3, 4], 4)
+    covariate = np.column_stack([X, data.D @ [1, 0, 2, 1]])
+    z = rng.normal(size=20)
+    return {
+        "intercept": (data.y, X, [(g, one)]),
+        "group covariate": (data.y, covariate, [(g, one)]),
+        "none": (data.y, X[:, 1:], [(g, one)]),
+        "crossed": (data.y, one, [(g, one), (h, one)]),
+        "nested": (data.y, one, [(g, one), (g * 2 + (h > 2), one)]),
+        "slopes": (data.y, np.column_stack([one, z]), [(g, np.column_stack([one, z]))]),
+    }
+
+
+SLOPES = {"intercept": -3, "group covariate": -2, "none": -4}
+
+
+@pytest.mark.theorem("thm-proper-variance-prior")
+@pytest.mark.parametrize("name", SLOPES)
+def test_likelihood_falls_like_the_power_r(name):
+    y, X, terms = designs()[name]
+    assert power(y, X, terms, [0], 1) == pytest.approx(SLOPES[name], abs=1e-3)
+    D = np.equal.outer(terms[0][0], np.arange(4)).astype(float)
+    r = np.linalg.matrix_rank(np.hstack([X, D])) - np.linalg.matrix_rank(X)
+    assert r == -SLOPES[name]
+    at_zero = [likelihood(y, X, terms, [s]) for s in (0, 1e-4)]
+    assert np.isfinite(at_zero).all() and np.ptp(at_zero) < 1e-4
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("name", designs())
+def test_exponents_are_the_slopes(name, known):
+    """What is left of the power after the room of a set: for every set, from dense algebra."""
+    y, X, terms = designs()[name]
+    m = sum(Z.shape[1] for _, Z in terms)
+    package = [Term(g, Z, correlated=False) for g, Z in terms]
+    model = fit(y, X, package, tau2=1.0 if known else None)
+    for prior, tail in ((priors.flat(), 0), (priors.half_t(2, 3), 3), (priors.half_cauchy(3), 2)):
+        left = {}
+        for chosen in subsets(m):
+            fall = -power(y, X, terms, chosen, m)
+            assert fall == pytest.approx(round(fall), abs=5e-3)
+            left[chosen] = round(fall) - len(chosen) * (1 - tail)
+        if min(left.values()) <= 0:
+            with pytest.raises(InputError, match="improper"):
+                integrate(model, prior)
+            continue
+        expected = [min(v for chosen, v in left.items() if k in chosen) for k in range(m)]
+        told = integrate(model, prior)
+        assert np.concatenate(told.exists.sds).tolist() == expected
+        assert np.isinf(np.concatenate(told.mean.sds)).tolist() == [e <= 1 for e in expected]
+        assert np.isinf(np.concatenate(told.sd.sds)).tolist() == [e <= 2 for e in expected]
+
+
+@pytest.mark.theorem("thm-proper-variance-prior")
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("name", SLOPES)
+def test_flat_on_sigma_on_its_square_and_on_its_log(name, known):
+    """r >= 2, r >= 3, never; always for a proper prior."""
+    y, X, terms = designs()[name]
+    model, r = fit(y, X, Term(terms[0][0]), tau2=1.0 if known else None), -SLOPES[name]
+    assert integrate(model).exists.sds[0][0] == r - 1
+    if r >= 3:
+        assert integrate(model, priors.flat_variance()).exists.sds[0][0] == r - 2
+    else:
+        with pytest.raises(InputError, match="cannot bound the standard deviation") as refusal:
+            integrate(model, priors.flat_variance())
+        assert f"rank X = {r}," in str(refusal.value)
+    with pytest.raises(InputError, match="piles up at a standard deviation of zero"):
+        integrate(model, priors.flat_log())
+    for proper in (priors.half_normal(3), priors.half_cauchy(3), priors.exponential(3)):
+        assert integrate(model, proper).exists.sds[0][0] > 1
+    if not known:
+        told = integrate(model, Prior(noise=priors.flat_log()))
+        assert told.exists.sds[0][0] == r - 1
+
+
+@pytest.mark.parametrize("groups", [2, 3])
+def test_two_and_three_groups(groups):
+    """With an intercept r = 1 and 2: no posterior; a posterior whose mean is infinite."""
+    rng, g = np.random.default_rng(2), np.repeat(np.arange(groups), 6)
+    model = fit(rng.normal(size=len(g)) + g, np.ones((len(g), 1)), Term(g, name="herd"))
+    if groups == 2:
+        for use in (integrate, lambda m: sample(m, 10, rng)):
+            with pytest.raises(InputError, match="standard deviation of herd from above"):
+                use(model)
+        assert np.isfinite(integrate(model, priors.half_normal(2)).mean.sds[0][0])
+        told = integrate(model, Prior(fixed=gaussian([0], [[9]])))  # alpha known a little: r = 2
+        assert told.exists.sds[0][0] == 1
+        return
+    told = integrate(model)
+    assert told.mean.sds[0][0] == np.inf and told.sd.sds[0][0] == np.inf
+    assert np.isnan(told.mean.fixed[0]) and told.sd.fixed[0] == np.inf
+    medians = [np.median(sample(model, 20000, np.random.default_rng(s)).sds[0]) for s in (3, 4)]
+    assert told.quantile(0.5).sds[0][0] == pytest.approx(np.mean(medians), rel=0.03)
+
+
+def test_no_sample_shows_an_infinite_variance():
+    """Four groups: the variance of sigma is infinite; that of the draws grows for ever."""
+    data = datasets.four_groups(np.random.default_rng(1))
+    model = fit(data.y, np.column_stack([np.ones(120), data.x]), Term(data.groups))
+    told = integrate(model)
+    assert told.exists.sds[0][0] == 2 and np.isfinite(told.mean.sds[0][0])
+    assert told.sd.sds[0][0] == np.inf and told.sd.random[0].min() == np.inf
+    assert np.isfinite(told.sd.tau) and np.isfinite(told.sd.fixed[1])  # the slope is within
+    assert told.sd.fixed[0] == np.inf
+    tail = np.sort(sample(model, 100000, np.random.default_rng(0)).sds[0][:, 0])[-2000:]
+    hill = 1 / np.log(tail[1:] / tail[0]).mean()  # the exponent, read off the largest draws
+    assert hill == pytest.approx(2, abs=4 * 2 / np.sqrt(2000))
+
+
+def test_few_rows_cannot_bound_the_noise():
+    y, g = np.array([1.0, 2, 4, 3]), np.array([0, 0, 1, 2])
+    model = fit(y, np.ones((4, 1)), Term(g))
+    with pytest.raises(InputError, match="improper"):
+        integrate(model, Prior(sd=priors.flat(), noise=priors.flat_variance()))
+    assert integrate(model, Prior(priors.half_normal(2), priors.half_normal(2))).mean.tau > 0
+
+
+def test_rank_deficient_X_is_refused_before():
+    with pytest.raises(InputError, match="linearly dependent"):
+        fit(np.arange(6.0) ** 2, np.ones((6, 2)), Term(np.repeat([0, 1, 2], 2)))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda m, rng: sample(m, 0, rng), "draws is the number of draws"),
+        (lambda m, rng: sample(m, 2.5, rng), "draws is the number of draws"),
+        (lambda m, rng: sample(m, True, rng), "draws is the number of draws"),
+        (lambda m, rng: integrate(m, "half_normal"), "prior is not a prior"),
+        (lambda m, rng: integrate(m, Prior(sd=[priors.flat()] * 2)), "different numbers of terms"),
+        (
+            lambda m, rng: integrate(m, Prior(sd=[[priors.flat()] * 2])),
+            "does not match its columns",
+        ),
+        (lambda m, rng: integrate(m, Prior(sd=[["flat"]])), "does not match its columns"),
+        (lambda m, rng: integrate(m, Prior(fixed=gaussian([0, 0], np.eye(2)))), "do not match"),
+        (lambda m, rng: priors.half_normal(0), "scale must be positive"),
+        (lambda m, rng: priors.half_cauchy(-1), "scale must be positive"),
+        (lambda m, rng: priors.half_t(0, 1), "df must be positive"),
+        (lambda m, rng: priors.exponential(np.nan), "mean"),
+        (lambda m, rng: integrate(m).quantile(0), "probability is not one"),
+        (lambda m, rng: integrate(m).quantile(1.5), "probability is not one"),
+    ],
+)
+def test_bad_input(call, said):
+    rng, g = np.random.default_rng(0), np.repeat(np.arange(5), 4)
+    model = fit(rng.normal(size=20), np.ones((20, 1)), Term(g))
+    with warnings.catch_warnings(), pytest.raises(InputError, match=said):
+        warnings.simplefilter("error")
+        call(model, rng)
