@@ -45,14 +45,15 @@ def blank(pattern, text, flags=0):
 
 
 def prose(page):
-    """Running text: no code, formulas, headings, titles of boxes, tables, or lines of scope.
+    """Running text: no code, formulas, headings, titles of boxes, tables, scopes, or definitions.
 
-    A scope is a label; the list of results repeats it.
+    A scope is a label, which the list of results repeats; in definitions, as those of the map on
+    the first page, links are few on purpose.
     """
     text = blank(r"\A---\n.*?\n---\n", (BOOK / f"{page}.md").read_text(), re.DOTALL)
     text = blank(r"^(```+).*?^\1 *$", text, re.DOTALL | re.MULTILINE)
     text = blank(r"^\$\$.*?\$\$.*?$", text, re.DOTALL | re.MULTILINE)
-    return blank(r"^(:::+|:[a-z]+:|#|\||\*\*Scope\.).*$", text, re.MULTILINE)
+    return blank(r"^(:::+|:[a-z]+:|: |#|\||\*\*Scope\.).*$", text, re.MULTILINE)
 
 
 def form(term):
@@ -287,6 +288,8 @@ def test_names_are_objects_of_the_search_index(site):
     assert sum(found.values()) == len(NAMES)
     assert found["theorem"] + found["lemma"] == len(ledger.results())
     assert found["term"] == len(TERMS)
+    places = [place for entry in index["indexentries"].values() for _, place, _ in entry]
+    assert not any(place.startswith("term-") for place in places), "would be called Glossary"
 
 
 FIND = """queries => queries.map(query => {
