@@ -69,8 +69,10 @@ def lmer(
     formula : str
         ``"Reaction ~ Days + (Days | Subject)"``. Grouping factors: ``a``, ``a:b`` and ``a/b``,
         which is ``a`` and then ``a:b``. With ``||`` all columns of the term are independent
-        (lme4 keeps the columns of one factor correlated). Factors have treatment coding from
-        their first level: strings in sorted order, a categorical in its own.
+        (lme4 by default keeps the columns of one factor correlated). Factors have treatment
+        coding from their first level: strings in sorted order, a categorical in its own.
+        Functions are Python's: ``I(x**2)`` for R's ``I(x^2)``, ``np.sqrt(x)`` for ``sqrt(x)``,
+        ``C(x)`` for ``factor(x)``.
     data : pandas.DataFrame
         Rows with a missing value in a column of the formula are dropped and counted.
     method : {"REML", "ML"}
@@ -86,7 +88,8 @@ def lmer(
     Raises
     ------
     InputError
-        A formula that cannot be read; unknown columns; an offset; K without a level.
+        A formula that cannot be read; unknown columns; an offset; ``^`` inside a function; K
+        without a level.
 
     Notes
     -----
@@ -127,6 +130,7 @@ def parse(formula: str) -> tuple[str, str, tuple[BarTerm, ...]]:
             repr(formula),
             "subtract the offset from the response: the model is the same",
         )
+    _refuse_powers(formula)
     fixed, bars = [], []
     for sign, piece in _pieces(sides[1]):
         inner = piece[1:-1] if piece.startswith("(") and piece.endswith(")") else ""
@@ -143,6 +147,26 @@ def parse(formula: str) -> tuple[str, str, tuple[BarTerm, ...]]:
         else:
             fixed.append(f"{sign} {piece}")
     return sides[0].strip(), " ".join(fixed).removeprefix("+ ") or "1", tuple(bars)
+
+
+def _refuse_powers(formula: str) -> None:
+    """Refuse R's x^2 inside a function, where Python would switch bits."""
+    python: list[bool] = []  # for each open bracket: is it inside a function?
+    before = ""
+    for c in re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", "_", formula):
+        if c in "({":
+            called = c == "{" or before.isalnum() or before == "_"
+            python.append(called or (python[-1:] == [True]))
+        elif c in ")}":
+            python = python[:-1]
+        elif c == "^" and python[-1:] == [True]:
+            raise InputError(
+                "^ inside a function is not a power: functions are Python's.",
+                "** for a power, as in I(x**2)",
+                repr(formula),
+                "write ** for ^ there; outside of functions (a + b)^2 is read as in R",
+            )
+        before = c
 
 
 def _pieces(text: str) -> list[tuple[str, str]]:
@@ -210,13 +234,13 @@ def _complete(data: Any, formula: str, weights: Any) -> tuple[Any, Any, int]:
     return kept.reset_index(drop=True), (None if w is None else w[keep]), int((~keep).sum())
 
 
-def _column(data: Any, name: str) -> Any:
+def _column(data: Any, name: str, remedy: str = "check the spelling") -> Any:
     if name not in data.columns:
         raise InputError(
             f"the data have no column {name!r}.",
             f"one of {[str(c) for c in data.columns][:20]}",
             repr(name),
-            "check the spelling",
+            remedy,
         )
     return data[name]
 
@@ -291,8 +315,13 @@ def _response(text: str, data: Any) -> Array:
 
 def _labels(data: Any, bar: BarTerm, new_groups: str) -> Labels:
     """Label every row with its level; "A:B" for an interaction."""
-    if new_groups == "population" and not set(bar.factors) <= set(data.columns):
-        return np.full(len(data), "(averaged over groups)")
+    if not set(bar.factors) <= set(data.columns):
+        if new_groups == "population":
+            return np.full(len(data), "(averaged over groups)")
+        for factor in bar.factors:
+            _column(
+                data, factor, "check the spelling; new_groups='population' averages over groups"
+            )
     if len(bar.factors) == 1:
         return np.asarray(_column(data, bar.factors[0]))
     parts = [_column(data, f).astype(str) for f in bar.factors]
