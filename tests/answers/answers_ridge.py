@@ -27,7 +27,10 @@ def by_refitting(X, D, y, lam):
 
 def by_ridge_cv(X, D, y, lam):
     """What RidgeCV calls leave-one-out errors, if it is given what projection leaves."""
-    e, B = y - X @ np.linalg.lstsq(X, y, rcond=None)[0], D - X @ np.linalg.lstsq(X, D, rcond=None)[0]
+    e, B = (
+        y - X @ np.linalg.lstsq(X, y, rcond=None)[0],
+        D - X @ np.linalg.lstsq(X, D, rcond=None)[0],
+    )
     H = B @ np.linalg.pinv(np.vstack([B, np.sqrt(lam) * np.eye(B.shape[1])]))[:, : len(y)]
     return (e - H @ e) / (1 - np.diag(H))
 
