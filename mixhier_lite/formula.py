@@ -16,6 +16,7 @@ from .errors import InputError
 from .fit import Fit, fit
 from .groups import Labels
 from .inputs import Array
+from .powers import refuse_powers
 from .term import Term
 
 _HELP = 'write for instance "y ~ x + (x | g)"'
@@ -71,8 +72,7 @@ def lmer(
         which is ``a`` and then ``a:b``. With ``||`` all columns of the term are independent
         (lme4 by default keeps the columns of one factor correlated). Factors have treatment
         coding from their first level: strings in sorted order, a categorical in its own.
-        Functions are Python's: ``I(x**2)`` for R's ``I(x^2)``, ``np.sqrt(x)`` for ``sqrt(x)``,
-        ``C(x)`` for ``factor(x)``.
+        Functions are Python's: ``I(x**2)``, ``np.sqrt(x)``, ``C(x)`` for a factor.
     data : pandas.DataFrame
         Rows with a missing value in a column of the formula are dropped and counted.
     method : {"REML", "ML"}
@@ -88,8 +88,7 @@ def lmer(
     Raises
     ------
     InputError
-        A formula that cannot be read; unknown columns; an offset; ``^`` inside a function; K
-        without a level.
+        A formula that cannot be read; unknown columns; an offset; K without a level.
 
     Notes
     -----
@@ -130,7 +129,7 @@ def parse(formula: str) -> tuple[str, str, tuple[BarTerm, ...]]:
             repr(formula),
             "subtract the offset from the response: the model is the same",
         )
-    _refuse_powers(formula)
+    refuse_powers(formula)
     fixed, bars = [], []
     for sign, piece in _pieces(sides[1]):
         inner = piece[1:-1] if piece.startswith("(") and piece.endswith(")") else ""
@@ -147,26 +146,6 @@ def parse(formula: str) -> tuple[str, str, tuple[BarTerm, ...]]:
         else:
             fixed.append(f"{sign} {piece}")
     return sides[0].strip(), " ".join(fixed).removeprefix("+ ") or "1", tuple(bars)
-
-
-def _refuse_powers(formula: str) -> None:
-    """Refuse R's x^2 inside a function, where Python would switch bits."""
-    python: list[bool] = []  # for each open bracket: is it inside a function?
-    before = ""
-    for c in re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", "_", formula):
-        if c in "({":
-            called = c == "{" or before.isalnum() or before == "_"
-            python.append(called or (python[-1:] == [True]))
-        elif c in ")}":
-            python = python[:-1]
-        elif c == "^" and python[-1:] == [True]:
-            raise InputError(
-                "^ inside a function is not a power: functions are Python's.",
-                "** for a power, as in I(x**2)",
-                repr(formula),
-                "write ** for ^ there; outside of functions (a + b)^2 is read as in R",
-            )
-        before = c
 
 
 def _pieces(text: str) -> list[tuple[str, str]]:
@@ -319,9 +298,7 @@ def _labels(data: Any, bar: BarTerm, new_groups: str) -> Labels:
         if new_groups == "population":
             return np.full(len(data), "(averaged over groups)")
         for factor in bar.factors:
-            _column(
-                data, factor, "check the spelling; new_groups='population' averages over groups"
-            )
+            _column(data, factor, "check the spelling, or pass new_groups='population'")
     if len(bar.factors) == 1:
         return np.asarray(_column(data, bar.factors[0]))
     parts = [_column(data, f).astype(str) for f in bar.factors]
