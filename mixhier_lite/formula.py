@@ -70,9 +70,9 @@ def lmer(
     formula : str
         ``"Reaction ~ Days + (Days | Subject)"``. Grouping factors: ``a``, ``a:b`` and ``a/b``,
         which is ``a`` and then ``a:b``. With ``||`` all columns of the term are independent
-        (lme4 by default keeps the columns of one factor correlated). Factors have treatment coding from
-        their first level: strings in sorted order, a categorical in its own. Functions are
-        Python's: ``I(x**2)``, ``np.sqrt(x)``, ``C(x)`` for a factor.
+        (lme4 by default keeps the columns of one factor correlated). Factors have treatment
+        coding from their first level: strings in sorted order, a categorical in its own.
+        Functions are Python's: ``I(x**2)``, ``np.sqrt(x)``, ``C(x)`` for a factor.
     data : pandas.DataFrame
         Rows with a missing value in a column of the formula are dropped and counted.
     method : {"REML", "ML"}
