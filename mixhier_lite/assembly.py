@@ -10,7 +10,7 @@ from .elimination import System, last
 from .gram import Block, Gram
 from .inputs import Array
 from .levels import Levels
-from .scalar import independent
+from .scalar import pooled, related
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,22 +43,22 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
     known = None if tau2 is None else tau2 / scale[-1] ** 2
     about = gram.C / np.outer(scale, scale), gram.n, float(constant), reml, known
     first, others = _order(gram, pool)
-    bases = [] if pool and not others else list(map(_basis, gram.blocks, units))
     levels = np.zeros((1, 1, 0)), np.zeros((1, gram.p + 1, 0)), np.zeros(0)
     if first is not None:
         block, d = gram.blocks[first], units[first]
         A, B = block.A / np.multiply.outer(d, d), block.B / np.multiply.outer(d, scale)
-        if block.K is not None and pool:
-            values, rows = independent(block.K, A[:, 0, 0], B[:, 0])
-            A, B = values[:, None, None], rows[:, None]
-        elif block.root is not None:  # L'Z'WZ L is diagonalised: K becomes independent levels
+        if pool and not others and block.q == 1:
+            parts = A[:, 0, 0], B[:, 0]
+            alone = pooled(about, *parts) if block.K is None else related(about, block.K, *parts)
+            return Assembly(gram, alone, units, scale, [])
+    bases = [] if pool and not others else list(map(_basis, gram.blocks, units))
+    if first is not None:
+        if block.root is not None:  # L'Z'WZ L is diagonalised: K becomes independent levels
             values, vectors = np.linalg.eigh(block.root.T @ (A[:, 0, 0, None] * block.root))
             rotation = block.root @ vectors
             A, B = np.clip(values, 0, None)[:, None, None], (rotation.T @ B[:, 0])[:, None]
             bases = [rotation / d]
         levels = last(A), last(B), np.ones(len(A))
-        if pool and not others and block.q == 1:
-            levels = _pooled(*levels)
     system = _system(gram, first, others, bases, scale, levels)
     size = system.B.size, system.m
     return Assembly(gram, Levels(*about, size, system, (first, *others)), units, scale, bases)
@@ -74,25 +74,6 @@ def _order(gram: Gram, pool: bool) -> tuple[int | None, list[int]]:
     few = pool and len(free) == len(blocks) > 1 and sum(k.J * k.q for k in blocks) <= 150
     first = max(free, key=lambda t: blocks[t].J * blocks[t].q) if free and not few else None
     return first, [t for t in range(len(blocks)) if t != first]
-
-
-def _pooled(A: Array, B: Array, count: Array) -> tuple[Array, Array, Array]:
-    """Pool the levels with equal A_j, q = 1: of their B_j only the sum of B_j x B_j matters.
-
-    Its eigenvectors, times the roots of the eigenvalues, stand for them.
-    """
-    order = np.argsort(A[0, 0], kind="stable")
-    a, b = A[0, 0, order], B[0][:, order]
-    first = np.flatnonzero(np.append(len(a) > 0, np.diff(a) > 0))
-    if len(first) * len(b) > len(a) / 2:
-        return A, B, count
-    sums = np.stack([np.add.reduceat(b * row, first, axis=1) for row in b])
-    values, vectors = np.linalg.eigh(np.moveaxis(sums, -1, 0))
-    few = vectors.swapaxes(1, 2) * np.sqrt(np.clip(values, 0, None))[:, :, None]
-    count = np.zeros((len(first), len(b)))
-    count[:, 0] = np.diff(np.append(first, len(a)))
-    B = np.ascontiguousarray(few.reshape(-1, len(b)).T)
-    return np.repeat(a[first], len(b))[None, None], B[None], count.ravel()
 
 
 def _power_of_two(x: Array) -> Array:

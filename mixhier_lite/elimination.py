@@ -29,7 +29,21 @@ def sweep(A: Array, B: Array, T: Array) -> tuple[Array, Array, Array]:
     W[:, :q, q:] = (turned.reshape(-1, q) @ AB.reshape(q, -1)).reshape(N, q, 2 * q + p1, J)
     W[:, :q, :q] = turned[:, None] @ W[:, :q, q : 2 * q]
     W[:, q:, q:], W[:, q:, :q] = AB, W[:, :q, q : 2 * q].swapaxes(1, 2)
-    log_det, random = np.zeros((N, J)), np.zeros((N, p1, p1))
+    return W[:, :, q:], *_eliminate(W, q, p1)
+
+
+def forward(A: Array, B: Array, T: Array) -> tuple[Array, Array]:
+    """Return the logarithms and the sum of ``sweep`` alone."""
+    (q, p1, J), N, turned = B.shape, len(T), T.swapaxes(1, 2)
+    AB = np.concatenate([A, B], axis=1)
+    W = (turned.reshape(-1, q) @ AB.reshape(q, -1)).reshape(N, q, q + p1, J)
+    W[:, :, :q] = turned[:, None] @ W[:, :, :q]
+    return _eliminate(W, q, p1)
+
+
+def _eliminate(W: Array, q: int, p1: int) -> tuple[Array, Array]:
+    """Use up q rows and columns, less their ones on the diagonal; what is right of them stays."""
+    log_det, random = np.zeros((len(W), W.shape[-1])), np.zeros((len(W), p1, p1))
     for k in range(q):
         pivot, raw = W[:, k, k] + 1.0, W[:, k, k + 1 :].copy()
         row = raw / pivot[:, None]
@@ -37,7 +51,7 @@ def sweep(A: Array, B: Array, T: Array) -> tuple[Array, Array, Array]:
         W[:, k, k + 1 :] = row
         log_det += np.log(pivot)
         random += raw[:, -p1:] @ row[:, -p1:].swapaxes(1, 2)
-    return W[:, :, q:], log_det, random
+    return log_det, random
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,17 +103,19 @@ class System:
 
     def reduced(self, H: Array) -> tuple[Array, Array]:
         """Return A22 - A12'H A12 and B22 - A12'H B."""
-        A22, B22 = self.A22.copy(), self.B22.copy()
-        pairs = zip(self.sparse(self.values), self.sparse(self.through(H)), strict=True)
-        for k, (left, right) in enumerate(pairs):
-            product = (left.T @ right).tocoo()
-            A22[product.row, product.col] -= product.data
-            B22 -= right.T @ self.B[k].T
+        left, right = self.sparse(self.values), self.sparse(self.through(H))
+        A22 = self.A22 - sum((a.T @ b).toarray() for a, b in zip(left, right, strict=True))
+        B22 = self.B22 - sum(b.T @ row.T for b, row in zip(right, self.B, strict=True))
         return A22, B22
 
     def less(self, rest: Array, effects: Array) -> Array:
         """Subtract A12 times (m, r) effects from (q, r, J)."""
         return np.asarray(rest - np.stack([(k @ effects).T for k in self.sparse(self.values)]))
+
+    def filled(self, E12: Array, Q: Array) -> Array:
+        """Sum of ``fill`` over the levels, shape (q, q), for a symmetric Q."""
+        matrices = self.sparse(E12)
+        return np.array([[np.vdot((a.T @ b).toarray(), Q) for b in matrices] for a in matrices])
 
     def fill(self, E12: Array, Q: Array) -> Array:
         """E_j Q E_j' for every level, shape (J, q, q), for entries E12 of shape (q, e)."""
@@ -118,8 +134,8 @@ class System:
         parts = []
         for (a, b, q), t in zip(self.slices, T, strict=True):
             rows = M[..., a:b, :].reshape(*M.shape[:-2], -1, q, M.shape[-1])
-            part = t[..., None, :, :] @ rows
-            parts.append(part.reshape(*part.shape[:-3], b - a, M.shape[-1]))
+            part = sum(t[..., None, :, j, None] * rows[..., j, None, :] for j in range(q))
+            parts.append(np.reshape(part, (*np.shape(part)[:-3], b - a, M.shape[-1])))
         return np.concatenate(parts, axis=-2) if parts else M
 
 

@@ -136,9 +136,18 @@ def fit(
         rows = (unchecked(X, "X", 2), (terms,) if isinstance(terms, Term) else tuple(terms), w)
     known = None if tau2 is None else positive(tau2, "tau2")
     refuse_gram(gram, known)
-    assembly = assemble(gram, method == "REML", known)
-    T = minimise(assembly.criterion, [(k.q, k.correlated) for k in gram.blocks])
+    assembly, T = _optimum(gram, method == "REML", known)
     return replace(_finished(assembly, T, method, known), rows=rows)
+
+
+def _optimum(gram: Gram, reml: bool, known: float | None) -> tuple[Assembly, list[Array]]:
+    """Find T for every term; where looking around is costly, from what each term says alone."""
+    assembly, start = assemble(gram, reml, known), None
+    if assembly.criterion.size[1] > 200 and len(gram.blocks) > 1:
+        alone = [replace(gram, blocks=(k,), cross={}) for k in gram.blocks]
+        start = [_optimum(each, reml, known)[1][0] for each in alone]
+    shapes = [(k.q, k.correlated) for k in gram.blocks]
+    return assembly, minimise(assembly.criterion, shapes, start)
 
 
 def _finished(assembly: Assembly, T: list[Array], method: str, known: float | None) -> Fit:

@@ -208,17 +208,19 @@ def _pass(
     c = np.append(ones, 0.0)
     s = np.where(c == 1, 0.0, np.append(X[:1], y[:1])) if ones.any() else np.zeros(p + 1)
     H, H_inverse = np.eye(p + 1) + np.outer(c, s), np.eye(p + 1) - np.outer(c, s)
-    size = max(2**15, min(4 * max((len(k.levels) for k in terms), default=1), 2**19))
+    size = max(2**16, min(4 * max((len(k.levels) for k in terms), default=1), 2**19))
     wide, C = np.empty((min(n, size), q + p + 1)), np.zeros((p + 1, p + 1))
     sums = [np.zeros((len(k.levels), k.q, k.q + p + 1)) for k in terms]
     for start in range(0, n, size):
         part = slice(start, min(start + size, n))
-        if ones.any() and not (X[part] @ ones == 1).all():
-            return _pass(y, X, terms, w, _unit(X))  # the first rows have misled
         some, weights = wide[: part.stop - start], None if w is None else w[part]
-        V = np.matmul(X[part], H_inverse[:p], out=some[:, q:])
-        V[:, p] += y[part]
-        C += V.T @ times(weights, V)
+        for k in range(start, part.stop, 2**14):
+            rows = slice(k, min(k + 2**14, part.stop))
+            if ones.any() and not (X[rows] @ ones == 1).all():
+                return _pass(y, X, terms, w, _unit(X))  # the first rows have misled
+            V = np.matmul(X[rows], H_inverse[:p], out=some[k - start : rows.stop - start, q:])
+            V[:, p] += y[rows]
+            C += V.T @ times(None if w is None else w[rows], V)
         for term, total in zip(terms, sums, strict=True):
             for k in range(term.q):
                 some[:, q - term.q + k] = 1.0 if term.Z is None else term.Z[part, k]

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from .curvature import slopes
-from .elimination import System, sweep
+from .elimination import System, forward, sweep
 from .inputs import Array
 from .variance import Criterion, Solution, triangular_solve
 
@@ -81,13 +81,18 @@ class Levels(Criterion):
         log_det += 2 * np.log(np.einsum("nkk->nk", L22)).sum(axis=1)
         return log_det, S - F22.swapaxes(1, 2) @ F22, U, H, E, A22, B22, L22, F22
 
+    def _alone(self, T: Sequence[Array]) -> tuple[Array, Array]:
+        """Return log det and S at many T where there is one term."""
+        log_M, random = forward(self.system.A, self.system.B, T[0])
+        return log_M @ self.system.count, self.C - random
+
     def many(self, T: Sequence[Array]) -> tuple[Array, Array]:
         """See :meth:`Criterion.many`."""
         system = self.system
-        cells = 6 * len(system.B) * system.B.size + 3 * system.m**2
+        cells = 2 * len(system.B) * system.B.size + 3 * system.m**2
         size = 1 if system.m and system.J else max(1, 2 * 10**5 // cells)
-        starts = range(0, len(T[0]), size)
-        parts = [self._eliminate([t[k : k + size] for t in T])[:2] for k in starts]
+        points = ([t[k : k + size] for t in T] for k in range(0, len(T[0]), size))
+        parts = [(self._eliminate if system.m else self._alone)(some)[:2] for some in points]
         return np.concatenate([d for d, _ in parts]), np.concatenate([S for _, S in parts])
 
     def solve(self, T: Sequence[Array]) -> Eliminated | None:
@@ -122,7 +127,7 @@ class Levels(Criterion):
         U, E = (np.einsum("klj,lrj->krj", matrix, rest) for matrix in (at.U, at.E))
         NT = np.einsum("klj,lij->ik", at.U, system.A) - np.einsum("krj,lrj->kl", E, U)
         TV = system.right(T2, at.V22)  # T (I + T'A22 T)^-1
-        filled = system.fill(system.through(at.E), system.right(T2, TV.T)).sum(axis=0)
+        filled = system.filled(system.through(at.E), system.right(T2, TV.T))
         found = [2 * (NT - filled @ T1)]
         for a, b, q in system.slices:
             left, right = at.A22[a:b].reshape(-1, q, system.m), TV[:, a:b].reshape(system.m, -1, q)

@@ -1,18 +1,112 @@
-"""Related levels with one coefficient each: by way of a tridiagonal matrix they are independent."""
+"""The criterion where one number says it all: one term with one coefficient a level.
+
+log det is a sum over the Z_j'WZ_j, or over their eigenvalues where the levels are related.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from scipy.linalg.lapack import dormqr, dpttrf, dpttrs, dsytrd, dsytrd_lwork
 
 from .inputs import Array, square_root
+from .variance import Criterion
 
 
-def independent(K: Array, a: Array, B: Array) -> tuple[Array, Array]:
-    """Make related levels independent: their Z_j'W Z_j, (J,), and Z_j'W [X y], (J, p + 1).
+@dataclass(frozen=True, eq=False)
+class Scalar(Criterion):
+    """The criterion as a function of x = T^2."""
 
-    They come from the eigenvalues of D^1/2 K D^1/2, D = diag(a), and from the product of the
-    eigenvectors with D^-1/2 B, without the eigenvectors of the full matrix.
-    """
-    from scipy.linalg import eigh_tridiagonal
-    from scipy.linalg.lapack import dormqr, dsytrd, dsytrd_lwork
+    a: Array
+    """The different Z_j'WZ_j, or the eigenvalues of Z K Z'W, shape (A,)."""
+    count: Array
+    """How many levels have each of them, shape (A,)."""
+    within: Array
+    """S where x is infinite, shape ((p + 1)^2,)."""
+
+    @abstractmethod
+    def between(self, x: Array) -> Array:
+        """S less ``within``, and its derivatives in x, for x of shape (N,): (3, N, (p + 1)^2).
+
+        It is a sum of squares: nothing cancels where x is large.
+        """
+
+    def many(self, T: Sequence[Array]) -> tuple[Array, Array]:
+        """See :meth:`Criterion.many`."""
+        x = T[0][:, 0, 0] ** 2
+        some = np.array_split(x, 1 + x.size * self.a.size // 10**6)
+        log_det = np.concatenate([np.log1p(np.outer(k, self.a)) @ self.count for k in some])
+        S = self.within + np.concatenate([self.between(k)[0] for k in some])
+        return log_det, S.reshape(-1, *self.C.shape)
+
+    def derivatives(self, T: Array) -> tuple[Array, Array, Array]:
+        """See :meth:`Criterion.derivatives`."""
+        x, v = T[:, 0, 0] ** 2, self.a / (1 + T[:, 0] ** 2 * self.a)
+        S, *changes = self.between(x).reshape(3, -1, *self.C.shape)
+        S += self.within.reshape(self.C.shape)
+        value, L, D, omega = self.profiled(np.log1p(np.outer(x, self.a)) @ self.count, S)
+        inverse = np.linalg.inv(L)
+        dS, d2S = (inverse @ change @ inverse.swapaxes(1, 2) for change in changes)
+        g = v @ self.count + np.einsum("nkk,nk->n", dS, D)
+        h = np.einsum("nkk,nk->n", d2S, D) - (omega * dS**2).sum(axis=(1, 2)) - v**2 @ self.count
+        h = 2 * g + 4 * x * h
+        return value, 2 * T * g[:, None, None], h[:, None, None, None, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Pooled(Scalar):
+    """Independent levels: those with the same Z_j'WZ_j count as one."""
+
+    moments: Array
+    """Sums of B_j'B_j / a over the levels that are pooled, B_j = Z_j'W[X y], (A, (p + 1)^2)."""
+
+    def between(self, x: Array) -> Array:
+        """See :meth:`Scalar.between`."""
+        w = 1 / (1 + np.outer(x, self.a))
+        v = w * self.a
+        return np.stack([w, -v * w, 2 * v**2 * w]) @ self.moments
+
+
+@dataclass(frozen=True, eq=False)
+class Related(Scalar):
+    """Related levels: the eigenvectors of their matrix, tridiagonal here, are not needed."""
+
+    diagonal: Array
+    """Shape (J,)."""
+    beside: Array
+    """Next to the diagonal, shape (J - 1,)."""
+    b: Array
+    """Z_j'W [X y] in the basis of this matrix, shape (J, p + 1)."""
+
+    def between(self, x: Array) -> Array:
+        """See :meth:`Scalar.between`."""
+        return np.stack([self._between(each) for each in x], axis=1)
+
+    def _between(self, x: float) -> Array:
+        d, e, _ = dpttrf(1 + x * self.diagonal, x * self.beside)
+        u = dpttrs(d, e, self.b)[0]
+        v = self.diagonal[:, None] * u  # this matrix times u
+        v[1:] += self.beside[:, None] * u[:-1]
+        v[:-1] += self.beside[:, None] * u[1:]
+        w = dpttrs(d, e, v)[0]
+        return np.stack([self.b.T @ u, -u.T @ v, 2 * v.T @ w]).reshape(3, -1)
+
+
+def pooled(about: tuple[Any, ...], a: Array, B: Array) -> Pooled:
+    """Pool independent levels, a of shape (J,) and B (J, p + 1); ``about`` as in Criterion."""
+    a, B = a[a > 0], B[a > 0].T
+    different, kind = np.unique(a, return_inverse=True)
+    moments = np.stack([np.bincount(kind, r * s / a, len(different)) for r in B for s in B], axis=1)
+    count = np.bincount(kind).astype(np.float64)
+    within = _within(about[0], moments.sum(axis=0))
+    return Pooled(*about, (len(different), 0), different, count, within, moments)
+
+
+def related(about: tuple[Any, ...], K: Array, a: Array, B: Array) -> Related:
+    """Reduce D^1/2 K D^1/2, D = diag(a), to tridiagonal form."""
+    from scipy.linalg import eigvalsh_tridiagonal
 
     seen = np.flatnonzero(a > 0)
     root = np.sqrt(a[seen])
@@ -23,8 +117,15 @@ def independent(K: Array, a: Array, B: Array) -> tuple[Array, Array]:
     b = np.asfortranarray(B[seen] / root[:, None])
     if len(R) > 2:
         b[1:] = dormqr("L", "T", Q[1:, :-1], tau, b[1:], 64 * b.shape[1])[0]
-    values, vectors = eigh_tridiagonal(d, e)
+    values = eigvalsh_tridiagonal(d, e)
     if values[0] < -1e-10 * values[-1]:
         square_root(K, "K")  # says why
-    found = np.asarray(np.clip(values, 0, None), dtype=np.float64)
-    return found, np.sqrt(found)[:, None] * (vectors.T @ b)
+    parts = np.clip(values, 0, None), np.ones(len(d)), _within(about[0], (b.T @ b).ravel())
+    return Related(*about, (len(d), 0), *parts, d, e, b)
+
+
+def _within(C: Array, between: Array) -> Array:
+    within = C - between.reshape(C.shape)
+    gone = np.diag(within) <= 1e-13 * np.diag(C)  # columns that are constant within levels
+    within[gone] = within[:, gone] = 0.0
+    return within.ravel()
