@@ -6,13 +6,12 @@ log det is a sum over the Z_j'WZ_j, or over their eigenvalues where the levels a
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.linalg.lapack import dormqr, dpttrf, dpttrs, dsytrd, dsytrd_lwork
 
 from .inputs import Array, square_root
-from .variance import Criterion
+from .variance import About, Criterion
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +93,7 @@ class Related(Scalar):
         return np.stack([self.b.T @ u, -u.T @ v, 2 * v.T @ w]).reshape(3, -1)
 
 
-def pooled(about: tuple[Any, ...], a: Array, B: Array) -> Pooled:
+def pooled(about: About, a: Array, B: Array) -> Pooled:
     """Pool independent levels, a of shape (J,) and B (J, p + 1); ``about`` as in Criterion."""
     a, B = a[a > 0], B[a > 0].T
     different, kind = np.unique(a, return_inverse=True)
@@ -104,7 +103,7 @@ def pooled(about: tuple[Any, ...], a: Array, B: Array) -> Pooled:
     return Pooled(*about, (len(different), 0), different, count, within, moments)
 
 
-def related(about: tuple[Any, ...], K: Array, a: Array, B: Array) -> Related:
+def related(about: About, K: Array, a: Array, B: Array) -> Related:
     """Reduce D^1/2 K D^1/2, D = diag(a), to tridiagonal form."""
     from scipy.linalg import eigvalsh_tridiagonal
 

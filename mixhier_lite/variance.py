@@ -14,6 +14,8 @@ from scipy.linalg import solve_triangular
 
 from .inputs import Array
 
+About = tuple[Array, int, float, bool, float | None]
+"""The first five fields of a criterion."""
 HUGE = 1e100
 """Stands for the root of what is not positive definite."""
 
