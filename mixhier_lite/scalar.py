@@ -97,7 +97,8 @@ def pooled(about: About, a: Array, B: Array) -> Pooled:
     """Pool independent levels, a of shape (J,) and B (J, p + 1); ``about`` as in Criterion."""
     a, B = a[a > 0], B[a > 0].T
     different, kind = np.unique(a, return_inverse=True)
-    moments = np.stack([np.bincount(kind, r * s / a, len(different)) for r in B for s in B], axis=1)
+    products = [np.bincount(kind, r * s / a, len(different)) for r in B for s in B]
+    moments = np.array(products, dtype=np.float64).T
     count = np.bincount(kind).astype(np.float64)
     within = _within(about[0], moments.sum(axis=0))
     return Pooled(*about, (len(different), 0), different, count, within, moments)
@@ -116,7 +117,7 @@ def related(about: About, K: Array, a: Array, B: Array) -> Related:
     b = np.asfortranarray(B[seen] / root[:, None])
     if len(R) > 2:
         b[1:] = dormqr("L", "T", Q[1:, :-1], tau, b[1:], 64 * b.shape[1])[0]
-    values = eigvalsh_tridiagonal(d, e)
+    values = np.asarray(eigvalsh_tridiagonal(d, e), dtype=np.float64)
     if values[0] < -1e-10 * values[-1]:
         square_root(K, "K")  # says why
     parts = np.clip(values, 0, None), np.ones(len(d)), _within(about[0], (b.T @ b).ravel())
