@@ -43,7 +43,7 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
     known = None if tau2 is None else tau2 / scale[-1] ** 2
     about = gram.C / np.outer(scale, scale), gram.n, float(constant), reml, known
     first, others = _order(gram, pool)
-    levels = np.zeros((1, 1, 0)), np.zeros((1, gram.p + 1, 0)), np.zeros(0)
+    levels = np.zeros((1, 1, 0)), np.zeros((1, gram.p + 1, 0))
     if first is not None:
         block, d = gram.blocks[first], units[first]
         A, B = block.A / np.multiply.outer(d, d), block.B / np.multiply.outer(d, scale)
@@ -58,7 +58,7 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
             rotation = block.root @ vectors
             A, B = np.clip(values, 0, None)[:, None, None], (rotation.T @ B[:, 0])[:, None]
             bases = [rotation / d]
-        levels = last(A), last(B), np.ones(len(A))
+        levels = last(A), last(B)
     system = _system(gram, first, others, bases, scale, levels)
     size = system.B.size, system.m
     return Assembly(gram, Levels(*about, size, system, (first, *others)), units, scale, bases)
@@ -98,7 +98,7 @@ def _basis(block: Block, unit: Array) -> Any:
 
 def _system(
     gram: Gram, first: int | None, others: list[int], bases: list[Any], scale: Array,
-    levels: tuple[Array, Array, Array],
+    levels: tuple[Array, Array],
 ) -> System:  # fmt: skip
     """Add the terms that are not eliminated, in the criterion's units."""
     from scipy.sparse import bmat, bsr_matrix, csr_matrix

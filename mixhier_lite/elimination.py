@@ -15,43 +15,30 @@ from .inputs import Array
 Sparse = Any  # scipy.sparse is imported where it is used
 
 
-def sweep(A: Array, B: Array, T: Array) -> tuple[Array, Array, Array]:
+def sweep(A: Array, B: Array, C: Array, T: Array, below: bool = True) -> tuple[Array, ...]:
     """Eliminate the random effects of every level at many T, shape (N, q, q).
 
-    Gauss-Jordan on [[I + T'AT, T'A, T', T'B], [AT, A, I, B]] leaves M^-1 T'[A, I, B] above and
-    [A, I, B] - A T M^-1 T'[A, I, B] below. Returns all six, shape (N, 2q, 2q + p + 1, J), the
-    logarithms of det M, (N, J), and the sum of B'T M^-1 T'B, (N, p + 1, p + 1).
+    Gauss-Jordan on [[I + T'AT, T'B, T'A], [AT, B, A]] leaves M^-1 T'[B, A] above and
+    [B, A] - A T M^-1 T'[B, A] below. Returns all four, shape (N, 2q, r + q, J), log det M of all
+    levels, (N,), and C less the sum of B'T M^-1 T'B, (N, p + 1, p + 1). B, (q, r, J), may have
+    other columns before those of C. Without ``below`` only the last two are right.
     """
-    (q, p1, J), N, turned = B.shape, len(T), T.swapaxes(1, 2)
-    one = np.broadcast_to(np.eye(q)[:, :, None], A.shape)
-    AB = np.concatenate([A, one, B], axis=1)
-    W = np.empty((N, 2 * q, 3 * q + p1, J))
-    W[:, :q, q:] = (turned.reshape(-1, q) @ AB.reshape(q, -1)).reshape(N, q, 2 * q + p1, J)
-    W[:, :q, :q] = turned[:, None] @ W[:, :q, q : 2 * q]
-    W[:, q:, q:], W[:, q:, :q] = AB, W[:, :q, q : 2 * q].swapaxes(1, 2)
-    return W[:, :, q:], *_eliminate(W, q, p1)
-
-
-def forward(A: Array, B: Array, T: Array) -> tuple[Array, Array]:
-    """Return the logarithms and the sum of ``sweep`` alone."""
-    (q, p1, J), N, turned = B.shape, len(T), T.swapaxes(1, 2)
-    AB = np.concatenate([A, B], axis=1)
-    W = (turned.reshape(-1, q) @ AB.reshape(q, -1)).reshape(N, q, q + p1, J)
-    W[:, :, :q] = turned[:, None] @ W[:, :, :q]
-    return _eliminate(W, q, p1)
-
-
-def _eliminate(W: Array, q: int, p1: int) -> tuple[Array, Array]:
-    """Use up q rows and columns, less their ones on the diagonal; what is right of them stays."""
-    log_det, random = np.zeros((len(W), W.shape[-1])), np.zeros((len(W), p1, p1))
-    for k in range(q):
-        pivot, raw = W[:, k, k] + 1.0, W[:, k, k + 1 :].copy()
+    (N, q, _), (_, r, J), p1 = T.shape, B.shape, len(C)
+    turned, BA = T.swapaxes(1, 2), np.concatenate([B, A], axis=1)
+    W = np.empty((N, 2 * q if below else q, q + r + q, J))
+    W[:, :q, q:] = (turned.reshape(-1, q) @ BA.reshape(q, -1)).reshape(N, *BA.shape)
+    W[:, q:, q:] = BA[: W.shape[1] - q]
+    W[:, :, :q] = turned[:, None] @ W[:, :, -q:]
+    W, own = W if below else W[:, :, :-q], slice(q + r - p1, q + r)
+    log_det, S = np.zeros(N), np.tile(C, (N, 1, 1))
+    for k in range(q):  # a column is used up, less its one on the diagonal
+        pivot, raw = W[:, k, k] + 1.0, W[:, k].copy()
         row = raw / pivot[:, None]
-        W[:, :, k + 1 :] -= W[:, :, k, None] * row[:, None]
-        W[:, k, k + 1 :] = row
-        log_det += np.log(pivot)
-        random += raw[:, -p1:] @ row[:, -p1:].swapaxes(1, 2)
-    return log_det, random
+        W[:, :, k + 1 :] -= W[:, :, k, None] * row[:, None, k + 1 :]
+        W[:, k, k + 1 :] = row[:, k + 1 :]
+        log_det += np.log(pivot).sum(axis=1)
+        S -= raw[:, own] @ row[:, own].swapaxes(1, 2)
+    return W[:, :, q:], log_det, S
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +52,6 @@ class System:
     """Z_j'W Z_j of every level, shape (q, q, J)."""
     B: Array
     """Z_j'W [X y], shape (q, p + 1, J)."""
-    count: Array
-    """How many levels of the data each of these stands for, shape (J,)."""
     slices: tuple[tuple[int, int, int], ...]
     """Start, stop and q of each other term among the m columns."""
     A22: Array
@@ -83,7 +68,7 @@ class System:
     @property
     def J(self) -> int:
         """Number of levels eliminated."""
-        return len(self.count)
+        return int(self.B.shape[2])
 
     @property
     def m(self) -> int:
