@@ -90,7 +90,7 @@ class Levels(Criterion):
     def solve(self, T: Sequence[Array]) -> Eliminated | None:
         """Solve the model at T; None where nothing is left of y within rounding."""
         log_det, S, *rest, L22, F22 = self._eliminate([t[None] for t in T])
-        at = self.solution(log_det[0], S[0])
+        at = self.solution(log_det, S)
         return None if at is None else Eliminated(*[*vars(at).values(), *rest, L22[0], F22[0]])
 
     def derivatives(self, T: Array) -> tuple[Array, Array, Array]:

@@ -75,7 +75,7 @@ class Face:
     def values(self, x: Array) -> Array:
         """The criterion, shape (N,)."""
         log_det, S = self.criterion.many(self.unpack(x))
-        return np.asarray(self.criterion.value(log_det, self.criterion.roots(S))[0])
+        return np.asarray(self.criterion.value(log_det, S)[0])
 
     def local(self, x: Array, *before: Array) -> tuple[Array, ...]:
         """The criterion, its slope and its second derivatives, (N,), (N, k) and (N, k, k).

@@ -3,9 +3,9 @@
 log det is a sum over the Z_j'WZ_j, or over their eigenvalues where the levels are related.
 """
 
-from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg.lapack import dormqr, dpttrf, dpttrs, dsytrd, dsytrd_lwork
@@ -22,15 +22,19 @@ class Scalar(Criterion):
     """The different Z_j'WZ_j, or the eigenvalues of Z K Z'W, shape (A,)."""
     count: Array
     """How many levels have each of them, shape (A,)."""
-    within: Array
-    """S where x is infinite, shape ((p + 1)^2,)."""
+    between: Callable[[Array], Array]
+    """S less ``within``, and its derivatives in x, for x of shape (N,): (3, N, (p + 1)^2).
 
-    @abstractmethod
-    def between(self, x: Array) -> Array:
-        """S less ``within``, and its derivatives in x, for x of shape (N,): (3, N, (p + 1)^2).
+    It is a sum of squares: nothing cancels where x is large.
+    """
 
-        It is a sum of squares: nothing cancels where x is large.
-        """
+    @cached_property
+    def within(self) -> Array:
+        """S where x is infinite, shape ((p + 1)^2,)."""
+        within: Array = self.C - self.between(np.zeros(1))[0].reshape(self.C.shape)
+        gone = np.diag(within) <= 1e-13 * np.diag(self.C)  # columns constant within levels
+        within[gone] = within[:, gone] = 0.0
+        return within.ravel()
 
     def many(self, T: Sequence[Array]) -> tuple[Array, Array]:
         """See :meth:`Criterion.many`."""
@@ -50,62 +54,30 @@ class Scalar(Criterion):
         dS, d2S = (inverse @ change @ inverse.swapaxes(1, 2) for change in changes)
         g = v @ self.count + np.einsum("nkk,nk->n", dS, D)
         h = np.einsum("nkk,nk->n", d2S, D) - (omega * dS**2).sum(axis=(1, 2)) - v**2 @ self.count
-        h = 2 * g + 4 * x * h
-        return value, 2 * T * g[:, None, None], h[:, None, None, None, None]
+        return value, 2 * T * g[:, None, None], (2 * g + 4 * x * h)[:, None, None, None, None]
 
 
-@dataclass(frozen=True, eq=False)
-class Pooled(Scalar):
-    """Independent levels: those with the same Z_j'WZ_j count as one."""
+def pooled(about: About, a: Array, B: Array) -> Scalar:
+    """Independent levels, a of shape (J,) and B (J, p + 1): those with the same a count as one.
 
-    moments: Array
-    """Sums of B_j'B_j / a over the levels that are pooled, B_j = Z_j'W[X y], (A, (p + 1)^2)."""
-
-    def between(self, x: Array) -> Array:
-        """See :meth:`Scalar.between`."""
-        w = 1 / (1 + np.outer(x, self.a))
-        v = w * self.a
-        return np.stack([w, -v * w, 2 * v**2 * w]) @ self.moments
-
-
-@dataclass(frozen=True, eq=False)
-class Related(Scalar):
-    """Related levels: the eigenvectors of their matrix, tridiagonal here, are not needed."""
-
-    diagonal: Array
-    """Shape (J,)."""
-    beside: Array
-    """Next to the diagonal, shape (J - 1,)."""
-    b: Array
-    """Z_j'W [X y] in the basis of this matrix, shape (J, p + 1)."""
-
-    def between(self, x: Array) -> Array:
-        """See :meth:`Scalar.between`."""
-        return np.stack([self._between(each) for each in x], axis=1)
-
-    def _between(self, x: float) -> Array:
-        d, e, _ = dpttrf(1 + x * self.diagonal, x * self.beside)
-        u = dpttrs(d, e, self.b)[0]
-        v = self.diagonal[:, None] * u  # this matrix times u
-        v[1:] += self.beside[:, None] * u[:-1]
-        v[:-1] += self.beside[:, None] * u[1:]
-        w = dpttrs(d, e, v)[0]
-        return np.stack([self.b.T @ u, -u.T @ v, 2 * v.T @ w]).reshape(3, -1)
-
-
-def pooled(about: About, a: Array, B: Array) -> Pooled:
-    """Pool independent levels, a of shape (J,) and B (J, p + 1); ``about`` as in Criterion."""
+    ``about`` is as in :class:`Criterion`.
+    """
     a, B = a[a > 0], B[a > 0].T
     different, kind = np.unique(a, return_inverse=True)
     products = [np.bincount(kind, r * s / a, len(different)) for r in B for s in B]
     moments = np.array(products, dtype=np.float64).T
-    count = np.bincount(kind).astype(np.float64)
-    within = _within(about[0], moments.sum(axis=0))
-    return Pooled(*about, (len(different), 0), different, count, within, moments)
+
+    def between(x: Array) -> Array:
+        w = 1 / (1 + np.outer(x, different))
+        v = w * different
+        return np.stack([w, -v * w, 2 * v**2 * w]) @ moments
+
+    found = different.astype(np.float64), np.bincount(kind).astype(np.float64)
+    return Scalar(*about, (len(different), 0), *found, between)
 
 
-def related(about: About, K: Array, a: Array, B: Array) -> Related:
-    """Reduce D^1/2 K D^1/2, D = diag(a), to tridiagonal form."""
+def related(about: About, K: Array, a: Array, B: Array) -> Scalar:
+    """Related levels: D^1/2 K D^1/2, D = diag(a), is tridiagonal in a basis that is not needed."""
     from scipy.linalg import eigvalsh_tridiagonal
 
     seen = np.flatnonzero(a > 0)
@@ -113,19 +85,24 @@ def related(about: About, K: Array, a: Array, B: Array) -> Related:
     R = (K if len(seen) == len(K) else K[np.ix_(seen, seen)]) * root
     R *= root[:, None]
     work = int(dsytrd_lwork(len(R), lower=1)[0])
-    Q, d, e, tau, _ = dsytrd(R.T, lower=1, lwork=work, overwrite_a=1)
+    Q, diagonal, beside, tau, _ = dsytrd(R.T, lower=1, lwork=work, overwrite_a=1)
     b = np.asfortranarray(B[seen] / root[:, None])
     if len(R) > 2:
         b[1:] = dormqr("L", "T", Q[1:, :-1], tau, b[1:], 64 * b.shape[1])[0]
-    values = np.asarray(eigvalsh_tridiagonal(d, e), dtype=np.float64)
+    values = np.asarray(eigvalsh_tridiagonal(diagonal, beside), dtype=np.float64)
     if values[0] < -1e-10 * values[-1]:
         square_root(K, "K")  # says why
-    parts = np.clip(values, 0, None), np.ones(len(d)), _within(about[0], (b.T @ b).ravel())
-    return Related(*about, (len(d), 0), *parts, d, e, b)
 
+    def at(x: float) -> Array:
+        d, e, _ = dpttrf(1 + x * diagonal, x * beside)
+        u = dpttrs(d, e, b)[0]
+        v = diagonal[:, None] * u  # this matrix times u
+        v[1:] += beside[:, None] * u[:-1]
+        v[:-1] += beside[:, None] * u[1:]
+        w = dpttrs(d, e, v)[0]
+        return np.stack([b.T @ u, -u.T @ v, 2 * v.T @ w]).reshape(3, -1)
 
-def _within(C: Array, between: Array) -> Array:
-    within = C - between.reshape(C.shape)
-    gone = np.diag(within) <= 1e-13 * np.diag(C)  # columns that are constant within levels
-    within[gone] = within[:, gone] = 0.0
-    return within.ravel()
+    def between(x: Array) -> Array:
+        return np.stack([at(each) for each in x], axis=1)
+
+    return Scalar(*about, (len(b), 0), np.clip(values, 0, None), np.ones(len(b)), between)
