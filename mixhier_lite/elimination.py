@@ -12,8 +12,6 @@ import numpy as np
 from .groups import Codes
 from .inputs import Array
 
-Sparse = Any  # scipy.sparse is imported where it is used
-
 
 def sweep(A: Array, B: Array, C: Array, T: Array, below: bool = True) -> tuple[Array, ...]:
     """Eliminate the random effects of every level at many T, shape (N, q, q).
@@ -79,7 +77,7 @@ class System:
         """H_j A12 for matrices H of shape (q, q, J), as entries (q, e)."""
         return np.asarray(np.einsum("kle,le->ke", H[:, :, self.rows], self.values))
 
-    def sparse(self, values: Array) -> list[Sparse]:
+    def sparse(self, values: Array) -> list[Any]:
         """Entries as q sparse matrices of shape (J, m)."""
         from scipy.sparse import csr_matrix
 
@@ -122,8 +120,3 @@ class System:
             part = sum(t[..., None, :, j, None] * rows[..., j, None, :] for j in range(q))
             parts.append(np.reshape(part, (*np.shape(part)[:-3], b - a, M.shape[-1])))
         return np.concatenate(parts, axis=-2) if parts else M
-
-
-def last(stack: Array) -> Array:
-    """Move the levels to the last axis."""
-    return np.ascontiguousarray(np.moveaxis(stack, 0, -1))

@@ -136,7 +136,7 @@ class Gram:
         with np.errstate(all="ignore"):
             C, sums, H, H_inverse = _gathered(y, X, terms, w)
         if not (np.diag(C).max(initial=0.0) < 1e200 and all(np.isfinite(s).all() for s in sums)):
-            _refuse([("y", y), ("X", X), *(("Z", k.Z) for k in terms)])
+            _refuse([("y", y), ("X", X), *(("Z", k.Z) for k in terms if k.Z is not None)])
         blocks = tuple(map(_block, terms, sums))
         Z = [term.matrix() for term in terms] if len(terms) > 1 else []
         pairs, some = combinations(range(len(Z)), 2), np.ones(1) if w is None else w
@@ -231,14 +231,13 @@ def times(w: Array | None, V: Array) -> Array:
     return V if w is None else w[:, None] * V
 
 
-def _refuse(named: list[tuple[str, Array | None]]) -> None:
+def _refuse(named: list[tuple[str, Array]]) -> None:
     """Say which values are missing, infinite or too large to square."""
     for name, values in named:
-        if values is not None:
-            finite(values, name)
-            size = float(np.abs(values).max(initial=0.0))
-            if size > 1e100:
-                raise refused("huge", name=name, size=size)
+        finite(values, name)
+        size = float(np.abs(values).max(initial=0.0))
+        if size > 1e100:
+            raise refused("huge", name=name, size=size)
 
 
 def _unit(X: Array) -> Array:

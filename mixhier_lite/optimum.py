@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from .inputs import Array
+from .inputs import Array, square_root
 from .variance import Criterion
 
+Shapes = Sequence[tuple[int, bool]]
 TINY = 1e-4
 """Variances below this, in scaled units, are compared with zero."""
 
@@ -26,7 +27,7 @@ class Face:
     """
 
     criterion: Criterion
-    shapes: tuple[tuple[int, bool], ...]
+    shapes: Shapes
     """For each term the number of its columns, and whether they are correlated."""
     cells: tuple[tuple[int, int, int], ...]
     """Term, row and column of every entry of x."""
@@ -64,18 +65,12 @@ class Face:
         curvature, axes = np.linalg.eigh(H)
         least = 1e-10 * np.abs(curvature).max(axis=1, keepdims=True) + 1e-300
         along = -((g * unit)[:, None] @ axes)[:, 0] / np.maximum(np.abs(curvature), least)
-        along = np.where(curvature < 0, np.copysign(np.maximum(np.abs(along), 0.3), along), along)
+        along = np.copysign(np.maximum(np.abs(along), 0.3 * (curvature < 0)), along)
         return np.asarray((axes @ along[:, :, None])[:, :, 0])
 
     def move(self, x: Array, step: Array) -> Array:
         """Take a step."""
-        ahead = x + self.stretch(x) * step
-        return np.where(self.rows[0], np.sinh(np.arcsinh(x) + step), ahead)
-
-    def values(self, x: Array) -> Array:
-        """The criterion, shape (N,)."""
-        log_det, S = self.criterion.many(self.unpack(x))
-        return np.asarray(self.criterion.value(log_det, S)[0])
+        return np.where(self.rows[0], np.sinh(np.arcsinh(x) + step), x + self.stretch(x) * step)
 
     def local(self, x: Array, *before: Array) -> tuple[Array, ...]:
         """The criterion, its slope and its second derivatives, (N,), (N, k) and (N, k, k).
@@ -85,9 +80,8 @@ class Face:
         if self.criterion.size[1]:
             return tuple(map(np.array, zip(*map(self._differences, x, *before), strict=True)))
         value, g, H = self.criterion.derivatives(self.unpack(x)[0])
-        N, q = len(x), self.shapes[0][0]
-        at = np.array([i * q + j for _, i, j in self.cells], dtype=np.intp)
-        return value, g.reshape(N, -1)[:, at], H.reshape(N, q * q, -1)[:, at[:, None], at]
+        _, i, j = np.array(self.cells, dtype=np.intp).reshape(-1, 3).T
+        return value, g[:, i, j], H[:, i[:, None], j[:, None], i, j]
 
     def _slope(self, x: Array) -> tuple[float, Array]:
         at = self.criterion.solve(T := self.unpack(x))
@@ -107,9 +101,7 @@ class Face:
         return value, g, (H + H.T) / 2
 
 
-def minimise(
-    criterion: Criterion, shapes: Sequence[tuple[int, bool]], start: list[Array] | None = None
-) -> list[Array]:
+def minimise(criterion: Criterion, shapes: Shapes, start: list[Array] | None = None) -> list[Array]:
     """Find the global minimum: T for every term, with columns of zeros where rank is lacking.
 
     ``shapes`` gives the number of columns of each term, and whether they are correlated. Given a
@@ -117,7 +109,7 @@ def minimise(
     """
     free = [np.tri(q) if correlated else np.eye(q) for q, correlated in shapes]
     cells = tuple((t, i, j) for t, F in enumerate(free) for j, i in np.argwhere(F.T).tolist())
-    face = Face(criterion, tuple(shapes), cells)
+    face = Face(criterion, shapes, cells)
     x = _starts(face) if start is None else face.pack(start)[None]
     return _settle(face, *_descend(face, x))
 
@@ -151,7 +143,7 @@ def _starts(face: Face) -> Array:
     afford = 10**5 // (1 + face.criterion.size[0] + 100 * face.criterion.size[1])
     each = min(max(2 * afford, 2), 20 if face.criterion.n > 100 else 40)  # few rows, many valleys
     points, near = _places(face.cells, len(face.cells) * each)
-    values = face.values(points)
+    values = face.criterion.value(*face.criterion.many(face.unpack(points)))[0]
     low = np.flatnonzero(values <= values[near].min(axis=1))
     return np.asarray(points[low[np.argsort(values[low])[: min(max(afford, 1), 16)]]])
 
@@ -178,10 +170,8 @@ def _descend(face: Face, x: Array) -> tuple[float, Array]:
         new = trial, *face.local(trial, *at)
         good = new[1] <= value + 1e-12 * (1.0 + np.abs(value))
         share = np.where(good, np.minimum(4 * share, 1.0), share / 4)
-        at = [
-            np.where(good.reshape(-1, *[1] * (a.ndim - 1)), a, b)
-            for a, b in zip(new, at, strict=True)
-        ]
+        for part, found in zip(at, new, strict=True):
+            part[good] = found[good]
     best = _lowest(*at[:2])
     return float(at[1][best]), at[0][best]
 
@@ -203,8 +193,7 @@ def _settle(face: Face, value: float, x: Array) -> list[Array]:
     if edge > value + 1e-8 * (1.0 + 1e-4 * abs(value)):
         return T
     on_edge = lower.unpack(z)
-    better = leave(face, on_edge)
-    if better is None:
+    if (better := leave(face, on_edge)) is None:
         return on_edge
     moved, x = _descend(face, face.pack(better)[None])
     return on_edge if moved >= edge - 1e-10 * (1.0 + abs(edge)) else face.unpack(x)
@@ -225,7 +214,7 @@ def certificate(criterion: Criterion, T: list[Array]) -> list[Array]:
 
     It is read from 2 N T at a neighbour of full rank, 1e-12 away in Sigma / tau2.
     """
-    near = [_root(t @ t.T + 1e-12 * max(1.0, float((t**2).sum())) * np.eye(len(t))) for t in T]
+    near = [square_root(t @ t.T + 1e-12 * (1 + (t**2).sum()) * np.eye(len(t)), "Sigma") for t in T]
     at = criterion.solve(near)
     assert at is not None
     pairs = zip(near, criterion.gradient(near, at), strict=True)
@@ -241,9 +230,5 @@ def leave(face: Face, T: list[Array]) -> list[Array] | None:
         if lacking and values[0] < -1e-9 * face.criterion.n:
             out = out or list(T)
             Sigma = T[t] @ T[t].T + 1e-2 * np.outer(vectors[:, 0], vectors[:, 0])
-            out[t] = _root(Sigma + 1e-8 * np.eye(len(Sigma)))
+            out[t] = square_root(Sigma + 1e-8 * np.eye(len(Sigma)), "Sigma")
     return out
-
-
-def _root(Sigma: Array) -> Array:
-    return np.asarray(np.linalg.cholesky(Sigma), dtype=np.float64)

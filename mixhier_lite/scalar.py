@@ -102,7 +102,5 @@ def related(about: About, K: Array, a: Array, B: Array) -> Scalar:
         w = dpttrs(d, e, v)[0]
         return np.stack([b.T @ u, -u.T @ v, 2 * v.T @ w]).reshape(3, -1)
 
-    def between(x: Array) -> Array:
-        return np.stack([at(each) for each in x], axis=1)
-
-    return Scalar(*about, (len(b), 0), np.clip(values, 0, None), np.ones(len(b)), between)
+    found = np.clip(values, 0, None), np.ones(len(b))
+    return Scalar(*about, (len(b), 0), *found, lambda x: np.stack([*map(at, x)], axis=1))
