@@ -125,8 +125,8 @@ class Gram:
         """
         y, X = unchecked(y, "y", 1), unchecked(X, "X", 2)
         terms = (terms,) if isinstance(terms, Term) else tuple(terms)
-        codes = {f"term {t + 1} ({k.name or 'unnamed'})": k.codes for t, k in enumerate(terms)}
-        same_rows(y=y, X=X, **codes)
+        read = [(getattr(k, "name", None) or "unnamed", getattr(k, "codes", k)) for k in terms]
+        same_rows(y=y, X=X, **{f"term {t + 1} ({k})": code for t, (k, code) in enumerate(read)})
         w = None if weights is None else real(weights, "weights", 1)
         if w is not None and (len(w) != len(y) or (w <= 0).any()):
             raise refused("weights", n=len(y), got=len(w), bad=int((w <= 0).sum()))
