@@ -3,6 +3,7 @@
 The bar terms are split off and coded here; formulaic builds the columns.
 """
 
+import itertools
 import re
 import warnings
 from collections.abc import Mapping
@@ -69,8 +70,9 @@ def lmer(
     formula : str
         ``"Reaction ~ Days + (Days | Subject)"``. Grouping factors: ``a``, ``a:b`` and ``a/b``,
         which is ``a`` and then ``a:b``. With ``||`` all columns of the term are independent
-        (lme4 keeps the columns of one factor correlated). Factors have treatment coding from
-        their first level: strings in sorted order, a categorical in its own.
+        (lme4 by default keeps the columns of one factor correlated). Factors have treatment
+        coding from their first level: strings in sorted order, a categorical in its own.
+        Functions are Python's: ``I(x**2)``, ``np.sqrt(x)``, ``C(x)`` for a factor.
     data : pandas.DataFrame
         Rows with a missing value in a column of the formula are dropped and counted.
     method : {"REML", "ML"}
@@ -127,6 +129,7 @@ def parse(formula: str) -> tuple[str, str, tuple[BarTerm, ...]]:
             repr(formula),
             "subtract the offset from the response: the model is the same",
         )
+    _refuse_carets(formula)
     fixed, bars = [], []
     for sign, piece in _pieces(sides[1]):
         inner = piece[1:-1] if piece.startswith("(") and piece.endswith(")") else ""
@@ -143,6 +146,23 @@ def parse(formula: str) -> tuple[str, str, tuple[BarTerm, ...]]:
         else:
             fixed.append(f"{sign} {piece}")
     return sides[0].strip(), " ".join(fixed).removeprefix("+ ") or "1", tuple(bars)
+
+
+def _refuse_carets(formula: str) -> None:
+    """Refuse ^ inside a function: there the formula is Python, where it is no power."""
+    inside = [False]
+    for before, c in itertools.pairwise(" " + re.sub("`[^`]*`", "x", formula)):
+        if c in "({":
+            inside.append(inside[-1] or c == "{" or before.isalnum() or before in "_.")
+        elif c in ")}":
+            inside.pop()
+        elif c == "^" and inside[-1]:
+            raise InputError(
+                "^ inside a function is not a power: functions are Python's.",
+                "** for a power, as in I(x**2)",
+                repr(formula),
+                "write ** for ^; outside of functions (a + b)^2 is read as in R",
+            )
 
 
 def _pieces(text: str) -> list[tuple[str, str]]:

@@ -93,11 +93,28 @@ def test_relatedness_and_weights():
         ("Reaction ~ (1 | Subject + Days)", "random term cannot be read"),
         ("Subject ~ 1 + (1 | Days)", "not one column of numbers"),
         ("Reaction ~ Days + I(2 * Days) + (1 | Subject)", "Days, I"),
+        ("Reaction ~ I(Days^2) + (1 | Subject)", "is not a power"),
+        ("Reaction ~ Days + (I((Days + 1)^2) | Subject)", "is not a power"),
+        ("Reaction ~ np.abs((Days)^2) + (1 | Subject)", "is not a power"),
+        ("Reaction ~ {Days^2} + (1 | Subject)", "is not a power"),
     ],
 )
 def test_refusals(formula, words):
     with pytest.raises(InputError, match=words):
         lmer(formula, datasets.load("sleepstudy"))
+
+
+def test_powers():
+    """Outside of functions ^ crosses columns, as in R; inside, ** is Python's power."""
+    data = datasets.load("sleepstudy")
+    curved = lmer("Reaction ~ I(Days**2) + (1 | Subject)", data)
+    X = np.column_stack([np.ones(180), data["Days"] ** 2.0])
+    assert curved.criterion == pytest.approx(
+        fit(data["Reaction"], X, Term(data["Subject"])).criterion
+    )
+    data["odd"] = np.where(data["Days"] % 2 == 1, "odd", "even")
+    crossed = lmer("Reaction ~ (Days + odd)^2 + (1 | Subject)", data)
+    assert crossed.names == ("(Intercept)", "Days", "oddodd", "Days:oddodd")
 
 
 def test_unknown_data_set():
@@ -129,6 +146,14 @@ def test_compare():
     assert test.p_value == pytest.approx(np.exp(-test.statistic / 2)) and "boundary" in test.note
     with pytest.raises(InputError, match="not comparable"):
         compare(large, lmer("Reaction ~ 1 + (1 | Subject)", data))
+
+
+def test_compare_refuses_what_cannot_be_nested():
+    data = datasets.load("sleepstudy")
+    better = lmer("Reaction ~ Days + (1 | Subject)", data, method="ML")
+    worse = lmer("Reaction ~ 1 + (Days | Subject)", data.assign(Days=data["Days"] % 3), method="ML")
+    with pytest.raises(InputError, match="cannot contain the other"):
+        compare(better, worse)
 
 
 def test_simulated_and_redrawn_data_have_the_moments_of_the_model():
