@@ -241,6 +241,9 @@ def test_axe_finds_nothing(browser, site, name):  # noqa: F811
 def test_axe_finds_nothing_in_what_opens(browser, site):  # noqa: F811
     """Whole formulas, a moved dial, the sidebars of a narrow screen, download, a link, search."""
     with visit(browser, f"file://{site}/book/05-flat.html", 390) as (page, _):
+        stops = page.locator("main mjx-container[tabindex='0']")
+        wide = stops.evaluate_all("all => all.map(e => e.scrollWidth > e.clientWidth)")
+        assert 0 < len(wide) < 20 and all(wide)
         page.emulate_media(reduced_motion="reduce")
         page.locator("#dial-flat-limit-0").focus()
         page.keyboard.press("End")
