@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .dialect import refuse_other_dialects
 from .errors import InputError
 from .fit import Fit, fit
 from .groups import Labels
 from .inputs import Array
-from .powers import refuse_powers
 from .term import Term
 
 _HELP = 'write for instance "y ~ x + (x | g)"'
@@ -122,14 +122,7 @@ def parse(formula: str) -> tuple[str, str, tuple[BarTerm, ...]]:
     sides = formula.split("~")
     if len(sides) != 2 or not sides[0].strip() or formula.count("(") != formula.count(")"):
         raise InputError("the formula cannot be read.", "response ~ columns", repr(formula), _HELP)
-    if re.search(r"\boffset\s*\(", formula):
-        raise InputError(
-            "offset() is not supported.",
-            "a response and columns",
-            repr(formula),
-            "subtract the offset from the response: the model is the same",
-        )
-    refuse_powers(formula)
+    refuse_other_dialects(formula)
     fixed, bars = [], []
     for sign, piece in _pieces(sides[1]):
         inner = piece[1:-1] if piece.startswith("(") and piece.endswith(")") else ""

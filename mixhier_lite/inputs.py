@@ -38,7 +38,8 @@ def unchecked(value: npt.ArrayLike, name: str, ndim: int) -> Array:
             f"{name} has the wrong number of axes.",
             f"{_SHAPES[ndim]} ({ndim} axes)",
             f"shape {array.shape} ({array.ndim} axes)",
-            f"one column is {name}[:, None], a vector is {name}.ravel()",
+            f"one column is {name}[:, None], a vector is {name}.ravel()"
+            + ("; y comes first, X second" if name in ("y", "X") else ""),
         )
     array.setflags(write=False)
     return array
@@ -74,7 +75,15 @@ def positive(value: npt.ArrayLike, name: str) -> float:
 
 
 def same_rows(**arrays: npt.NDArray[Any]) -> None:
-    """Refuse arrays whose numbers of rows differ."""
+    """Refuse arrays whose numbers of rows differ, and what is no array: labels without a Term."""
+    for name, value in arrays.items():
+        if np.ndim(value) == 0:
+            raise InputError(
+                f"{name} is not a Term.",
+                "a Term, or a sequence of Terms",
+                f"{value!r} of type {type(value).__name__}",
+                "wrap the labels: fit(y, X, Term(groups)), or call lmer with a formula",
+            )
     if len({len(array) for array in arrays.values()}) > 1:
         raise InputError(
             f"{' and '.join(arrays)} have different numbers of rows.",

@@ -1,4 +1,4 @@
-"""R's ``x^2`` inside a function of a formula, where Python would switch bits."""
+"""What a formula says in R and does not say here."""
 
 import re
 
@@ -8,8 +8,18 @@ _QUOTED = re.compile(r"`[^`]*`|'[^']*'|\"[^\"]*\"")
 _INNERMOST = re.compile(r"(\w?)([({])([^(){}]*)[)}]")
 
 
-def refuse_powers(formula: str) -> None:
-    """Refuse ``^`` inside a function or braces; outside of them it crosses columns, as in R."""
+def refuse_other_dialects(formula: str) -> None:
+    """Refuse offsets, and ``^`` inside a function or braces, where Python would switch bits.
+
+    Outside of functions ``^`` crosses columns, as in R.
+    """
+    if re.search(r"\boffset\s*\(", formula):
+        raise InputError(
+            "offset() is not supported.",
+            "a response and columns",
+            repr(formula),
+            "subtract the offset from the response: the model is the same",
+        )
     text = _QUOTED.sub("_", formula)
     while found := _INNERMOST.search(text):
         called, bracket, inside = found.groups()
