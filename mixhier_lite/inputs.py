@@ -101,6 +101,13 @@ def covariance(value: npt.ArrayLike, name: str, size: int, of: str) -> tuple[Arr
 
 def symmetric(value: npt.ArrayLike, name: str, size: int, of: str) -> Array:
     """Read a symmetric matrix."""
+    if np.ndim(value) == 0 and isinstance(value, (int, float, np.number, np.ndarray)):
+        raise InputError(
+            f"{name} is one number.",
+            f"({size}, {size}), a row and a column for each {of}",
+            f"{value}",
+            f"for independent effects of variance sigma2 pass sigma2 * np.eye({size})",
+        )
     S = real(value, name, 2)
     if S.shape != (size, size):
         raise InputError(
