@@ -74,7 +74,7 @@ def positive(value: npt.ArrayLike, name: str) -> float:
     return number
 
 
-def same_rows(**arrays: npt.NDArray[Any]) -> None:
+def same_rows(**arrays: Any) -> None:
     """Refuse arrays whose numbers of rows differ, and what is no array: labels without a Term."""
     for name, value in arrays.items():
         if np.ndim(value) == 0:
