@@ -175,6 +175,20 @@ def posterior(model: LinearMixedModel, y: npt.ArrayLike, prior: GaussianFactor) 
     -----
     Source: Lindley and Smith (1972), section 2.
     """
+    if not isinstance(model, LinearMixedModel):
+        raise InputError(
+            "model is not a mixed model with given variances.",
+            "a LinearMixedModel",
+            f"{type(model).__name__}",
+            "HierarchicalModel has to_mixed(); for a fit, integrate(fit, prior) or sample(...)",
+        )
+    if not isinstance(prior, GaussianFactor):
+        raise InputError(
+            "prior is not a prior on alpha.",
+            "flat(p), or gaussian(mean, cov)",
+            f"{type(prior).__name__}",
+            "the variances are given here; for priors on them see integrate and sample",
+        )
     y = model.response(y)
     p, J = model.p, model.J
     if len(prior.shift) != p:
