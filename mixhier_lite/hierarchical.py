@@ -176,6 +176,13 @@ def posterior(model: LinearMixedModel, y: npt.ArrayLike, prior: GaussianFactor) 
     Source: Lindley and Smith (1972), section 2.
     """
     y = response(model, y)
+    if not isinstance(prior, GaussianFactor):
+        raise InputError(
+            "prior is not a prior on alpha.",
+            "flat(p), or gaussian(mean, cov)",
+            f"{type(prior).__name__}",
+            "the variances are given here; for priors on them see integrate and sample",
+        )
     p, J = model.p, model.J
     if len(prior.shift) != p:
         raise InputError(

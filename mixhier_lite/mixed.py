@@ -130,7 +130,8 @@ def response(model: LinearMixedModel, y: npt.ArrayLike) -> Array:
             "model is not a LinearMixedModel.",
             "route(model, y) with model = LinearMixedModel(X, D, Sigma, tau2)",
             type(model).__name__,
-            "build the model first; to estimate the variances call fit(y, X, Term(groups))",
+            "build the model first (a HierarchicalModel has to_mixed()); to estimate the variances "
+            "call fit(y, X, Term(groups))",
         )
     return model.response(y)
 
