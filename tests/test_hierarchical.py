@@ -277,7 +277,7 @@ def test_prior_of_another_size_is_refused(p):
 def test_other_models_and_other_priors_are_refused():
     model, y, _ = models(0)["plain"]
     fitted = fit(np.arange(6.0) % 4, np.ones((6, 1)), Term([0, 0, 1, 1, 2, 2]))
-    with pytest.raises(InputError, match=r"not a mixed model(.|\n)*got: Fit"):
+    with pytest.raises(InputError, match=r"not a LinearMixedModel(.|\n)*got: Fit"):
         posterior(fitted, y, gaussian([0, 0], np.eye(2)))
     with pytest.raises(InputError, match=r"not a prior on alpha(.|\n)*got: SdPrior"):
         posterior(model, y, priors.half_normal(1))
