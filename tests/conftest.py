@@ -19,8 +19,9 @@ sys.path.insert(0, str(ROOT / "book" / "_ext"))
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
     """Build the book from its committed notebooks, warnings as errors; return the HTML folder."""
-    # Test processes of one run share this folder: the first one builds.
-    folder = tmp_path_factory.getbasetemp().parent / "site"
+    # Test processes of one run share this folder: the first one builds. No two runs share it.
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "site"
     html = folder / "_build" / "html"
     with FileLock(f"{folder}.lock"):
         if not (folder / "built").exists():
