@@ -161,14 +161,20 @@ def drawn(node, tex, display):
         return f"<code>{html.escape(tex)}</code>"
 
 
+def keep_marks(app, doctree, page):
+    """Let a formula in a line keep the comma or full stop that follows it."""
+    for node in doctree.findall(nodes.math):
+        after = node.next_node(descend=False, siblings=True)
+        mark = re.match(r"[.,;:!?)\]]*", after)[0] if isinstance(after, nodes.Text) else ""
+        if mark:
+            node["mark"] = mark
+            after.parent.replace(after, nodes.Text(after[len(mark) :]))
+
+
 def visit_inline(self, node):
-    """Write a formula in a line of text, and keep a comma or full stop with it."""
-    after = node.next_node(descend=False, siblings=True)
-    mark = re.match(r"[.,;:!?)\]]*", after)[0] if isinstance(after, nodes.Text) else ""
-    if mark:
-        after.parent.replace(after, nodes.Text(after[len(mark) :]))
+    """Write a formula in a line of text."""
     self.body.append(self.starttag(node, "span", "", CLASS="math notranslate"))
-    self.body.append(f"{drawn(node, node.astext(), False)}{mark}</span>")
+    self.body.append(f"{drawn(node, node.astext(), False)}{node.get('mark', '')}</span>")
     raise nodes.SkipNode
 
 
@@ -209,5 +215,6 @@ def add_letters(app, pagename, templatename, context, doctree):
 def setup(app):
     """Register the renderer that ``html_math_renderer: drawn`` asks for."""
     app.add_html_math_renderer("drawn", (visit_inline, None), (visit_display, None))
+    app.connect("doctree-resolved", keep_marks)
     app.connect("html-page-context", add_letters)
     return {"parallel_read_safe": True, "parallel_write_safe": False}
