@@ -15,13 +15,13 @@ from .inputs import Array
 
 FIXED = "#0072B2"
 """Blue: whatever belongs to the fixed effects."""
-RANDOM = "#D55E00"
+RANDOM = "#C04F00"
 """Vermilion: whatever belongs to the random effects."""
 NOISE = "#767676"
 """Grey: noise, data, and what stands in the background."""
 TRUTH = "#000000"
 """Black, dashed: the truth of a simulation."""
-GROUPS = ("#009E73", "#B5588B", "#2F86C1", "#A6761D")
+GROUPS = ("#0B5A3C", "#C2389A", "#1F6FE0", "#855B00")
 """A colour for each of the four groups, told apart by every common form of colour vision."""
 MARKERS = ("o", "s", "^", "D")
 """A marker for each of the four groups, so that colour is never the only sign."""

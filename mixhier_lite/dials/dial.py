@@ -109,7 +109,9 @@ class Dial:
         return f"""<div class="dial" data-dial="{self.name}">
 <style>
 {(HERE / "dial.css").read_text()}</style>
+<div class="knobs">
 {knobs}
+</div>
 <div class="panels" role="img" aria-label="{escape(self.alt)}">
 {panels}
 </div>

@@ -1,0 +1,7 @@
+// What scrolls can be reached by keys: the theme measures boxes anew when the window changes,
+// and has to do so too when a folded part opens.
+for (const kind of ["toggle", "click"])
+  document.addEventListener(kind, event => {
+    if (kind === "toggle" || event.target.closest?.(".toggle-button, .admonition-title"))
+      dispatchEvent(new Event("resize"));
+  }, true);
