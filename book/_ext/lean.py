@@ -64,7 +64,8 @@ def placed(node, moves):
     """Shorten a transform; factors keep six digits, since letters are large and scaled down."""
     steps = [(kind, [float(word) for word in words.split()]) for kind, words in MOVE.findall(moves)]
     if node.tag == f"{SVG}use" and [kind for kind, _ in steps] == ["translate"]:
-        return {key: joined([way]) for key, way in zip("xy", steps[0][1], strict=False) if way}
+        ways = zip("xy", steps[0][1], strict=False)  # of a letter, in hundredths of its size
+        return {key: joined([way], ".0f") for key, way in ways if way}
     digits = {"scale": ".6g"}
     return {
         "transform": "".join(
