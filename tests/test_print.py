@@ -114,6 +114,7 @@ def test_a_chapter_on_paper(browser, site, page, size):  # noqa: F811
     check_width(tab, size)
     count, tall = tab.evaluate(MARK, TOGETHER)
     assert count > 10 and tall == []
+    title = tab.locator("article h1").inner_text().partition(". ")[2].strip(" #\n")
     # The words are enough here, and without pictures they are read ten times as fast.
     tab.add_style_tag(content="article mjx-container, article img { visibility: hidden }")
     sheets = words(pdf(tab, size))
@@ -125,6 +126,7 @@ def test_a_chapter_on_paper(browser, site, page, size):  # noqa: F811
     # Sheets are numbered; buttons, menus and the sidebar stay on the screen.
     assert [text.split()[0] for text in sheets] == [str(k + 1) for k in range(len(sheets))]
     text = " ".join(" ".join(sheets).split())
+    assert title and " ".join(sheets[0].split()).count(title) == 1
     for furniture in ("Skip to main", "Back matter", "Show code", "Previous", "Copyright"):
         assert furniture not in text
 
