@@ -2,7 +2,6 @@
 
 import csv
 import functools
-import json
 import warnings
 
 import numpy as np
@@ -14,10 +13,7 @@ from mixhier_lite.term import Term
 
 FOLDER = ROOT / "tests" / "reference" / "rosetta"
 TABLES = {"four_groups": (1, 30), "few_rows": (5, 5)}  # seed, rows in each group
-LME4, JULIA, SAMPLED = (
-    json.loads((FOLDER / f"{name}.json").read_text())
-    for name in ("lme4", "mixedmodels", "bambi_pymc")
-)
+LME4, JULIA, SAMPLED = (datasets.record(name) for name in ("lme4", "mixedmodels", "bambi_pymc"))
 
 
 def four_groups(name="four_groups"):

@@ -13,7 +13,7 @@ import work
 
 from mixhier_lite import Gram, Term, fit
 
-FILE = Path(__file__).with_name("scaling.json")
+FILE = Path(__file__).parents[2] / "mixhier_lite" / "datasets" / "scaling.json"
 ROWS = [10**k for k in range(3, 8)]
 P = 5
 

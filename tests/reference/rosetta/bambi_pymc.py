@@ -139,7 +139,7 @@ def main() -> None:
         "draws": DRAWS * CHAINS,
         "scales": SCALES,
     }
-    (HERE / "bambi_pymc.json").write_text(json.dumps({"about": about, "fits": fits}) + "\n")
+    (DATASETS / "bambi_pymc.json").write_text(json.dumps({"about": about, "fits": fits}) + "\n")
 
 
 if __name__ == "__main__":

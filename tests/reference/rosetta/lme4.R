@@ -1,6 +1,6 @@
 # What lme4 says about the cases of the chapter "rosetta".
 # Run in this folder: Rscript lme4.R    (Debian 12: apt-get install r-cran-lme4 r-cran-jsonlite)
-# It writes lme4.json: numbers with 15 significant digits, the versions and the date.
+# It writes mixhier_lite/datasets/lme4.json: numbers with 15 significant digits, the versions and the date.
 suppressPackageStartupMessages(library(lme4))
 
 from_book <- function(name) read.csv(file.path("..", "..", "..", "mixhier_lite", "datasets", name))
@@ -55,4 +55,4 @@ out <- list(
                   split = as.character(formula(bars))[3]))
 text <- jsonlite::toJSON(plain(out), digits = I(17), auto_unbox = TRUE, matrix = "rowmajor")
 writeLines(gsub('("(REML|ML|Dyestuff|sleepstudy|four_groups|valleys|two_bars)")', "\n\\1", text),
-           "lme4.json")
+           "../../../mixhier_lite/datasets/lme4.json")

@@ -1,0 +1,220 @@
+"""Formulas are drawn when the book is built: a page shows them at once and does not jump.
+
+MathJax, taken from its installed package, runs inside V8 here rather than in every browser. A
+formula becomes an SVG picture whose letters the page shares, and MathML for those who listen to
+it. A formula that MathJax cannot read is a warning of the build.
+"""
+
+import atexit
+import functools
+import html
+import importlib.metadata
+import re
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import lean
+from docutils import nodes
+from py_mini_racer import JSEvalException, MiniRacer
+from sphinx.util import logging
+from sphinx.util.math import get_node_equation_number
+
+PARTS = "startup core adaptors/liteDOM input/tex-full output/svg output/svg/fonts/tex"
+PARTS = (*PARTS.split(), "a11y/assistive-mml")
+SETTINGS = """
+var MathJax = {
+  startup: {typeset: false},
+  svg: {fontCache: "local"},
+  tex: {
+    packages: {"[-]": ["noerrors", "noundefined"]},
+    formatError: (jax, error) => { throw error },
+  },
+};"""
+DRAW = """
+MathJax.startup.defaultReady();
+function draw(tex, display) {
+  return MathJax.startup.adaptor.outerHTML(MathJax.tex2svg(tex, {display}));
+}"""
+LINK = "{http://www.w3.org/1999/xlink}href"
+MOVE = re.compile(r"(translate|scale)\(([^)]*)\)")
+LETTER = re.compile(r'<use href="#(\w+-[0-9A-F]+(?:\*[^"]+)?)"')
+SVG = "{http://www.w3.org/2000/svg}"
+SAID = {"mathvariant", "display", "accent", "linethickness"}
+LOGGER = logging.getLogger(__name__)
+OUTLINES: dict[str, str] = {}  # of each letter drawn so far, by its id
+
+
+@functools.cache
+def engine():
+    """Start MathJax, once."""
+    files = importlib.metadata.files("sphinx-mathjax-offline") or []
+    scripts = {file.as_posix().partition("/mathjax/")[2]: file for file in files}
+    v8 = MiniRacer()
+    atexit.register(v8.close)  # left open, it can keep Python from ending
+    for script in (SETTINGS, *(scripts[f"{part}.js"].read_text() for part in PARTS), DRAW):
+        v8.eval(script)
+    return v8
+
+
+class Place(NamedTuple):
+    """Where a part of a formula stands: (x + sx x', y + sy y'), with y upwards."""
+
+    x: float = 0.0
+    y: float = 0.0
+    sx: float = 1.0
+    sy: float = 1.0
+
+    def inside(self, transform):
+        """Follow the moves of an SVG attribute, from the outermost inwards."""
+        x, y, sx, sy = self
+        for kind, numbers in MOVE.findall(transform):
+            a, *rest = map(float, re.split(r"[ ,]+", numbers.strip()))
+            if kind == "scale":
+                sx, sy = sx * a, sy * (rest or [a])[0]
+            else:
+                x, y = x + sx * a, y + sy * (rest or [0.0])[0]
+        return Place(x, y, sx, sy)
+
+    def window(self, node):
+        """Write the attributes of a rectangle, with y downwards as in a page."""
+        x, y, width, height = (float(node.get(key)) for key in ("x", "y", "width", "height"))
+        return (
+            f'x="{whole(self.x + self.sx * x)}" y="{whole(-self.y - self.sy * (y + height))}" '
+            f'width="{whole(self.sx * width)}" height="{whole(self.sy * height)}"'
+        )
+
+    def spot(self):
+        """Write the attributes of a letter's point, with y downwards."""
+        ways = zip("xy", (whole(self.x), whole(-self.y)), strict=True)
+        return "".join(f' {key}="{way}"' for key, way in ways if way != "0")
+
+
+def whole(value):
+    """Write a length in thousandths of an em."""
+    return str(round(value))
+
+
+def ex(length):
+    """Shorten a length such as -0.025ex."""
+    return lean.joined([float(length.strip(" ;ex"))]) + "ex"
+
+
+def flat(node, place):
+    """Yield the letters and lines of a drawing, without the groups around them."""
+    tag = node.tag.rpartition("}")[2]
+    place = place.inside(node.get("transform", ""))
+    if tag == "g":
+        for child in node:
+            yield from flat(child, place)
+    elif tag == "use":
+        name = node.get(LINK).partition("-TEX-")[2]  # #MJX-1-TEX-I-1D437 is I-1D437 everywhere
+        form = f"{name}*{place.sx:.3g} {place.sy:.3g}".removesuffix("*1 1")
+        yield f'<use href="#{form}"{place.spot()}/>'
+    elif tag == "rect":
+        yield f"<rect {place.window(node)}/>"
+    elif tag == "svg":  # the straight part of a long brace, cut at both ends
+        inner = "".join(part for child in node for part in flat(child, Place()))
+        yield f'<svg {place.window(node)} viewBox="{upside_down(node)}">{inner}</svg>'
+    elif tag != "defs":
+        raise ValueError(f"<{tag}> in the drawing of a formula is not expected")
+
+
+def upside_down(node):
+    """Write the window of a drawing for y downwards."""
+    x, y, width, height = map(float, node.get("viewBox").split())
+    return f"{whole(x)} {whole(-y - height)} {whole(width)} {whole(height)}"
+
+
+def spoken(node):
+    """Write the MathML of a formula: what it says, without how it looks."""
+    node.tag = node.tag.rpartition("}")[2]
+    node.attrib = {key: value for key, value in node.items() if key in SAID}
+    for k, child in enumerate(node):
+        spoken(child)
+        if child.tag == "mrow" and len(child) == 1:
+            node[k] = child[0]
+    return ElementTree.tostring(node, encoding="unicode")
+
+
+@functools.cache
+def draw(tex, display):
+    """Draw a formula; return its HTML and remember the outlines of its letters."""
+    picture, (math,) = ElementTree.fromstring(engine().call("draw", tex, display))
+    for outline in picture.iter(f"{SVG}path"):
+        OUTLINES[outline.get("id").partition("-TEX-")[2]] = lean.path(outline.get("d"), flip=-1)
+    lines = "".join(part for node in picture.find(f"{SVG}g") for part in flat(node, Place()))
+    window = " ".join(whole(float(length)) for length in picture.get("viewBox").split())
+    size = f'width="{ex(picture.get("width"))}" height="{ex(picture.get("height"))}"'
+    style = f"vertical-align:{ex(picture.get('style').partition(':')[2])}"
+    svg = f'<svg style="{style}" {size} viewBox="{window}" aria-hidden="true">{lines}</svg>'
+    where = ' display="true"' if display else ""
+    return f"<mjx-container{where}>{svg}{spoken(math)}</mjx-container>"
+
+
+def drawn(node, tex, display):
+    """Draw the formula of a document; where TeX is wrong, warn and show it as it is."""
+    try:
+        return draw(tex, display)
+    except (JSEvalException, ValueError) as problem:
+        reason = str(problem).partition("\n")[0]
+        LOGGER.warning("cannot draw %s: %s", tex, reason, location=node, type="formula")
+        return f"<code>{html.escape(tex)}</code>"
+
+
+def keep_marks(app, doctree, page):
+    """Let a formula in a line keep the comma or full stop that follows it."""
+    for node in doctree.findall(nodes.math):
+        after = node.next_node(descend=False, siblings=True)
+        mark = re.match(r"[.,;:!?)\]]*", after)[0] if isinstance(after, nodes.Text) else ""
+        if mark:
+            node["mark"] = mark
+            after.parent.replace(after, nodes.Text(after[len(mark) :]))
+
+
+def visit_inline(self, node):
+    """Write a formula in a line of text."""
+    self.body.append(self.starttag(node, "span", "", CLASS="math notranslate"))
+    self.body.append(f"{drawn(node, node.astext(), False)}{node.get('mark', '')}</span>")
+    raise nodes.SkipNode
+
+
+def visit_display(self, node):
+    """Write a formula on a line of its own, with its number."""
+    tex = node.astext()
+    if "\\\\" in tex and not node["nowrap"]:
+        tex = rf"\begin{{split}}{tex}\end{{split}}"
+    self.body.append(self.starttag(node, "div", CLASS="math notranslate"))
+    if node["number"]:
+        self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
+        self.add_permalink_ref(node, "Link to this equation")
+        self.body.append("</span>")
+    self.body.append(drawn(node, tex, True) + "</div>\n")
+    raise nodes.SkipNode
+
+
+def outline(form, names):
+    """Write a letter for others to use; a letter of another size uses the letter itself."""
+    letter, _, scale = form.partition("*")
+    if scale:
+        factor = scale.split()[0] if len(set(scale.split())) == 1 else scale
+        return f'<use id="{names[form]}" href="#{names[letter]}" transform="scale({factor})"/>'
+    return f'<path id="{names[letter]}" d="{OUTLINES[letter]}"/>'
+
+
+def add_letters(app, pagename, templatename, context, doctree):
+    """Put the letters of a page's formulas in front of its text, under short names."""
+    body = context.get("body", "")
+    forms = {form for found in LETTER.findall(body) for form in (found, found.partition("*")[0])}
+    names = {form: f"_{k:x}" for k, form in enumerate(sorted(forms))}
+    if forms:
+        letters = "".join(outline(form, names) for form in sorted(forms))
+        body = LETTER.sub(lambda found: f'<use href="#{names[found[1]]}"', body)
+        context["body"] = f'<svg class="letters"><defs>{letters}</defs></svg>{body}'
+
+
+def setup(app):
+    """Register the renderer that ``html_math_renderer: drawn`` asks for."""
+    app.add_html_math_renderer("drawn", (visit_inline, None), (visit_display, None))
+    app.connect("doctree-resolved", keep_marks)
+    app.connect("html-page-context", add_letters)
+    return {"parallel_read_safe": True, "parallel_write_safe": False}

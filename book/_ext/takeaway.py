@@ -1,0 +1,65 @@
+"""What a reader can take along: each page as a notebook and as MyST, exercises as a worksheet."""
+
+import shutil
+from pathlib import Path
+
+import nbformat
+import worksheets
+
+NAMES = {
+    ".ipynb": ("Notebook (.ipynb)", "This page with its outputs, to run in Jupyter", "fas fa-code"),
+    ".md": ("MyST (.md)", "This page as text, to read and to edit", "fas fa-file"),
+    "worksheet": (
+        "Worksheet (.ipynb)",
+        "The exercises with cells for answers",
+        "fas fa-pencil-alt",
+    ),
+}
+
+
+def files(app, page):
+    """Put the files of a page beside the site's sources; map each kind to its name there."""
+    source, target = (Path(place, page) for place in (app.srcdir, app.outdir / "_sources"))
+    written = {}
+    for suffix in (".ipynb", ".md"):
+        if source.with_suffix(suffix).exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source.with_suffix(suffix), target.with_suffix(suffix))
+            written[suffix] = target.with_suffix(suffix).name
+    if source.parent.name == "exercises":
+        written["worksheet"] = f"worksheet-{source.name}.ipynb"
+        sheet = worksheets.worksheet(source.with_suffix(".md"))
+        nbformat.write(sheet, target.with_name(written["worksheet"]))
+    return written
+
+
+def button(kind, name, folder):
+    """Describe an entry of the menu to the theme."""
+    text, tooltip, icon = NAMES[kind]
+    # The theme has no word for `download`; without it a browser may show a file, not save it.
+    url = f'{folder}/{name}" download="{name}'
+    label = f"download-{kind.strip('.')}-button"
+    return {
+        "type": "link",
+        "url": url,
+        "text": text,
+        "tooltip": tooltip,
+        "icon": icon,
+        "label": label,
+    }
+
+
+def name_downloads(app, pagename, templatename, context, doctree):
+    """Let the download menu of a page list what there is, by name."""
+    for group in context.get("header_buttons", []):
+        if group.get("label") == "download-buttons":
+            folder = f"{context['pathto']('_sources', 1)}/{Path(pagename).parent.as_posix()}"
+            entries = files(app, pagename).items()
+            printer = group["buttons"][-1] | {"text": "Print, or save as PDF"}
+            group["buttons"] = [button(*entry, folder) for entry in entries] + [printer]
+
+
+def setup(app):
+    """Connect the step, after the theme's own."""
+    app.connect("html-page-context", name_downloads, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

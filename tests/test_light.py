@@ -1,0 +1,227 @@
+"""Pages are light, and stand still: formulas come drawn, figures and code without ballast."""
+
+import base64
+import re
+
+import formulas
+import lean
+import nbformat
+import notebooks
+import pytest
+from test_browser import CHROMIUM, FLAGS, browser, check_formulas  # noqa: F401
+from test_site import PAGES, TOC, article
+
+LIMIT = 400_000
+CHAPTERS = [page for page in PAGES if re.match(r"book/\d\d-", page)]
+with_browser = pytest.mark.skipif(
+    CHROMIUM is None, reason="needs a browser: install Debian's package `chromium`"
+)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_is_light(site, page):
+    """The page and what it alone loads; all pages share what is in _static."""
+    file = site / f"{page}.html"
+    text = file.read_text("utf-8")
+    loads = re.findall(r'<(?:img|script|iframe|source)\b[^>]*? src="([^"?]+)', text)
+    parts = {(file.parent / part).resolve(strict=True) for part in loads}
+    shared = (site / "_static").resolve()
+    own = [part for part in parts if shared not in part.parents]
+    weight = file.stat().st_size + sum(part.stat().st_size for part in own)
+    assert weight <= LIMIT, f"{weight} bytes: {file.stat().st_size} and {len(own)} files"
+
+
+# --- formulas
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_letters_of_formulas_are_in_the_page_once(site, page):
+    text = (site / f"{page}.html").read_text("utf-8")
+    ids = re.findall(r'<[^>]*? id="([^"]+)"', text)
+    letters = re.findall(r'<(?:path|use) id="(_[^"]+)"', text)
+    assert set(letters) == set(re.findall(r'<use[^>]*? href="#([^"]+)"', text))
+    assert all(ids.count(letter) == 1 for letter in letters)
+    assert bool(letters) == ("<mjx-container" in text)
+
+
+@pytest.mark.parametrize("tex", [r"\frac{a}{", r"\nonsense x"])
+def test_tex_that_cannot_be_read_is_refused(tex):
+    with pytest.raises(formulas.JSEvalException, match=r"Missing|Undefined"):
+        formulas.draw(tex, False)
+
+
+def test_a_drawing_that_is_not_understood_is_refused():
+    with pytest.raises(ValueError, match="<text>"):
+        formulas.draw(r"\text{日}", False)
+
+
+def test_mathml_says_what_the_formula_says():
+    said = formulas.draw(r"\hat\beta = \frac{1}{\tau^2}", False).partition("</svg>")[2]
+    assert said == (
+        "<math><mover><mi>β</mi><mo>^</mo></mover><mo>=</mo>"
+        "<mfrac><mn>1</mn><msup><mi>τ</mi><mn>2</mn></msup></mfrac></math></mjx-container>"
+    )
+
+
+def standalone(html, letters=""):
+    """Make a picture of its own, 60 pixels an em, from a formula of a page."""
+    svg = re.search(r"<svg.*</svg>", html)[0]
+    wide, high = (
+        round(float(side) * 0.06) for side in re.search(r'viewBox="(.*?)"', svg)[1].split()[2:]
+    )
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" \
+width="{wide}" height="{high}" preserveAspectRatio="none" viewBox='
+    return re.sub(r'^<svg.*?viewBox=("[^"]*")[^>]*>', rf"{head}\1>{letters}", svg, count=1)
+
+
+SAMPLE = [
+    r"\hat\alpha = (X'V^{-1}X)^{-1}X'V^{-1}y",
+    r"\underbrace{DU}_{X}\alpha + \sqrt{\sum_{i=1}^n \tfrac{x_i^2}{2}}",
+    r"\begin{bmatrix} X'X & X'D \\ D'X & D'D + \lambda I \end{bmatrix}",
+    r"\left\lVert \frac{\tilde\beta}{\mathcal N(0, \boldsymbol\Sigma)} \right\rVert^{2^{2}}",
+    r"\begin{aligned} a &= \operatorname{tr} H \\ \overline{b} &\succeq \dot c \end{aligned}",
+]
+
+PIXELS = """async pairs => {
+  const draw = async source => {
+    const image = new Image();
+    image.src = 'data:image/svg+xml;base64,' + source;
+    await image.decode();
+    const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
+    const brush = canvas.getContext('2d');
+    brush.fillStyle = '#fff';
+    brush.fillRect(0, 0, canvas.width, canvas.height);
+    brush.drawImage(image, 0, 0);
+    return brush.getImageData(0, 0, canvas.width, canvas.height);
+  };
+  const answers = [];
+  for (const pair of pairs) {
+    const [one, other] = [await draw(pair[0]), await draw(pair[1])];
+    let sum = 0, ink = 0, most = 0;
+    for (let k = 0; k < one.data.length; k++) {
+      const gap = Math.abs(one.data[k] - other.data[k]);
+      sum += gap;
+      ink += 255 - one.data[k];
+      most = Math.max(most, gap);
+    }
+    answers.push({same: one.width === other.width && one.height === other.height,
+                  gaps: sum / one.data.length, ink: ink / one.data.length, most: most / 255});
+  }
+  return answers;
+}"""
+
+
+def check_alike(browser, pairs):  # noqa: F811
+    """Pictures differ by the rounding of edges only: little in any pixel, little in sum."""
+    code = [[base64.b64encode(picture.encode()).decode() for picture in pair] for pair in pairs]
+    page = browser.new_page()
+    answers = page.evaluate(PIXELS, code)
+    page.close()
+    assert len(answers) == len(pairs)
+    for k, answer in enumerate(answers):
+        assert answer["same"] and answer["ink"] > 1, (k, answer)
+        assert answer["gaps"] < 0.06 * answer["ink"] and answer["most"] < 0.6, (k, answer)
+
+
+@with_browser
+def test_a_formula_looks_as_mathjax_draws_it(browser):  # noqa: F811
+    pairs = []
+    for tex in SAMPLE:
+        raw = formulas.engine().call("draw", tex, True).replace("currentColor", "black")
+        context = {"body": formulas.draw(tex, True)}
+        formulas.add_letters(None, "", "", context, None)
+        letters, _, formula = context["body"].partition("</defs></svg>")
+        letters = f"<defs>{letters.partition('<defs>')[2]}</defs>"
+        pairs.append((standalone(raw), standalone(formula, letters)))
+    check_alike(browser, pairs)
+
+
+# --- figures and code
+
+
+def figures():
+    """Read every figure that the notebooks hold."""
+    for page in notebooks.sources():
+        for cell in nbformat.read(page.with_suffix(".ipynb"), 4).cells:
+            for output in cell.get("outputs", []):
+                if "image/svg+xml" in output.get("data", {}):
+                    yield output["data"]["image/svg+xml"]
+
+
+@with_browser
+def test_lean_figures_look_the_same(browser):  # noqa: F811
+    drawn = list(figures())
+    assert len(drawn) > 50
+    short = [lean.lean(figure) for figure in drawn]
+    assert sum(map(len, short)) < 0.55 * sum(map(len, drawn))
+    check_alike(browser, list(zip(drawn, short, strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("long", "short"),
+    [
+        ("M 10 20 \nL 30.123 20 \nL 30.126 5 \nz\n", "m10 20 20.12 0 .01-15z"),
+        ("M 0 0 Q 1 2 3 4 T 5 5 H 6 V 7 Z M 1 1", "m0 0q1 2 3 4t2 1h1v2zm1 1"),
+        ("M 0 0 L 0.004 0 L 0.008 0 L 0.012 0", "m0 0 0 0 .01 0 0 0"),
+    ],
+)
+def test_paths_are_written_shortly(long, short):
+    assert lean.path(long) == short
+    assert lean.path("M 0 1 L 2 3", flip=-1) == "m0-1 2-2"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_unmarked_code_loses_no_colour(site, scheme):
+    """Words without a mark had the colour of all code."""
+    rules = dict(
+        re.findall(
+            rf'html\[data-theme="{scheme}"\] \.highlight( \.\w+)? {{[^}}]*?color: (#\w+) }}',
+            (site / "_static" / "pygments.css").read_text(),
+        )
+    )
+    from pygments.token import STANDARD_TYPES
+
+    for kind in lean.UNCOLOURED:
+        name = STANDARD_TYPES[kind]
+        assert rules.get(f" .{name}", rules[""]) == rules[""], kind
+
+
+def test_code_is_marked_where_it_has_a_colour(site):
+    code = article(site, "book/05-flat").select("div.highlight span[class]")
+    marks = {mark for span in code for mark in span["class"]}
+    assert {"k", "o", "s2", "mi"} <= marks and not {"n", "p", "w"} & marks
+
+
+# --- in a browser
+
+WATCH = """
+window.shifts = [];
+new PerformanceObserver(list => {
+  for (const shift of list.getEntries()) shifts.push(shift);
+}).observe({type: 'layout-shift', buffered: true});"""
+
+
+@with_browser
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_nothing_jumps(browser, site, page):  # noqa: F811
+    """Less than 0.02 of the view moves while a chapter loads, and no formula."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    context.add_init_script(WATCH)
+    tab = context.new_page()
+    tab.goto(f"file://{site}/{page}.html", wait_until="load")
+    tab.wait_for_timeout(300)
+    assert tab.evaluate("shifts.reduce((sum, shift) => sum + shift.value, 0)") < 0.02
+    context.close()
+
+
+@with_browser
+@pytest.mark.parametrize("page", [TOC["root"], "book/03-henderson"])
+def test_formulas_need_no_script(browser, site, page):  # noqa: F811
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(f"file://{site}/{page}.html")
+    boxes = tab.locator("article .math mjx-container > svg")
+    assert boxes.count() == len(article(site, page).select(".math")) > 0
+    for box in boxes.all()[:20]:
+        assert box.bounding_box()["width"] > 3
+    context.close()
