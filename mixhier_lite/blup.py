@@ -53,17 +53,15 @@ def conditional_variances(solved: Solved) -> tuple[Array, ...]:
     """tau2 P_jj, P = T (I + T'Z'WZ T)^-1 T', for each level of each term, (J, q, q)."""
     assembly, at, criterion = solved.assembly, solved.at, solved.assembly.criterion
     system, (_, T2), (first, *others) = criterion.system, criterion.split(solved.T), criterion.order
-    half = system.right(T2, triangular_solve(at.L22, np.eye(system.m), transposed=True))
     P, d = np.moveaxis(at.H, -1, 0), assembly.units[first or 0]
     if system.m:
-        P = P + system.fill(system.through(at.H), half @ half.T)
-    if first is not None and assembly.gram.blocks[first].root is not None:
-        parts = [(assembly.bases[first] ** 2 @ P[:, 0, 0])[:, None, None]]
-    else:
-        parts = [P / np.multiply.outer(d, d)]
+        Q = system.right(T2, system.right(T2, at.V22).T)
+        P = P + system.fill(system.through(at.H), Q)
+    dense = first is not None and assembly.gram.blocks[first].root is not None
+    parts = [(assembly.bases[0] ** 2 @ P[:, 0, 0])[:, None, None] if dense else P / d[:, None] / d]
     for t, (a, b, q) in zip(others, system.slices, strict=True):
-        rows = (assembly.bases[t] @ half[a:b]).reshape(-1, q, system.m)
-        parts.append(rows @ rows.swapaxes(1, 2))
+        every = assembly.bases[t] @ Q[a:b, a:b] @ assembly.bases[t].T
+        parts.append(np.einsum("jkjl->jkl", every.reshape((b - a) // q, q, -1, q)))
     return tuple(solved.tau2 * P for P in criterion.join(parts))
 
 

@@ -147,23 +147,25 @@ class Gram:
 
     def __add__(self, other: "Gram") -> "Gram":
         """Merge with the Gram of other rows; levels are united by their labels."""
-        from scipy.sparse import block_diag, csr_matrix, identity, kron
+        from scipy.sparse import block_diag, csr_matrix
 
         _mergeable(self, other)
         # the other's columns in this basis: [X y] = [X'' y''] H_b = [X' y'] H_a
         change = other.H @ self.H_inverse
-        blocks, places = [], []  # where both sides' effects are among all, as indicators
+        blocks, cross = [], {}
+        effects: list[Codes] = []  # positions of both sides' effects among all
         for a, b in zip(self.blocks, other.blocks, strict=True):
             at, levels = _unite(a.levels, b.levels)
             place = csr_matrix((np.ones(len(at)), (at, np.arange(len(at)))), (len(levels), len(at)))
             pairs = (a.rows, b.rows), (a.A, b.A), (a.B, b.B @ change)
             rows, A, B = (_total(place, np.concatenate(pair)) for pair in pairs)
             blocks.append(replace(a, levels=levels, rows=rows, A=A, B=B))
-            places.append(kron(place, identity(a.q)))
-        cross = {
-            (s, t): (places[s] @ block_diag([ZZ, other.cross[s, t]]) @ places[t].T).tocsr()
-            for (s, t), ZZ in self.cross.items()
-        }
+            effects.append((at[:, None] * a.q + np.arange(a.q)).ravel())
+        for s, t in self.cross:
+            both = block_diag([self.cross[s, t], other.cross[s, t]]).tocoo()
+            places = effects[s][both.row], effects[t][both.col]
+            shape = blocks[s].J * blocks[s].q, blocks[t].J * blocks[t].q
+            cross[s, t] = csr_matrix((both.data, places), shape)
         common = self.common_weight if self.common_weight == other.common_weight else np.nan
         about = self.n + other.n, self.log_weights + other.log_weights, common, self.names
         C = self.C + change.T @ other.C @ change
@@ -235,8 +237,7 @@ def _refuse(named: list[tuple[str, Array]]) -> None:
     """Say which values are missing, infinite or too large to square."""
     for name, values in named:
         finite(values, name)
-        size = float(np.abs(values).max(initial=0.0))
-        if size > 1e100:
+        if (size := float(np.abs(values).max(initial=0.0))) > 1e100:
             raise refused("huge", name=name, size=size)
 
 
@@ -258,8 +259,7 @@ def _block(term: Term, sums: Array) -> Block:
 
 def _mergeable(a: Gram, b: Gram) -> None:
     def model(g: Gram) -> Any:
-        kinds = [(k.name, k.q, k.correlated, k.constant, k.K is None) for k in g.blocks]
-        return g.names, kinds
+        return g.names, [(k.name, k.q, k.correlated, k.constant, k.K is None) for k in g.blocks]
 
     if model(a) != model(b):
         raise refused("models", a=model(a), b=model(b))

@@ -6,6 +6,7 @@ after that. A small model with several terms is one dense matrix as a whole.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg.lapack import dpotri
@@ -34,6 +35,12 @@ class Eliminated(Solution):
     """Cholesky factor of I + T'A22 T, shape (m, m)."""
     F22: Array
     """L22^-1 T'B22, shape (m, p + 1)."""
+
+    @cached_property
+    def V22(self) -> Array:
+        """Inverse of I + T'A22 T, shape (m, m)."""
+        upper = np.triu(dpotri(self.L22.T)[0])
+        return np.asarray(upper + np.triu(upper, 1).T)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +116,7 @@ class Levels(Criterion):
         rest = system.less(v.T @ system.B, TU22)
         U, E = (np.einsum("klj,lrj->krj", matrix, rest) for matrix in (at.U, at.E))
         NT = np.einsum("klj,lij->ik", at.U, system.A) - np.einsum("krj,lrj->kl", E, U)
-        V22 = np.triu(dpotri(at.L22.T)[0])
-        TV = system.right(T2, V22 + np.triu(V22, 1).T)  # T (I + T'A22 T)^-1
+        TV = system.right(T2, at.V22)  # T (I + T'A22 T)^-1
         filled = system.filled(system.through(at.E), system.right(T2, TV.T))
         found, both = [2 * (NT - filled @ T1)], (np.hstack([at.A22, -E22]), np.hstack([TV.T, U22]))
         for a, b, q in system.slices:
