@@ -225,3 +225,26 @@ def test_formulas_need_no_script(browser, site, page):  # noqa: F811
     for box in boxes.all()[:20]:
         assert box.bounding_box()["width"] > 3
     context.close()
+
+
+ON_THE_LINE = """() => {
+  const bottom = text => {
+    const range = document.createRange();
+    range.selectNodeContents(text);
+    return range.getClientRects()[0];
+  };
+  return [...document.querySelectorAll('article span.math')]
+    .filter(math => math.lastChild.nodeType === 3 && math.nextSibling?.nodeType === 3)
+    .map(math => [bottom(math.lastChild), bottom(math.nextSibling)])
+    .filter(([mark, rest]) => mark && rest && rest.left > mark.left)
+    .map(([mark, rest]) => mark.bottom - rest.bottom);
+}"""
+
+
+@with_browser
+def test_a_comma_after_a_formula_stands_on_the_line(browser, site):  # noqa: F811
+    tab = browser.new_page(viewport={"width": 1400, "height": 900})
+    tab.goto(f"file://{site}/book/06-ridge.html")
+    offsets = tab.evaluate(ON_THE_LINE)
+    assert len(offsets) > 20 and max(map(abs, offsets)) < 0.5
+    tab.close()
