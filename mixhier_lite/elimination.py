@@ -27,13 +27,14 @@ def sweep(A: Array, B: Array, C: Array, T: Array, below: bool = True) -> tuple[A
     W[:, :q, q:] = (turned.reshape(-1, q) @ BA.reshape(q, -1)).reshape(N, *BA.shape)
     W[:, q:, q:] = BA[: W.shape[1] - q]
     W[:, :, :q] = turned[:, None] @ W[:, :, -q:]
-    W, own = W if below else W[:, :, :-q], slice(q + r - p1, q + r)
+    # own: the columns of C
+    W, own = (W, slice(-q - p1, -q)) if below else (W[:, :, :-q], slice(-p1, None))
     log_det, S = np.zeros(N), np.tile(C, (N, 1, 1))
     for k in range(q):  # a column is used up, less its one on the diagonal
-        pivot, raw = W[:, k, k] + 1.0, W[:, k].copy()
+        pivot, raw = W[:, k, k] + 1.0, W[:, k, k + 1 :].copy()
         row = raw / pivot[:, None]
-        W[:, :, k + 1 :] -= W[:, :, k, None] * row[:, None, k + 1 :]
-        W[:, k, k + 1 :] = row[:, k + 1 :]
+        W[:, :, k + 1 :] -= W[:, :, k, None] * row[:, None]
+        W[:, k, k + 1 :] = row
         log_det += np.log(pivot).sum(axis=1)
         S -= raw[:, own] @ row[:, own].swapaxes(1, 2)
     return W[:, :, q:], log_det, S
