@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from .elimination import System, last
+from .elimination import System
 from .gram import Block, Gram
 from .inputs import Array
 from .levels import Levels
-from .scalar import independent
+from .scalar import pooled, related
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,36 +36,34 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
     """Build the criterion of a Gram; ``pool`` gives up the single levels for speed."""
     scale = _power_of_two(np.sqrt(np.diag(gram.C) / max(gram.n, 1)))
     units = tuple(_unit(block) for block in gram.blocks)
-    nu = gram.n - (gram.p if reml else 0)
-    constant = -gram.log_weights + 2 * nu * np.log(scale[-1])
-    if reml:
-        constant += 2 * (np.log(scale[:-1]).sum() + np.linalg.slogdet(gram.H[:-1, :-1])[1])
+    of_X = np.log(scale[:-1]).sum() + np.linalg.slogdet(gram.H[:-1, :-1])[1]
+    of_y = (gram.n - reml * gram.p) * np.log(scale[-1])
+    constant = 2 * (of_y + reml * of_X) - gram.log_weights
     known = None if tau2 is None else tau2 / scale[-1] ** 2
     about = gram.C / np.outer(scale, scale), gram.n, float(constant), reml, known
-    first, others = _order(gram, pool)
-    bases = [] if pool and not others else list(map(_basis, gram.blocks, units))
-    levels = np.zeros((1, 1, 0)), np.zeros((1, gram.p + 1, 0)), np.zeros(0)
+    first, *others = order = _order(gram, pool)
+    A, B = np.zeros((0, 1, 1)), np.zeros((0, 1, gram.p + 1))
     if first is not None:
         block, d = gram.blocks[first], units[first]
         A, B = block.A / np.multiply.outer(d, d), block.B / np.multiply.outer(d, scale)
-        if block.K is not None and pool:
-            values, rows = independent(block.K, A[:, 0, 0], B[:, 0])
-            A, B = values[:, None, None], rows[:, None]
-        elif block.root is not None:  # L'Z'WZ L is diagonalised: K becomes independent levels
-            values, vectors = np.linalg.eigh(block.root.T @ (A[:, 0, 0, None] * block.root))
-            rotation = block.root @ vectors
-            A, B = np.clip(values, 0, None)[:, None, None], (rotation.T @ B[:, 0])[:, None]
-            bases = [rotation / d]
-        levels = last(A), last(B), np.ones(len(A))
         if pool and not others and block.q == 1:
-            levels = _pooled(*levels)
-    system = _system(gram, first, others, bases, scale, levels)
+            parts = A[:, 0, 0], B[:, 0]
+            alone = pooled(about, *parts) if block.K is None else related(about, block.K, *parts)
+            return Assembly(gram, alone, units, scale, [])
+    bases = [] if pool and not others else list(map(_basis, gram.blocks, units))
+    if first is not None and block.root is not None:  # by diagonal L'Z'WZ L levels are independent
+        values, vectors = np.linalg.eigh(block.root.T @ (A[:, 0, 0, None] * block.root))
+        rotation = block.root @ vectors
+        A, B = np.clip(values, 0, None)[:, None, None], (rotation.T @ B[:, 0])[:, None]
+        bases = [rotation / d]
+    levels = [np.ascontiguousarray(np.moveaxis(part, 0, -1)) for part in (A, B)]
+    system = _system(gram, order, bases, scale, levels)
     size = system.B.size, system.m
-    return Assembly(gram, Levels(*about, size, system, (first, *others)), units, scale, bases)
+    return Assembly(gram, Levels(*about, size, system, order), units, scale, bases)
 
 
-def _order(gram: Gram, pool: bool) -> tuple[int | None, list[int]]:
-    """Say which term is eliminated: the largest with independent levels, if any; and the others.
+def _order(gram: Gram, pool: bool) -> tuple[int | None, ...]:
+    """Say which term is eliminated: the largest with independent levels, if any; then the others.
 
     None is also where there are several terms and few levels: then many T are solved at once.
     """
@@ -73,26 +71,7 @@ def _order(gram: Gram, pool: bool) -> tuple[int | None, list[int]]:
     free = [t for t, k in enumerate(blocks) if k.K is None or k.q == len(blocks) == 1]
     few = pool and len(free) == len(blocks) > 1 and sum(k.J * k.q for k in blocks) <= 150
     first = max(free, key=lambda t: blocks[t].J * blocks[t].q) if free and not few else None
-    return first, [t for t in range(len(blocks)) if t != first]
-
-
-def _pooled(A: Array, B: Array, count: Array) -> tuple[Array, Array, Array]:
-    """Pool the levels with equal A_j, q = 1: of their B_j only the sum of B_j x B_j matters.
-
-    Its eigenvectors, times the roots of the eigenvalues, stand for them.
-    """
-    order = np.argsort(A[0, 0], kind="stable")
-    a, b = A[0, 0, order], B[0][:, order]
-    first = np.flatnonzero(np.append(len(a) > 0, np.diff(a) > 0))
-    if len(first) * len(b) > len(a) / 2:
-        return A, B, count
-    sums = np.stack([np.add.reduceat(b * row, first, axis=1) for row in b])
-    values, vectors = np.linalg.eigh(np.moveaxis(sums, -1, 0))
-    few = vectors.swapaxes(1, 2) * np.sqrt(np.clip(values, 0, None))[:, :, None]
-    count = np.zeros((len(first), len(b)))
-    count[:, 0] = np.diff(np.append(first, len(a)))
-    B = np.ascontiguousarray(few.reshape(-1, len(b)).T)
-    return np.repeat(a[first], len(b))[None, None], B[None], count.ravel()
+    return first, *(t for t in range(len(blocks)) if t != first)
 
 
 def _power_of_two(x: Array) -> Array:
@@ -116,16 +95,15 @@ def _basis(block: Block, unit: Array) -> Any:
 
 
 def _system(
-    gram: Gram, first: int | None, others: list[int], bases: list[Any], scale: Array,
-    levels: tuple[Array, Array, Array],
-) -> System:  # fmt: skip
+    gram: Gram, order: Sequence[Any], bases: list[Any], scale: Array, levels: list[Array]
+) -> System:
     """Add the terms that are not eliminated, in the criterion's units."""
-    from scipy.sparse import bmat, bsr_matrix, csr_matrix
+    from scipy.sparse import bmat, bsr_matrix, csr_matrix, hstack
 
-    p1, (q, J), none = len(gram.C), levels[0].shape[1:], np.zeros(0, dtype=np.intp)
+    (A, B), (first, *others) = levels, order
+    p1, (q, J), none = len(gram.C), A.shape[1:], np.zeros(0, dtype=np.intp)
     if not others:
-        A22, B22 = np.zeros((0, 0)), np.zeros((0, p1))
-        return System(*levels, (), A22, B22, none, none, np.zeros((q, 0)))
+        return System(A, B, (), np.zeros((0, 0)), np.zeros((0, p1)), none, none, np.zeros((q, 0)))
 
     def product(s: int, t: int) -> Any:
         k = gram.blocks[s]
@@ -138,10 +116,8 @@ def _system(
     slices = tuple(zip(stops, stops[1:], [k.q for k in blocks], strict=False))
     A22 = bmat([[product(s, t) for t in others] for s in others]).toarray()
     rest = [bases[t].T @ (gram.blocks[t].B.reshape(-1, p1) / scale) for t in others]
-    A12: Any = csr_matrix((J * q, len(A22)))
-    if first is not None:
-        A12 = bmat([[product(first, t) for t in others]], format="csr")
-    A12 = A12.tobsr((q, 1))
+    parts = [] if first is None else [product(first, t) for t in others]
+    A12: Any = hstack(parts or [csr_matrix((0, len(A22)))]).tobsr((q, 1))
     rows = np.repeat(np.arange(J), np.diff(A12.indptr))
     found = rows, A12.indices.astype(np.intp), np.ascontiguousarray(A12.data[:, :, 0].T)
-    return System(*levels, slices, A22, np.concatenate(rest), *found)
+    return System(A, B, slices, A22, np.concatenate(rest), *found)

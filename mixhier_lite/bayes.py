@@ -86,6 +86,14 @@ def sample(
     >>> sample(model, 1000, np.random.default_rng(0)).random[0].shape
     (1000, 4, 1)
     """
+    _has_data(model)
+    if not isinstance(rng, np.random.Generator):
+        raise InputError(
+            "rng is not a random generator.",
+            "a numpy.random.Generator",
+            f"{type(rng).__name__}",
+            "rng=numpy.random.default_rng(1), where the number makes the draws repeatable",
+        )
     if isinstance(draws, bool) or not isinstance(draws, (int, np.integer)) or draws < 1:
         raise InputError(
             "draws is the number of draws.", "an integer, 1 or more", f"{draws!r}", "draws=1000"
@@ -139,6 +147,7 @@ def integrate(model: Fit, prior: Prior | SdPrior | None = None) -> Integral:
     >>> posterior.mean.fixed.round(2), posterior.mean.sds[0].round(2)
     (array([7.93]), array([6.58]))
     """
+    _has_data(model)
     over = landscape(model, as_prior(prior))
     exists = existence(over)
     if over.size <= 3:
@@ -147,3 +156,13 @@ def integrate(model: Fit, prior: Prior | SdPrior | None = None) -> Integral:
         return Integral(over, found, exists, max(change, found.beyond(exponents.tolist())))
     points = weighted(over, 40000, np.random.default_rng(0))
     return Integral(over, points, exists, float(points.effective**-0.5))
+
+
+def _has_data(model: Fit) -> None:
+    if not isinstance(model, Fit):
+        raise InputError(
+            "model is not a fit.",
+            "what fit(y, X, terms) or lmer(formula, data) returns; it lends the data",
+            f"{type(model).__name__}",
+            "fit first; the estimates of the fit are not used",
+        )

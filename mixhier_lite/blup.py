@@ -52,25 +52,23 @@ def random_effects(solved: Solved) -> tuple[Array, ...]:
 def conditional_variances(solved: Solved) -> tuple[Array, ...]:
     """tau2 P_jj, P = T (I + T'Z'WZ T)^-1 T', for each level of each term, (J, q, q)."""
     assembly, at, criterion = solved.assembly, solved.at, solved.assembly.criterion
-    system, (_, T2), first = criterion.system, criterion.split(solved.T), criterion.order[0]
-    P = np.moveaxis(at.H, -1, 0)
+    system, (_, T2), (first, *others) = criterion.system, criterion.split(solved.T), criterion.order
+    half = system.right(T2, triangular_solve(at.L22, np.eye(system.m), transposed=True))
+    P, d = np.moveaxis(at.H, -1, 0), assembly.units[first or 0]
     if system.m:
-        Q = system.right(T2, system.right(T2, at.V22).T)
-        P = P + system.fill(system.through(at.H), Q)
-    parts = [P]
-    for t, (a, b, q) in zip(criterion.order[1:], system.slices, strict=True):
-        own, root = Q[a:b, a:b].reshape(-1, q, (b - a) // q, q), assembly.gram.blocks[t or 0].root
-        path = "jkjl->jkl" if root is None else "akbl,ja,jb->jkl"
-        parts.append(np.einsum(path, own, *([] if root is None else [root, root]), optimize=True))
-    pairs = zip(criterion.join(parts), assembly.units, strict=True)
-    found = [P / np.multiply.outer(d, d) for P, d in pairs]
+        P = P + system.fill(system.through(at.H), half @ half.T)
     if first is not None and assembly.gram.blocks[first].root is not None:
-        found[first] = (assembly.bases[first] ** 2 @ P[:, 0, 0])[:, None, None]
-    return tuple(solved.tau2 * P for P in found)
+        parts = [(assembly.bases[first] ** 2 @ P[:, 0, 0])[:, None, None]]
+    else:
+        parts = [P / np.multiply.outer(d, d)]
+    for t, (a, b, q) in zip(others, system.slices, strict=True):
+        rows = (assembly.bases[t] @ half[a:b]).reshape(-1, q, system.m)
+        parts.append(rows @ rows.swapaxes(1, 2))
+    return tuple(solved.tau2 * P for P in criterion.join(parts))
 
 
 def error_variances(solved: Solved) -> tuple[Array, ...]:
     """Prediction error variance: conditional variance + H Cov(alpha_hat) H'."""
-    v = np.vstack([solved.at.root, np.zeros((1, len(solved.at.alpha)))])
+    v = np.pad(solved.at.root, ((0, 1), (0, 0)))
     pairs = zip(conditional_variances(solved), directions(solved, v), strict=True)
     return tuple(P + solved.tau2 * h @ h.swapaxes(1, 2) for P, h in pairs)

@@ -34,7 +34,8 @@ def compare(a: Fit, b: Fit) -> Comparison:
     Raises
     ------
     InputError
-        Different rows or methods; REML fits with different X; equal numbers of parameters.
+        Different rows or methods; REML fits with different X; equal numbers of parameters; a
+        larger model that fits less well, so that it cannot contain the smaller one.
     """
     small, large = (a, b) if a.df <= b.df else (b, a)
     if a.method != b.method or a.n != b.n or not _same_response(a, b):
@@ -63,6 +64,13 @@ def compare(a: Fit, b: Fit) -> Comparison:
     from scipy.special import gammaincc
 
     statistic = small.criterion - large.criterion
+    if statistic < -1e-8 * max(1.0, abs(large.criterion)):
+        raise InputError(
+            "the model with more parameters has the higher criterion: it cannot contain the other.",
+            "a smaller model that is a special case of the larger one",
+            f"criteria {small.criterion:.6g} and {large.criterion:.6g}",
+            "compare their AIC if they are not nested; if they are, please report the larger fit",
+        )
     p = float(gammaincc(df / 2, max(statistic, 0.0) / 2))
     note = "The models differ in fixed effects: the p-value is asymptotic."
     if len(large.theta) > len(small.theta):

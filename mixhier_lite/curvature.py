@@ -8,30 +8,27 @@ import numpy as np
 from .inputs import Array
 
 
-def slopes(
-    W: Array, T: Array, count: Array, L: Array, D: Array, omega: Array
-) -> tuple[Array, Array]:
+def slopes(W: Array, T: Array, L: Array, D: Array, omega: Array) -> tuple[Array, Array]:
     """First derivatives (N, q, q) and second (N, q, q, q, q) of the criterion in T.
 
-    W is what ``sweep`` leaves and ``count`` the number of levels that each stands for; L, D and
-    omega are what ``Criterion.profiled`` says about S.
+    W is what ``sweep`` leaves; L, D and omega are what ``Criterion.profiled`` says about S.
     """
     N, q, J, p1 = len(T), T.shape[1], W.shape[-1], L.shape[1]
-    V = np.linalg.inv(L)[:, None] @ W[:, :, -p1:]  # U and E in columns that are orthonormal in S
+    V = np.linalg.inv(L)[:, None] @ W[:, :, :p1]  # U and E in columns that are orthonormal in S
     P = V[:, q:].reshape(N, q * p1, J) @ V[:, :q].reshape(N, q * p1, J).swapaxes(1, 2)
     P = P.reshape(N, q, p1, q, p1).transpose(0, 1, 3, 2, 4)
     P = P + P.swapaxes(3, 4)  # minus the derivatives of S
     V *= np.sqrt(D)[:, None, :, None]
     X = np.einsum("nacj,nbcj->nabj", V, V)
-    Y, G, XU = W[:, :q, :q], W[:, q:, :q], X[:, :q, q:]
-    cY, less = count * Y, X[:, q:, q:] - count * G
-    slope = 2 * cY.sum(axis=3).swapaxes(1, 2) - np.einsum("nicaa,na->nic", P, D)
+    Y, G, XU = W[:, :q, p1:], W[:, q:, p1:], X[:, :q, q:]
+    less = X[:, q:, q:] - G
+    slope = 2 * Y.sum(axis=3).swapaxes(1, 2) - np.einsum("nicaa,na->nic", P, D)
 
     def total(a: Array, b: Array) -> Array:
         both = a.reshape(N, q * q, J) @ b.reshape(N, q * q, J).swapaxes(1, 2)
         return both.reshape(N, q, q, q, q)
 
-    X1 = total(XU - cY / 2, Y)
+    X1 = total(XU - Y / 2, Y)
     X2 = total(less, T.swapaxes(1, 2)[:, None] @ Y) + total(G, X[:, :q, :q])
     H = X1.transpose(0, 2, 3, 4, 1) + X1.transpose(0, 4, 1, 2, 3) + X2.swapaxes(2, 3)
     np.einsum("nicjc->nijc", H)[...] -= less.sum(axis=3)[..., None]

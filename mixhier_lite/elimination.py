@@ -12,32 +12,31 @@ import numpy as np
 from .groups import Codes
 from .inputs import Array
 
-Sparse = Any  # scipy.sparse is imported where it is used
 
-
-def sweep(A: Array, B: Array, T: Array) -> tuple[Array, Array, Array]:
+def sweep(A: Array, B: Array, C: Array, T: Array, below: bool = True) -> tuple[Array, ...]:
     """Eliminate the random effects of every level at many T, shape (N, q, q).
 
-    Gauss-Jordan on [[I + T'AT, T'A, T', T'B], [AT, A, I, B]] leaves M^-1 T'[A, I, B] above and
-    [A, I, B] - A T M^-1 T'[A, I, B] below. Returns all six, shape (N, 2q, 2q + p + 1, J), the
-    logarithms of det M, (N, J), and the sum of B'T M^-1 T'B, (N, p + 1, p + 1).
+    Gauss-Jordan on [[I + T'AT, T'B, T'A], [AT, B, A]] leaves M^-1 T'[B, A] above and
+    [B, A] - A T M^-1 T'[B, A] below. Returns all four, shape (N, 2q, r + q, J), log det M of all
+    levels, (N,), and C less the sum of B'T M^-1 T'B, (N, p + 1, p + 1). B, (q, r, J), may have
+    other columns before those of C. Without ``below`` only the last two are right.
     """
-    (q, p1, J), N, turned = B.shape, len(T), T.swapaxes(1, 2)
-    one = np.broadcast_to(np.eye(q)[:, :, None], A.shape)
-    AB = np.concatenate([A, one, B], axis=1)
-    W = np.empty((N, 2 * q, 3 * q + p1, J))
-    W[:, :q, q:] = (turned.reshape(-1, q) @ AB.reshape(q, -1)).reshape(N, q, 2 * q + p1, J)
-    W[:, :q, :q] = turned[:, None] @ W[:, :q, q : 2 * q]
-    W[:, q:, q:], W[:, q:, :q] = AB, W[:, :q, q : 2 * q].swapaxes(1, 2)
-    log_det, random = np.zeros((N, J)), np.zeros((N, p1, p1))
-    for k in range(q):
-        pivot, raw = W[:, k, k] + 1.0, W[:, k, k + 1 :].copy()
+    (N, q, _), (_, r, J), p1 = T.shape, B.shape, len(C)
+    turned, BA = T.swapaxes(1, 2), np.concatenate([B, A], axis=1)
+    W = np.empty((N, 2 * q if below else q, q + r + q, J))
+    W[:, :q, q:] = (turned.reshape(-1, q) @ BA.reshape(q, -1)).reshape(N, *BA.shape)
+    W[:, q:, q:] = BA[: W.shape[1] - q]
+    W[:, :, :q] = turned[:, None] @ W[:, :, -q:]
+    W, own = W if below else W[:, :, :-q], slice(q + r - p1, q + r)
+    log_det, S = np.zeros(N), np.tile(C, (N, 1, 1))
+    for k in range(q):  # a column is used up, less its one on the diagonal
+        pivot, raw = W[:, k, k] + 1.0, W[:, k].copy()
         row = raw / pivot[:, None]
-        W[:, :, k + 1 :] -= W[:, :, k, None] * row[:, None]
-        W[:, k, k + 1 :] = row
-        log_det += np.log(pivot)
-        random += raw[:, -p1:] @ row[:, -p1:].swapaxes(1, 2)
-    return W[:, :, q:], log_det, random
+        W[:, :, k + 1 :] -= W[:, :, k, None] * row[:, None, k + 1 :]
+        W[:, k, k + 1 :] = row[:, k + 1 :]
+        log_det += np.log(pivot).sum(axis=1)
+        S -= raw[:, own] @ row[:, own].swapaxes(1, 2)
+    return W[:, :, q:], log_det, S
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +50,6 @@ class System:
     """Z_j'W Z_j of every level, shape (q, q, J)."""
     B: Array
     """Z_j'W [X y], shape (q, p + 1, J)."""
-    count: Array
-    """How many levels of the data each of these stands for, shape (J,)."""
     slices: tuple[tuple[int, int, int], ...]
     """Start, stop and q of each other term among the m columns."""
     A22: Array
@@ -69,7 +66,7 @@ class System:
     @property
     def J(self) -> int:
         """Number of levels eliminated."""
-        return len(self.count)
+        return int(self.B.shape[2])
 
     @property
     def m(self) -> int:
@@ -80,7 +77,7 @@ class System:
         """H_j A12 for matrices H of shape (q, q, J), as entries (q, e)."""
         return np.asarray(np.einsum("kle,le->ke", H[:, :, self.rows], self.values))
 
-    def sparse(self, values: Array) -> list[Sparse]:
+    def sparse(self, values: Array) -> list[Any]:
         """Entries as q sparse matrices of shape (J, m)."""
         from scipy.sparse import csr_matrix
 
@@ -89,17 +86,19 @@ class System:
 
     def reduced(self, H: Array) -> tuple[Array, Array]:
         """Return A22 - A12'H A12 and B22 - A12'H B."""
-        A22, B22 = self.A22.copy(), self.B22.copy()
-        pairs = zip(self.sparse(self.values), self.sparse(self.through(H)), strict=True)
-        for k, (left, right) in enumerate(pairs):
-            product = (left.T @ right).tocoo()
-            A22[product.row, product.col] -= product.data
-            B22 -= right.T @ self.B[k].T
+        left, right = self.sparse(self.values), self.sparse(self.through(H))
+        A22 = self.A22 - sum((a.T @ b).toarray() for a, b in zip(left, right, strict=True))
+        B22 = self.B22 - sum(b.T @ row.T for b, row in zip(right, self.B, strict=True))
         return A22, B22
 
     def less(self, rest: Array, effects: Array) -> Array:
         """Subtract A12 times (m, r) effects from (q, r, J)."""
         return np.asarray(rest - np.stack([(k @ effects).T for k in self.sparse(self.values)]))
+
+    def filled(self, E12: Array, Q: Array) -> Array:
+        """Sum of ``fill`` over the levels, shape (q, q), for a symmetric Q."""
+        matrices = self.sparse(E12)
+        return np.array([[np.vdot((a.T @ b).toarray(), Q) for b in matrices] for a in matrices])
 
     def fill(self, E12: Array, Q: Array) -> Array:
         """E_j Q E_j' for every level, shape (J, q, q), for entries E12 of shape (q, e)."""
@@ -118,11 +117,6 @@ class System:
         parts = []
         for (a, b, q), t in zip(self.slices, T, strict=True):
             rows = M[..., a:b, :].reshape(*M.shape[:-2], -1, q, M.shape[-1])
-            part = t[..., None, :, :] @ rows
-            parts.append(part.reshape(*part.shape[:-3], b - a, M.shape[-1]))
+            part = sum(t[..., None, :, j, None] * rows[..., j, None, :] for j in range(q))
+            parts.append(np.reshape(part, (*np.shape(part)[:-3], b - a, M.shape[-1])))
         return np.concatenate(parts, axis=-2) if parts else M
-
-
-def last(stack: Array) -> Array:
-    """Move the levels to the last axis."""
-    return np.ascontiguousarray(np.moveaxis(stack, 0, -1))

@@ -1,16 +1,15 @@
 """Estimating the variances, and with them everything else."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from .assembly import Assembly, assemble
 from .blup import Solved, conditional_variances, error_variances, random_effects
-from .gram import Gram
+from .gram import Gram, Names, Terms, Weights
 from .inputs import Array, positive, unchecked
 from .optimum import minimise
 from .refusals import left_of_y, refuse_gram, refused
@@ -54,11 +53,9 @@ class Fit(Report):
     @property
     def theta(self) -> Array:
         """The lower triangle of every T, column by column; its diagonal where uncorrelated."""
-        parts = [
-            T.T[np.triu_indices(len(T))] if k.correlated else np.diag(T)
-            for T, k in zip(self.T, self.gram.blocks, strict=True)
-        ]
-        return np.concatenate([*parts, np.zeros(0)])
+        pairs = zip(self.T, self.gram.blocks, strict=True)
+        some = [T.T[np.triu_indices(len(T))] if k.correlated else np.diag(T) for T, k in pairs]
+        return np.concatenate(some)
 
     @cached_property
     def _solved(self) -> Solved:
@@ -86,14 +83,9 @@ class Fit(Report):
 
 
 def fit(
-    y: npt.ArrayLike | Gram,
-    X: npt.ArrayLike | None = None,
-    terms: Term | Sequence[Term] | None = None,
-    method: str = "REML",
-    weights: npt.ArrayLike | None = None,
-    tau2: float | None = None,
-    names: Sequence[str] | None = None,
-) -> Fit:
+    y: ArrayLike | Gram, X: ArrayLike | None = None, terms: Terms | None = None,
+    method: str = "REML", weights: Weights = None, tau2: float | None = None, names: Names = None,
+) -> Fit:  # fmt: skip
     """Fit y = X alpha + sum of Z beta + eps by REML or ML, from arrays or from a Gram.
 
     Parameters
@@ -136,9 +128,18 @@ def fit(
         rows = (unchecked(X, "X", 2), (terms,) if isinstance(terms, Term) else tuple(terms), w)
     known = None if tau2 is None else positive(tau2, "tau2")
     refuse_gram(gram, known)
-    assembly = assemble(gram, method == "REML", known)
-    T = minimise(assembly.criterion, [(k.q, k.correlated) for k in gram.blocks])
+    assembly, T = _optimum(gram, method == "REML", known)
     return replace(_finished(assembly, T, method, known), rows=rows)
+
+
+def _optimum(gram: Gram, reml: bool, known: float | None) -> tuple[Assembly, list[Array]]:
+    """Find T for every term; where looking around is costly, from what each term says alone."""
+    assembly, start = assemble(gram, reml, known), None
+    if assembly.criterion.size[1] > 200 and len(gram.blocks) > 1:
+        alone = [replace(gram, blocks=(k,), cross={}) for k in gram.blocks]
+        start = [_optimum(each, reml, known)[1][0] for each in alone]
+    shapes = [(k.q, k.correlated) for k in gram.blocks]
+    return assembly, minimise(assembly.criterion, shapes, start)
 
 
 def _finished(assembly: Assembly, T: list[Array], method: str, known: float | None) -> Fit:
@@ -147,9 +148,8 @@ def _finished(assembly: Assembly, T: list[Array], method: str, known: float | No
     p, x, y = gram.p, assembly.scale[:-1], assembly.scale[-1]
     if at is None or (known is None and at.tau2 * y**2 * gram.n <= 1e-12 * left_of_y(gram)):
         raise refused("perfect")
-    back = gram.H_inverse[:p, :p] / x
-    fixed = gram.H_inverse[:p, :p] @ gram.H[:p, p] + back @ (at.alpha * y)
-    root = back @ at.root * y
+    back = gram.H_inverse[:p, :p] / x * y
+    fixed, root = gram.H_inverse[:p, :p] @ gram.H[:p, p] + back @ at.alpha, back @ at.root
     roots = tuple(_upright(t / d[:, None]) for t, d in zip(T, assembly.units, strict=True))
     singular = not all(t.any(axis=0).all() for t in T)
     tau2 = at.tau2 * y**2

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .dialect import refuse_other_dialects
 from .errors import InputError
 from .fit import Fit, fit
 from .groups import Labels
@@ -69,8 +70,9 @@ def lmer(
     formula : str
         ``"Reaction ~ Days + (Days | Subject)"``. Grouping factors: ``a``, ``a:b`` and ``a/b``,
         which is ``a`` and then ``a:b``. With ``||`` all columns of the term are independent
-        (lme4 keeps the columns of one factor correlated). Factors have treatment coding from
-        their first level: strings in sorted order, a categorical in its own.
+        (lme4 by default keeps the columns of one factor correlated). Factors have treatment
+        coding from their first level: strings in sorted order, a categorical in its own.
+        Functions are Python's: ``I(x**2)``, ``np.sqrt(x)``, ``C(x)`` for a factor.
     data : pandas.DataFrame
         Rows with a missing value in a column of the formula are dropped and counted.
     method : {"REML", "ML"}
@@ -120,13 +122,7 @@ def parse(formula: str) -> tuple[str, str, tuple[BarTerm, ...]]:
     sides = formula.split("~")
     if len(sides) != 2 or not sides[0].strip() or formula.count("(") != formula.count(")"):
         raise InputError("the formula cannot be read.", "response ~ columns", repr(formula), _HELP)
-    if re.search(r"\boffset\s*\(", formula):
-        raise InputError(
-            "offset() is not supported.",
-            "a response and columns",
-            repr(formula),
-            "subtract the offset from the response: the model is the same",
-        )
+    refuse_other_dialects(formula)
     fixed, bars = [], []
     for sign, piece in _pieces(sides[1]):
         inner = piece[1:-1] if piece.startswith("(") and piece.endswith(")") else ""
@@ -210,13 +206,13 @@ def _complete(data: Any, formula: str, weights: Any) -> tuple[Any, Any, int]:
     return kept.reset_index(drop=True), (None if w is None else w[keep]), int((~keep).sum())
 
 
-def _column(data: Any, name: str) -> Any:
+def _column(data: Any, name: str, remedy: str = "check the spelling") -> Any:
     if name not in data.columns:
         raise InputError(
             f"the data have no column {name!r}.",
             f"one of {[str(c) for c in data.columns][:20]}",
             repr(name),
-            "check the spelling",
+            remedy,
         )
     return data[name]
 
@@ -291,8 +287,11 @@ def _response(text: str, data: Any) -> Array:
 
 def _labels(data: Any, bar: BarTerm, new_groups: str) -> Labels:
     """Label every row with its level; "A:B" for an interaction."""
-    if new_groups == "population" and not set(bar.factors) <= set(data.columns):
-        return np.full(len(data), "(averaged over groups)")
+    if not set(bar.factors) <= set(data.columns):
+        if new_groups == "population":
+            return np.full(len(data), "(averaged over groups)")
+        for factor in bar.factors:
+            _column(data, factor, "check the spelling, or pass new_groups='population'")
     if len(bar.factors) == 1:
         return np.asarray(_column(data, bar.factors[0]))
     parts = [_column(data, f).astype(str) for f in bar.factors]

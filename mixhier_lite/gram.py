@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
 from .groups import Codes, Labels, positions
@@ -15,6 +16,11 @@ from .refusals import refused
 from .term import Term
 
 Sparse = Any  # scipy.sparse is imported where it is used
+Terms = Term | Sequence[Term]
+Weights = ArrayLike | None
+Names = Sequence[str] | None
+Pass = tuple[Array, list[Array], Array, Array]
+"""C, Z_j'W[Z_j X y] for every level of every term, H and its inverse."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,12 +102,7 @@ class Gram:
 
     @classmethod
     def from_arrays(
-        cls,
-        y: npt.ArrayLike,
-        X: npt.ArrayLike,
-        terms: Term | Sequence[Term],
-        weights: npt.ArrayLike | None = None,
-        names: Sequence[str] | None = None,
+        cls, y: ArrayLike, X: ArrayLike, terms: Terms, weights: Weights = None, names: Names = None
     ) -> "Gram":
         """Gather the Gram of some rows, in one pass.
 
@@ -124,8 +125,8 @@ class Gram:
         """
         y, X = unchecked(y, "y", 1), unchecked(X, "X", 2)
         terms = (terms,) if isinstance(terms, Term) else tuple(terms)
-        codes = {f"term {t + 1} ({k.name or 'unnamed'})": k.codes for t, k in enumerate(terms)}
-        same_rows(y=y, X=X, **codes)
+        read = [(getattr(k, "name", None) or "unnamed", getattr(k, "codes", k)) for k in terms]
+        same_rows(y=y, X=X, **{f"term {t + 1} ({k})": code for t, (k, code) in enumerate(read)})
         w = None if weights is None else real(weights, "weights", 1)
         if w is not None and (len(w) != len(y) or (w <= 0).any()):
             raise refused("weights", n=len(y), got=len(w), bad=int((w <= 0).sum()))
@@ -135,13 +136,10 @@ class Gram:
         with np.errstate(all="ignore"):
             C, sums, H, H_inverse = _gathered(y, X, terms, w)
         if not (np.diag(C).max(initial=0.0) < 1e200 and all(np.isfinite(s).all() for s in sums)):
-            _refuse([("y", y), ("X", X), *(("Z", k.Z) for k in terms)])
+            _refuse([("y", y), ("X", X), *(("Z", k.Z) for k in terms if k.Z is not None)])
         blocks = tuple(map(_block, terms, sums))
         Z = [term.matrix() for term in terms] if len(terms) > 1 else []
-        pairs, some = (
-            [(s, t) for t in range(len(Z)) for s in range(t)],
-            np.ones(1) if w is None else w,
-        )
+        pairs, some = combinations(range(len(Z)), 2), np.ones(1) if w is None else w
         cross = {(s, t): (Z[s].T @ Z[t].multiply(some[:, None])).tocsr() for s, t in pairs}
         common = float(some[0]) if len(some) and (some == some[0]).all() else np.nan
         about = len(y), float(np.log(some).sum()), common, labels, blocks, cross
@@ -149,32 +147,31 @@ class Gram:
 
     def __add__(self, other: "Gram") -> "Gram":
         """Merge with the Gram of other rows; levels are united by their labels."""
-        from scipy.sparse import block_diag, csr_matrix
+        from scipy.sparse import block_diag, csr_matrix, identity, kron
 
         _mergeable(self, other)
         # the other's columns in this basis: [X y] = [X'' y''] H_b = [X' y'] H_a
         change = other.H @ self.H_inverse
-        blocks, cross = [], {}
-        effects: list[Codes] = []  # positions of both sides' effects among all
+        blocks, places = [], []  # where both sides' effects are among all, as indicators
         for a, b in zip(self.blocks, other.blocks, strict=True):
-            levels, at = _unite(a, b)
-            blocks.append(_add(a, replace(b, B=b.B @ change), levels, at))
-            effects.append((at[:, None] * a.q + np.arange(a.q)).ravel())
-        for s, t in self.cross:
-            both = block_diag([self.cross[s, t], other.cross[s, t]]).tocoo()
-            places = effects[s][both.row], effects[t][both.col]
-            shape = blocks[s].J * blocks[s].q, blocks[t].J * blocks[t].q
-            cross[s, t] = csr_matrix((both.data, places), shape)
+            at, levels = _unite(a.levels, b.levels)
+            place = csr_matrix((np.ones(len(at)), (at, np.arange(len(at)))), (len(levels), len(at)))
+            pairs = (a.rows, b.rows), (a.A, b.A), (a.B, b.B @ change)
+            rows, A, B = (_total(place, np.concatenate(pair)) for pair in pairs)
+            blocks.append(replace(a, levels=levels, rows=rows, A=A, B=B))
+            places.append(kron(place, identity(a.q)))
+        cross = {
+            (s, t): (places[s] @ block_diag([ZZ, other.cross[s, t]]) @ places[t].T).tocsr()
+            for (s, t), ZZ in self.cross.items()
+        }
         common = self.common_weight if self.common_weight == other.common_weight else np.nan
         about = self.n + other.n, self.log_weights + other.log_weights, common, self.names
         C = self.C + change.T @ other.C @ change
         return Gram(*about, tuple(blocks), cross, C, self.H, self.H_inverse)
 
 
-def _gathered(
-    y: Array, X: Array, terms: Sequence[Term], w: Array | None
-) -> tuple[Array, list[Array], Array, Array]:
-    """Return C, Z_j'W[Z_j X y] for every level of every term, H and its inverse."""
+def _gathered(y: Array, X: Array, terms: Sequence[Term], w: Array | None) -> Pass:
+    """Gather in a basis that spares digits."""
     p = X.shape[1]
     C, sums, H, H_inverse = _pass(y, X, terms, w, _unit(X[:100]))
     d = np.sqrt(np.diag(C))
@@ -187,17 +184,13 @@ def _gathered(
         return C, sums, H, H_inverse  # refused by fit, in the reader's columns
     R: Array = np.asarray(np.linalg.qr(weighted, mode="r")) * d
     R[p, p] = 1.0
-    change = np.eye(p + 1)
-    change[:p, :p] = solve_triangular(R[:p, :p], np.eye(p))
-    change[:p, p] = -change[:p, :p] @ R[:p, p]
+    change = solve_triangular(R, np.eye(p + 1))
     V = V @ change
     C, sums, *_ = _pass(V[:, p], V[:, :p], terms, w, np.zeros(p))
     return C, sums, R @ H, H_inverse @ change
 
 
-def _pass(
-    y: Array, X: Array, terms: Sequence[Term], w: Array | None, ones: Array
-) -> tuple[Array, list[Array], Array, Array]:
+def _pass(y: Array, X: Array, terms: Sequence[Term], w: Array | None, ones: Array) -> Pass:
     """Go over the rows once, in blocks that fit into the cache.
 
     They are shifted by the first row if X @ ones = 1, which is tried again where it is not.
@@ -208,17 +201,19 @@ def _pass(
     c = np.append(ones, 0.0)
     s = np.where(c == 1, 0.0, np.append(X[:1], y[:1])) if ones.any() else np.zeros(p + 1)
     H, H_inverse = np.eye(p + 1) + np.outer(c, s), np.eye(p + 1) - np.outer(c, s)
-    size = max(2**15, min(4 * max((len(k.levels) for k in terms), default=1), 2**19))
+    size = max(2**16, min(4 * max((len(k.levels) for k in terms), default=1), 2**19))
     wide, C = np.empty((min(n, size), q + p + 1)), np.zeros((p + 1, p + 1))
     sums = [np.zeros((len(k.levels), k.q, k.q + p + 1)) for k in terms]
     for start in range(0, n, size):
         part = slice(start, min(start + size, n))
-        if ones.any() and not (X[part] @ ones == 1).all():
-            return _pass(y, X, terms, w, _unit(X))  # the first rows have misled
         some, weights = wide[: part.stop - start], None if w is None else w[part]
-        V = np.matmul(X[part], H_inverse[:p], out=some[:, q:])
-        V[:, p] += y[part]
-        C += V.T @ times(weights, V)
+        for k in range(start, part.stop, 2**14):
+            rows = slice(k, min(k + 2**14, part.stop))
+            if ones.any() and not (X[rows] @ ones == 1).all():
+                return _pass(y, X, terms, w, _unit(X))  # the first rows have misled
+            V = np.matmul(X[rows], H_inverse[:p], out=some[k - start : rows.stop - start, q:])
+            V[:, p] += y[rows]
+            C += V.T @ times(None if w is None else w[rows], V)
         for term, total in zip(terms, sums, strict=True):
             for k in range(term.q):
                 some[:, q - term.q + k] = 1.0 if term.Z is None else term.Z[part, k]
@@ -236,14 +231,13 @@ def times(w: Array | None, V: Array) -> Array:
     return V if w is None else w[:, None] * V
 
 
-def _refuse(named: list[tuple[str, Array | None]]) -> None:
+def _refuse(named: list[tuple[str, Array]]) -> None:
     """Say which values are missing, infinite or too large to square."""
     for name, values in named:
-        if values is not None:
-            finite(values, name)
-            size = float(np.abs(values).max(initial=0.0))
-            if size > 1e100:
-                raise refused("huge", name=name, size=size)
+        finite(values, name)
+        size = float(np.abs(values).max(initial=0.0))
+        if size > 1e100:
+            raise refused("huge", name=name, size=size)
 
 
 def _unit(X: Array) -> Array:
@@ -263,35 +257,27 @@ def _block(term: Term, sums: Array) -> Block:
 
 
 def _mergeable(a: Gram, b: Gram) -> None:
-    shapes = [
-        (g.names, [(k.name, k.q, k.correlated, k.constant, k.K is None) for k in g.blocks])
-        for g in (a, b)
-    ]
-    if shapes[0] != shapes[1]:
-        raise refused("models", a=shapes[0], b=shapes[1])
+    def model(g: Gram) -> Any:
+        kinds = [(k.name, k.q, k.correlated, k.constant, k.K is None) for k in g.blocks]
+        return g.names, kinds
+
+    if model(a) != model(b):
+        raise refused("models", a=model(a), b=model(b))
     for k, m in zip(a.blocks, b.blocks, strict=True):
         if k.K is not None and m.K is not None:
             if not (np.array_equal(k.levels, m.levels) and np.array_equal(k.K, m.K)):
                 raise refused("kinships", a=k.J, b=m.J)
 
 
-def _unite(a: Block, b: Block) -> tuple[Labels, Codes]:
-    """Unite and sort levels by label; positions of a's levels and then b's among them."""
-    if np.array_equal(a.levels, b.levels):
-        return a.levels, np.tile(np.arange(a.J), 2)
-    if a.levels.dtype.kind == b.levels.dtype.kind:
-        return positions(np.append(a.levels, b.levels))[::-1]
-    return positions([*a.levels.tolist(), *b.levels.tolist()])[::-1]
+def _unite(a: Labels, b: Labels) -> tuple[Codes, Labels]:
+    """Positions of a's levels and then b's among all, united and sorted by label."""
+    if np.array_equal(a, b):
+        return np.tile(np.arange(len(a)), 2), a
+    alike = a.dtype.kind == b.dtype.kind
+    return positions(np.append(a, b) if alike else [*a.tolist(), *b.tolist()])
 
 
-def _add(a: Block, b: Block, levels: Labels, at: Codes) -> Block:
-    """Sum two blocks, level by level."""
-
-    def total(x: Array, y: Array) -> Array:
-        out = np.zeros((len(levels), *x.shape[1:]))
-        out[at[: a.J]] = x
-        out[at[a.J :]] += y
-        return out
-
-    rows, A, B = total(a.rows, b.rows), total(a.A, b.A), total(a.B, b.B)
-    return replace(a, levels=levels, rows=rows, A=A, B=B)
+def _total(place: Sparse, both: Array) -> Array:
+    """Sum what belongs to one level."""
+    sums = place @ both.reshape(len(both), -1)
+    return np.asarray(sums.reshape(-1, *both.shape[1:]), dtype=np.float64)

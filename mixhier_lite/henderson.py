@@ -7,7 +7,7 @@ from scipy.linalg import cho_factor, cho_solve
 from .effects import Effects
 from .errors import InputError
 from .inputs import Array, identified, real
-from .mixed import LinearMixedModel
+from .mixed import LinearMixedModel, response
 from .symmetric import is_singular, solve_and_invert
 
 
@@ -66,7 +66,7 @@ def henderson(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
     -----
     Costs (p + J)^3. Source: Henderson (1950, 1975); Robinson (1991), section 2.
     """
-    y = model.response(y)
+    y = response(model, y)
     identified(model.X)
     W, p = np.hstack([model.X, model.D]), model.p
     A = mixed_model_equations(model)
@@ -94,7 +94,7 @@ def log_joint(
     float
         log p(y | beta; alpha) + log p(beta), with all constants.
     """
-    y, alpha, beta = model.response(y), real(alpha, "alpha", 1), real(beta, "beta", 1)
+    y, alpha, beta = response(model, y), real(alpha, "alpha", 1), real(beta, "beta", 1)
     if (len(alpha), len(beta)) != (model.p, model.J):
         raise InputError(
             "alpha and beta do not match the model.",

@@ -9,7 +9,7 @@ from scipy.linalg import block_diag, lstsq
 from .effects import Effects
 from .errors import InputError
 from .inputs import Array, covariance, identified, real
-from .mixed import LinearMixedModel
+from .mixed import LinearMixedModel, response
 from .symmetric import is_singular, solve_and_invert
 
 
@@ -175,7 +175,14 @@ def posterior(model: LinearMixedModel, y: npt.ArrayLike, prior: GaussianFactor) 
     -----
     Source: Lindley and Smith (1972), section 2.
     """
-    y = model.response(y)
+    y = response(model, y)
+    if not isinstance(prior, GaussianFactor):
+        raise InputError(
+            "prior is not a prior on alpha.",
+            "flat(p), or gaussian(mean, cov)",
+            f"{type(prior).__name__}",
+            "the variances are given here; for priors on them see integrate and sample",
+        )
     p, J = model.p, model.J
     if len(prior.shift) != p:
         raise InputError(

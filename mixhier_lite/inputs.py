@@ -38,7 +38,8 @@ def unchecked(value: npt.ArrayLike, name: str, ndim: int) -> Array:
             f"{name} has the wrong number of axes.",
             f"{_SHAPES[ndim]} ({ndim} axes)",
             f"shape {array.shape} ({array.ndim} axes)",
-            f"one column is {name}[:, None], a vector is {name}.ravel()",
+            f"one column is {name}[:, None], a vector is {name}.ravel()"
+            + ("; y comes first, X second" if name in ("y", "X") else ""),
         )
     array.setflags(write=False)
     return array
@@ -73,8 +74,16 @@ def positive(value: npt.ArrayLike, name: str) -> float:
     return number
 
 
-def same_rows(**arrays: npt.NDArray[Any]) -> None:
-    """Refuse arrays whose numbers of rows differ."""
+def same_rows(**arrays: Any) -> None:
+    """Refuse arrays whose numbers of rows differ, and what is no array: labels without a Term."""
+    for name, value in arrays.items():
+        if np.ndim(value) == 0:
+            raise InputError(
+                f"{name} is not a Term.",
+                "a Term, or a sequence of Terms",
+                f"{value!r} of type {type(value).__name__}",
+                "wrap the labels: fit(y, X, Term(groups)), or call lmer with a formula",
+            )
     if len({len(array) for array in arrays.values()}) > 1:
         raise InputError(
             f"{' and '.join(arrays)} have different numbers of rows.",
@@ -92,6 +101,13 @@ def covariance(value: npt.ArrayLike, name: str, size: int, of: str) -> tuple[Arr
 
 def symmetric(value: npt.ArrayLike, name: str, size: int, of: str) -> Array:
     """Read a symmetric matrix."""
+    if np.ndim(value) == 0 and isinstance(value, (int, float, np.number, np.ndarray)):
+        raise InputError(
+            f"{name} is one number.",
+            f"({size}, {size}), a row and a column for each {of}",
+            f"{value}",
+            f"for independent effects of variance sigma2 pass sigma2 * np.eye({size})",
+        )
     S = real(value, name, 2)
     if S.shape != (size, size):
         raise InputError(

@@ -131,7 +131,7 @@ class Landscape:
     def given(self, T: Sequence[Array]) -> Given:
         """Integrate alpha and beta out, at each T."""
         criterion, p = self.assembly.criterion, self.model.gram.p
-        log_det, S = self._scalar(T) if self.size == 1 else criterion.many(T)
+        log_det, S = criterion.many(T)
         with np.errstate(invalid="ignore", divide="ignore"):
             L = choleskies(np.moveaxis(S, 0, -1))
             inverse = forward(L[:p, :p], np.broadcast_to(np.eye(p)[..., None], (p, p, len(S))))
@@ -150,27 +150,6 @@ class Landscape:
         height = fixed @ h - np.einsum("ni,ij,nj->n", fixed, P, fixed) / 2
         height += _normaliser(self.on_fixed)
         return Given(value, L[p, p] ** 2, alpha, root, e, g, height)
-
-    @cached_property
-    def _pooled(self) -> tuple[Array, Array, Array, Array]:
-        """Of one coefficient a level: the different Z_j'WZ_j, their numbers, and moments of B_j."""
-        system, C = self.unpooled.criterion.system, self.assembly.criterion.C
-        seen = system.A[0, 0] > 0
-        a, B = system.A[0, 0, seen], system.B[0][:, seen]
-        different, kind = np.unique(a, return_inverse=True)
-        BB = [np.bincount(kind, x * y / a, len(different)) for x in B for y in B]
-        moments = np.stack(BB, axis=-1)
-        within = C - moments.sum(axis=0).reshape(C.shape)
-        gone = np.diag(within) <= 1e-13 * np.diag(C)  # columns that are constant within levels
-        within[gone] = within[:, gone] = 0.0
-        count = np.bincount(kind, minlength=len(different)).astype(np.float64)
-        return different, count, np.asarray(moments, dtype=np.float64), within
-
-    def _scalar(self, T: Sequence[Array]) -> tuple[Array, Array]:
-        """As ``Criterion.many``, but without cancellation where T is large: sums of squares."""
-        a, count, moments, within = self._pooled
-        M = 1 + T[0][:, 0] ** 2 * a
-        return np.log(M) @ count, within + ((1 / M) @ moments).reshape(-1, *within.shape)
 
     @property
     def units(self) -> tuple[Array, Array]:

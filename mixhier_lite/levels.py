@@ -6,9 +6,9 @@ after that. A small model with several terms is one dense matrix as a whole.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
+from scipy.linalg.lapack import dpotri
 
 from .curvature import slopes
 from .elimination import System, sweep
@@ -35,14 +35,6 @@ class Eliminated(Solution):
     F22: Array
     """L22^-1 T'B22, shape (m, p + 1)."""
 
-    @cached_property
-    def V22(self) -> Array:
-        """Inverse of I + T'A22 T, shape (m, m)."""
-        from scipy.linalg.lapack import dpotri
-
-        upper = np.triu(dpotri(self.L22.T)[0])
-        return np.asarray(upper + np.triu(upper, 1).T)
-
 
 @dataclass(frozen=True, eq=False)
 class Levels(Criterion):
@@ -64,43 +56,40 @@ class Levels(Criterion):
 
     def _eliminate(self, T: Sequence[Array]) -> tuple[Array, ...]:
         """Return log det and S at many T; then the rest of a solution at the first."""
-        system, (T1, T2), (q, p1, J) = self.system, self.split(T), self.system.B.shape
-        W, log_M, random = sweep(system.A, system.B, T1)
-        U, E = W[0, :q, q : 2 * q], W[0, q:, q : 2 * q]
+        system, (T1, T2), q = self.system, self.split(T), len(self.system.A)
+        one = np.broadcast_to(np.eye(q)[:, :, None], system.A.shape)
+        W, log_det, S = sweep(system.A, np.concatenate([one, system.B], axis=1), self.C, T1)
+        U, E = W[0, :q, :q], W[0, q:, :q]
         H = np.tensordot(T1[0], U, 1)
-        log_det, S = log_M @ system.count, self.C - random
-        if not system.m:
-            none = np.zeros((1, 0, 0)), np.zeros((1, 0, p1))
-            return log_det, S, U, H, E, system.A22, system.B22, *none
-        A22, B22 = system.reduced(H) if J else (system.A22, system.B22)
+        A22, B22 = system.reduced(H) if system.m and system.J else (system.A22, system.B22)
         turned = [t.swapaxes(1, 2) for t in T2]
-        M22 = system.right(turned, system.right(turned, A22).swapaxes(1, 2))
+        M22 = system.right(turned, system.right(turned, A22[None]).swapaxes(1, 2))
         L22 = self.roots(M22 + np.eye(system.m))
-        pairs = zip(L22, system.right(turned, B22), strict=True)
+        pairs = zip(L22, system.right(turned, B22[None]), strict=True)
         F22 = np.stack([triangular_solve(L, B) for L, B in pairs])
         log_det += 2 * np.log(np.einsum("nkk->nk", L22)).sum(axis=1)
         return log_det, S - F22.swapaxes(1, 2) @ F22, U, H, E, A22, B22, L22, F22
 
     def many(self, T: Sequence[Array]) -> tuple[Array, Array]:
         """See :meth:`Criterion.many`."""
-        system = self.system
-        cells = 6 * len(system.B) * system.B.size + 3 * system.m**2
-        size = 1 if system.m and system.J else max(1, 2 * 10**5 // cells)
-        starts = range(0, len(T[0]), size)
-        parts = [self._eliminate([t[k : k + size] for t in T])[:2] for k in starts]
-        return np.concatenate([d for d, _ in parts]), np.concatenate([S for _, S in parts])
+        A, B, m = self.system.A, self.system.B, self.system.m
+        size = 1 if m and B.size else max(1, 2 * 10**5 // (2 * len(B) * B.size + 3 * m**2))
+        some = ([t[k : k + size] for t in T] for k in range(0, len(T[0]), size))
+        each = (self._eliminate(t)[:2] if m else sweep(A, B, self.C, t[0], False)[1:] for t in some)
+        log_det, S = map(np.concatenate, zip(*each, strict=True))
+        return log_det, S
 
     def solve(self, T: Sequence[Array]) -> Eliminated | None:
         """Solve the model at T; None where nothing is left of y within rounding."""
         log_det, S, *rest, L22, F22 = self._eliminate([t[None] for t in T])
-        at = self.solution(log_det[0], S[0])
+        at = self.solution(log_det, S)
         return None if at is None else Eliminated(*[*vars(at).values(), *rest, L22[0], F22[0]])
 
     def derivatives(self, T: Array) -> tuple[Array, Array, Array]:
         """See :meth:`Criterion.derivatives`."""
-        W, log_M, random = sweep(self.system.A, self.system.B, T)
-        point = self.profiled(log_M @ self.system.count, self.C - random)
-        return (point[0], *slopes(W, T, self.system.count, *point[1:]))
+        W, *point = sweep(self.system.A, self.system.B, self.C, T)
+        value, *about = self.profiled(*point)
+        return value, *slopes(W, T, *about)
 
     def gradient(self, T: Sequence[Array], at: Eliminated) -> list[Array]:
         """Gradient 2 N T for every term, :eq:`eq-gradient`.
@@ -112,8 +101,7 @@ class Levels(Criterion):
         if not system.m:
             return super().gradient(T, at)
         v = np.append(-at.alpha, 1.0)[:, None] / np.sqrt(at.tau2)
-        if self.reml:
-            v = np.hstack([v, np.vstack([at.root, np.zeros((1, len(at.alpha)))])])
+        v = np.hstack([v, np.pad(at.root, ((0, 1), (0, 0)))]) if self.reml else v
         # E is what is left of B and U = T'E, each times v
         U22 = triangular_solve(at.L22, at.F22 @ v, transposed=True)
         TU22 = system.right(T2, U22)
@@ -121,12 +109,11 @@ class Levels(Criterion):
         rest = system.less(v.T @ system.B, TU22)
         U, E = (np.einsum("klj,lrj->krj", matrix, rest) for matrix in (at.U, at.E))
         NT = np.einsum("klj,lij->ik", at.U, system.A) - np.einsum("krj,lrj->kl", E, U)
-        TV = system.right(T2, at.V22)  # T (I + T'A22 T)^-1
-        filled = system.fill(system.through(at.E), system.right(T2, TV.T)).sum(axis=0)
-        found = [2 * (NT - filled @ T1)]
+        V22 = np.triu(dpotri(at.L22.T)[0])
+        TV = system.right(T2, V22 + np.triu(V22, 1).T)  # T (I + T'A22 T)^-1
+        filled = system.filled(system.through(at.E), system.right(T2, TV.T))
+        found, both = [2 * (NT - filled @ T1)], (np.hstack([at.A22, -E22]), np.hstack([TV.T, U22]))
         for a, b, q in system.slices:
-            left, right = at.A22[a:b].reshape(-1, q, system.m), TV[:, a:b].reshape(system.m, -1, q)
-            E2, U2 = E22[a:b].reshape(-1, q, v.shape[1]), U22[a:b].reshape(-1, q, v.shape[1])
-            trace = np.einsum("jkc,cjl->kl", left, right, optimize=True)
-            found.append(2 * (trace - np.einsum("jkr,jlr->kl", E2, U2)))
+            sides = (side[a:b].reshape(-1, q, side.shape[1]) for side in both)
+            found.append(2 * np.einsum("jkc,jlc->kl", *sides, optimize=True))
         return self.join(found)

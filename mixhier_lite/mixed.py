@@ -123,6 +123,19 @@ class LinearMixedModel:
         return self.X @ alpha + self.D @ beta + eps, beta
 
 
+def response(model: LinearMixedModel, y: npt.ArrayLike) -> Array:
+    """Read y for a route, and say so where the first argument is no model."""
+    if not isinstance(model, LinearMixedModel):
+        raise InputError(
+            "model is not a LinearMixedModel.",
+            "route(model, y) with model = LinearMixedModel(X, D, Sigma, tau2)",
+            type(model).__name__,
+            "build the model first (a HierarchicalModel has to_mixed()); to estimate the variances "
+            "call fit(y, X, Term(groups))",
+        )
+    return model.response(y)
+
+
 def gls_blup(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
     """Generalised least squares and BLUP by n x n algebra (:prf:ref:`thm-gls-blup`).
 
@@ -146,7 +159,7 @@ def gls_blup(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
     Costs n^3: the route that defines the answer, not the one to compute it with.
     Equivalent to ``statsmodels.api.GLS(y, X, sigma=V)`` for alpha. Source: Henderson (1975).
     """
-    y = model.response(y)
+    y = response(model, y)
     identified(model.X)
     X, D, Sigma = model.X, model.D, model.Sigma
     V = cho_factor(model.V, lower=True, overwrite_a=True, check_finite=False)

@@ -6,14 +6,15 @@ with columns of zeros. Leaving these columns out makes it an ordinary point agai
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
-from .inputs import Array
+from .inputs import Array, square_root
 from .variance import Criterion
 
+Shapes = Sequence[tuple[int, bool]]
 TINY = 1e-4
 """Variances below this, in scaled units, are compared with zero."""
 
@@ -26,7 +27,7 @@ class Face:
     """
 
     criterion: Criterion
-    shapes: tuple[tuple[int, bool], ...]
+    shapes: Shapes
     """For each term the number of its columns, and whether they are correlated."""
     cells: tuple[tuple[int, int, int], ...]
     """Term, row and column of every entry of x."""
@@ -42,19 +43,45 @@ class Face:
         """The entries of T that belong to the face."""
         return np.array([T[t][i, j] for t, i, j in self.cells])
 
-    def values(self, x: Array) -> Array:
-        """The criterion, shape (N,)."""
-        log_det, S = self.criterion.many(self.unpack(x))
-        return np.asarray(self.criterion.value(log_det, self.criterion.roots(S))[0])
+    @cached_property
+    def rows(self) -> tuple[Array, Array]:
+        """For each entry whether it is on the diagonal, and which entry ends its row."""
+        at = {(t, i): k for k, (t, i, j) in enumerate(self.cells) if i == j}
+        ends = [at.get((t, i), k) for k, (t, i, _) in enumerate(self.cells)]
+        return np.array([i == j for _, i, j in self.cells]), np.array(ends, dtype=np.intp)
 
-    def local(self, x: Array) -> tuple[Array, ...]:
-        """The criterion, its slope and its second derivatives, (N,), (N, k) and (N, k, k)."""
+    def stretch(self, x: Array) -> Array:
+        """The unit of a step: an entry has the size of its row, but no less than one."""
+        return np.asarray(np.sqrt(1.0 + x[:, self.rows[1]] ** 2))
+
+    def newton(self, x: Array, g: Array, H: Array) -> Array:
+        """Newton's step, in units of ``stretch``; a diagonal entry moves as its arsinh does.
+
+        It goes downhill where the second derivatives are negative, and then not too short.
+        """
+        unit = self.stretch(x)
+        H = H * unit[:, :, None] * unit[:, None]
+        np.einsum("nkk->nk", H)[...] += self.rows[0] * x * g
+        curvature, axes = np.linalg.eigh(H)
+        least = 1e-10 * np.abs(curvature).max(axis=1, keepdims=True) + 1e-300
+        along = -((g * unit)[:, None] @ axes)[:, 0] / np.maximum(np.abs(curvature), least)
+        along = np.copysign(np.maximum(np.abs(along), 0.3 * (curvature < 0)), along)
+        return np.asarray((axes @ along[:, :, None])[:, :, 0])
+
+    def move(self, x: Array, step: Array) -> Array:
+        """Take a step."""
+        return np.where(self.rows[0], np.sinh(np.arcsinh(x) + step), x + self.stretch(x) * step)
+
+    def local(self, x: Array, *before: Array) -> tuple[Array, ...]:
+        """The criterion, its slope and its second derivatives, (N,), (N, k) and (N, k, k).
+
+        ``before`` is x and all this at points that may be near.
+        """
         if self.criterion.size[1]:
-            return tuple(map(np.array, zip(*map(self._differences, x), strict=True)))
+            return tuple(map(np.array, zip(*map(self._differences, x, *before), strict=True)))
         value, g, H = self.criterion.derivatives(self.unpack(x)[0])
-        N, q = len(x), self.shapes[0][0]
-        at = np.array([i * q + j for _, i, j in self.cells], dtype=np.intp)
-        return value, g.reshape(N, -1)[:, at], H.reshape(N, q * q, -1)[:, at[:, None], at]
+        _, i, j = np.array(self.cells, dtype=np.intp).reshape(-1, 3).T
+        return value, g[:, i, j], H[:, i[:, None], j[:, None], i, j]
 
     def _slope(self, x: Array) -> tuple[float, Array]:
         at = self.criterion.solve(T := self.unpack(x))
@@ -62,23 +89,29 @@ class Face:
             return 1e300, np.zeros(len(x))
         return at.value, self.pack(self.criterion.gradient(T, at))
 
-    def _differences(self, x: Array) -> tuple[float, Array, Array]:
-        """Second derivatives as differences of the slope."""
+    def _differences(self, x: Array, *before: Any) -> tuple[float, Array, Array]:
+        """Second derivatives as differences of the slope; near the point before, from these two."""
         value, g = self._slope(x)
+        if before and (np.abs(s := x - before[0]) < 0.1 * (1.0 + np.abs(x))).all():
+            r = g - before[2] - before[3] @ s
+            sure = abs(r @ s) > 1e-8 * np.sqrt((r @ r) * (s @ s))
+            return value, g, before[3] + (np.outer(r, r) / (r @ s) if sure else 0.0)
         steps = 1e-5 * np.diag(1.0 + np.abs(x))
         H = np.array([(self._slope(x + e)[1] - g) / e.max() for e in steps])
         return value, g, (H + H.T) / 2
 
 
-def minimise(criterion: Criterion, shapes: Sequence[tuple[int, bool]]) -> list[Array]:
+def minimise(criterion: Criterion, shapes: Shapes, start: list[Array] | None = None) -> list[Array]:
     """Find the global minimum: T for every term, with columns of zeros where rank is lacking.
 
-    ``shapes`` gives the number of columns of each term, and whether they are correlated.
+    ``shapes`` gives the number of columns of each term, and whether they are correlated. Given a
+    start the search looks nowhere else.
     """
     free = [np.tri(q) if correlated else np.eye(q) for q, correlated in shapes]
     cells = tuple((t, i, j) for t, F in enumerate(free) for j, i in np.argwhere(F.T).tolist())
-    face = Face(criterion, tuple(shapes), cells)
-    return _settle(face, *_descend(face, _starts(face)))
+    face = Face(criterion, shapes, cells)
+    x = _starts(face) if start is None else face.pack(start)[None]
+    return _settle(face, *_descend(face, x))
 
 
 @lru_cache
@@ -110,7 +143,7 @@ def _starts(face: Face) -> Array:
     afford = 10**5 // (1 + face.criterion.size[0] + 100 * face.criterion.size[1])
     each = min(max(2 * afford, 2), 20 if face.criterion.n > 100 else 40)  # few rows, many valleys
     points, near = _places(face.cells, len(face.cells) * each)
-    values = face.values(points)
+    values = face.criterion.value(*face.criterion.many(face.unpack(points)))[0]
     low = np.flatnonzero(values <= values[near].min(axis=1))
     return np.asarray(points[low[np.argsort(values[low])[: min(max(afford, 1), 16)]]])
 
@@ -122,25 +155,23 @@ def _descend(face: Face, x: Array) -> tuple[float, Array]:
     are given up.
     """
     at, share = list[Any]((x, *face.local(x))), np.ones(len(x))
+    small = 1e-8 if face.criterion.size[1] else 1e-6  # how well the second derivatives are known
     for _ in range(60 if x.size else 0):
-        step, best = newton(*at[2:]), _lowest(*at[:2])
-        size = (np.abs(step) / (1.0 + np.abs(at[0]))).max(axis=1)
-        if len(size) > 1 and size[best] < 1e-2:
+        step, best = face.newton(at[0], *at[2:]), _lowest(*at[:2])
+        size = np.abs(step).max(axis=1)
+        if len(size) > 1 and size[best] < 0.1:
             keep = (size > 1e-4) & (at[1] < at[1][best] + 200 / face.criterion.n)
             keep[best] = True
             *at, share, size, step = (part[keep] for part in (*at, share, size, step))
         x, value, *_ = at
-        if len(x) == 1 and size[0] < 1e-8:
-            return float(value[0]), x[0] + step[0]
-        step /= np.maximum(1.0, (np.abs(step) / (0.4 + 0.5 * np.abs(x))).max(axis=1))[:, None]
-        trial = x + share[:, None] * step
-        new = trial, *face.local(trial)
+        if len(x) == 1 and size[0] < small:
+            return float(value[0]), face.move(x, step)[0]
+        trial = face.move(x, step * (share / np.maximum(1.0, 2 * size))[:, None])
+        new = trial, *face.local(trial, *at)
         good = new[1] <= value + 1e-12 * (1.0 + np.abs(value))
         share = np.where(good, np.minimum(4 * share, 1.0), share / 4)
-        at = [
-            np.where(good.reshape(-1, *[1] * (a.ndim - 1)), a, b)
-            for a, b in zip(new, at, strict=True)
-        ]
+        for part, found in zip(at, new, strict=True):
+            part[good] = found[good]
     best = _lowest(*at[:2])
     return float(at[1][best]), at[0][best]
 
@@ -148,15 +179,6 @@ def _descend(face: Face, x: Array) -> tuple[float, Array]:
 def _lowest(x: Array, value: Array) -> int:
     """The lowest point; rounding grows with T^2, and a distant one must be lower by that."""
     return int((value + 1e-14 * (x**2).sum(axis=1)).argmin())
-
-
-def newton(g: Array, H: Array) -> Array:
-    """Newton's step, downhill where the second derivatives are negative, and then not too short."""
-    curvature, axes = np.linalg.eigh(H)
-    least = 1e-10 * np.abs(curvature).max(axis=1, keepdims=True) + 1e-300
-    along = -(g[:, None] @ axes)[:, 0] / np.maximum(np.abs(curvature), least)
-    along = np.where(curvature < 0, np.copysign(np.maximum(np.abs(along), 0.3), along), along)
-    return np.asarray((axes @ along[:, :, None])[:, :, 0])
 
 
 def _settle(face: Face, value: float, x: Array) -> list[Array]:
@@ -171,8 +193,7 @@ def _settle(face: Face, value: float, x: Array) -> list[Array]:
     if edge > value + 1e-8 * (1.0 + 1e-4 * abs(value)):
         return T
     on_edge = lower.unpack(z)
-    better = leave(face, on_edge)
-    if better is None:
+    if (better := leave(face, on_edge)) is None:
         return on_edge
     moved, x = _descend(face, face.pack(better)[None])
     return on_edge if moved >= edge - 1e-10 * (1.0 + abs(edge)) else face.unpack(x)
@@ -193,7 +214,7 @@ def certificate(criterion: Criterion, T: list[Array]) -> list[Array]:
 
     It is read from 2 N T at a neighbour of full rank, 1e-12 away in Sigma / tau2.
     """
-    near = [_root(t @ t.T + 1e-12 * max(1.0, float((t**2).sum())) * np.eye(len(t))) for t in T]
+    near = [square_root(t @ t.T + 1e-12 * (1 + (t**2).sum()) * np.eye(len(t)), "Sigma") for t in T]
     at = criterion.solve(near)
     assert at is not None
     pairs = zip(near, criterion.gradient(near, at), strict=True)
@@ -209,9 +230,5 @@ def leave(face: Face, T: list[Array]) -> list[Array] | None:
         if lacking and values[0] < -1e-9 * face.criterion.n:
             out = out or list(T)
             Sigma = T[t] @ T[t].T + 1e-2 * np.outer(vectors[:, 0], vectors[:, 0])
-            out[t] = _root(Sigma + 1e-8 * np.eye(len(Sigma)))
+            out[t] = square_root(Sigma + 1e-8 * np.eye(len(Sigma)), "Sigma")
     return out
-
-
-def _root(Sigma: Array) -> Array:
-    return np.asarray(np.linalg.cholesky(Sigma), dtype=np.float64)

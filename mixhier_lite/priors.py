@@ -104,6 +104,24 @@ class Prior:
     noise: SdPrior = flat()
     fixed: GaussianFactor | None = None
 
+    def __post_init__(self) -> None:
+        """Tell a prior on alpha from one on a standard deviation: both have a ``flat``."""
+        for name, given in (("sd", self.sd), ("noise", self.noise)):
+            if not isinstance(given, (SdPrior, Sequence) if name == "sd" else SdPrior):
+                raise InputError(
+                    f"{name} is not a prior on a standard deviation.",
+                    f"{name}=priors.half_normal(25), or another density of mixhier_lite.priors",
+                    f"{name} of type {type(given).__name__}",
+                    "gaussian(mean, cov) and mixhier_lite.flat(p) are priors on alpha: fixed=...",
+                )
+        if not isinstance(self.fixed, (GaussianFactor, type(None))):
+            raise InputError(
+                "fixed is not a prior on alpha.",
+                "fixed=gaussian(mean, cov), or fixed=mixhier_lite.flat(p)",
+                f"fixed of type {type(self.fixed).__name__}",
+                "densities of mixhier_lite.priors are for standard deviations: sd=... or noise=...",
+            )
+
     def on_sds(self, q: Sequence[int]) -> list[list[SdPrior]]:
         """One prior for each column of each term; ``q`` are their numbers of columns."""
         terms = [self.sd] * len(q) if isinstance(self.sd, SdPrior) else list(self.sd)

@@ -27,8 +27,7 @@ def refuse_gram(gram: "Gram", tau2: float | None) -> None:
         raise refused("no-term")
     if gram.n <= gram.p:
         raise refused("few-rows", n=gram.n, p=gram.p)
-    columns = _dependent(gram)
-    if columns:
+    if columns := _dependent(gram):
         raise refused("dependent", p=gram.p, columns=", ".join(columns))
     if tau2 is None and left_of_y(gram) <= 1e-26 * abs(gram.H[:, -1] @ gram.C @ gram.H[:, -1]):
         raise refused("constant")
@@ -64,9 +63,8 @@ def _dependent(gram: "Gram") -> list[str]:
     loose = vectors[:, values < 1e-12 * p] / np.where(d > 0, d, 1.0)[:, None]
     null = gram.H_inverse[:p, :p] @ loose
     share = np.abs(null) * np.sqrt(np.diag(gram.H.T @ gram.C @ gram.H)[:p, None])
-    size = share.max(axis=1, initial=0.0) / max(float(share.max(initial=0.0)), 1e-300)
-    zero = (np.abs(null).max(axis=1, initial=0.0) > 0) & (d == 0)
-    return [gram.names[k] for k in np.flatnonzero(zero | (size > 1e-6))]
+    large, zero = share > 1e-6 * share.max(initial=1e-300), (null != 0) & (d == 0)[:, None]
+    return [gram.names[k] for k in np.flatnonzero((large | zero).any(axis=1))]
 
 
 def _has_constant(A: Array) -> bool:

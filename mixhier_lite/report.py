@@ -73,7 +73,10 @@ class Report:
         ----------
         X : array_like, shape (n_new, p), or data frame
         terms : Term or sequence of Term, optional
-            The groups of the new rows. None averages over groups.
+            The groups of the new rows, for arrays. None takes every row for one of a new group,
+            even where the fit knows the group. With a data frame the groups are its columns, and
+            this is not used: leave a grouping column out, and pass ``new_groups="population"``,
+            to average over its groups. Leaving out all of them is lme4's ``re.form = NA``.
         new_groups : {"error", "population"}
             What to do with a group that the fit has not seen: refuse it, or average over groups.
 
@@ -146,12 +149,17 @@ class Report:
     def random_table(self: Any, t: int = 0) -> Any:
         """Random effects of term t, as a data frame.
 
-        ``sd, alpha known`` is the root of ``cond_var`` and ``sd`` that of ``random_cov``.
+        ``sd, alpha known`` is the root of ``cond_var`` and ``sd`` that of ``random_cov``. A
+        random intercept that is alone in its term is called 1, beside slopes (Intercept).
         """
         return summary.random_table(self, t)
 
     def summary(self: Any) -> str:
-        """Write the fit as text."""
+        """Write the fit as text.
+
+        The Wald intervals take the estimated variances as known. With few groups they are too
+        short: ``satterthwaite().interval()`` allows for that.
+        """
         return summary.text(self)
 
     def __str__(self: Any) -> str:

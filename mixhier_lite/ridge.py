@@ -6,7 +6,7 @@ from scipy.linalg import block_diag, qr, solve_triangular
 
 from .effects import Effects
 from .inputs import identified
-from .mixed import LinearMixedModel
+from .mixed import LinearMixedModel, response
 
 
 def ridge(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
@@ -37,7 +37,7 @@ def ridge(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
     ones. Squares no condition number: the most accurate of the routes.
     Source: Hoerl and Kennard (1970).
     """
-    y = model.response(y)
+    y = response(model, y)
     identified(model.X)
     p, J = model.p, model.J
     rows = np.hstack([model.X, model.D @ model.L])

@@ -62,13 +62,10 @@ class Term:
             if len(Z) != len(codes) or Z.shape[1] == 0:
                 raise refused("Z", n=len(codes), shape=Z.shape)
         if K is not None:
-            shape = np.shape(K)
-            if len(shape) == 2 and shape != (len(levels), len(levels)):
-                raise refused("K", J=len(levels), shape=shape)
+            if np.ndim(K) == 2 and np.shape(K) != (len(levels), len(levels)):
+                raise refused("K", J=len(levels), shape=np.shape(K))
             K = symmetric(K, "K", len(levels), "level")
-        read = {"codes": codes, "levels": levels, "groups": codes, "Z": Z, "K": K}
-        for name, value in read.items():
-            object.__setattr__(self, name, value)
+        vars(self).update(codes=codes, levels=levels, groups=codes, Z=Z, K=K)
         if K is not None and len(K) <= 500:
             square_root(K, "K")  # refuses it at once; where that takes long, the fit does it
 

@@ -14,6 +14,8 @@ from scipy.linalg import solve_triangular
 
 from .inputs import Array
 
+About = tuple[Array, int, float, bool, float | None]
+"""The first five fields of a criterion."""
 HUGE = 1e100
 """Stands for the root of what is not positive definite."""
 
@@ -74,30 +76,31 @@ class Criterion(ABC):
 
     def solve(self, T: Sequence[Array]) -> Solution | None:
         """Solve the model at T; None where nothing is left of y within rounding."""
-        return self.solution(*(part[0] for part in self.many([t[None] for t in T])))
+        return self.solution(*self.many([t[None] for t in T]))
 
     def gradient(self, T: Sequence[Array], at: Any) -> list[Array]:
         """Gradient 2 N T for every term, :eq:`eq-gradient`."""
         return [self.derivatives(T[0][None])[1][0]]
 
-    def value(self, log_det: Any, L: Array) -> tuple[Any, Any]:
-        """The criterion and the best (or known) tau2, from Cholesky factors of S."""
-        diagonal = np.einsum("...kk->...k", L)
-        r2 = diagonal[..., -1] ** 2
-        tau2 = r2 / self.nu if self.known_tau2 is None else self.known_tau2
-        value = log_det + self.nu * np.log(2 * np.pi * tau2) + r2 / tau2 + self.constant
-        if self.reml:
-            value = value + 2 * np.log(diagonal[..., :-1]).sum(axis=-1)
-        return value, tau2
+    def value(self, log_det: Array, S: Array) -> tuple[Array, Array, Array]:
+        """The criterion, very large without tau2, for log det (N,) and S (N, p + 1, p + 1).
 
-    def solution(self, log_det: float, S: Array) -> Solution | None:
-        """Read the solution from log det and S; None where S is not positive definite."""
-        L = self.roots(S[None])[0]
+        Returns it with the best (or known) tau2 and with Cholesky factors of S.
+        """
+        L = self.roots(S)
+        diagonal = np.einsum("nkk->nk", L)
+        r2 = diagonal[:, -1] ** 2
+        tau2 = r2 / self.nu if self.known_tau2 is None else np.full(len(S), self.known_tau2)
+        value = log_det + self.nu * np.log(2 * np.pi * tau2) + r2 / tau2 + self.constant
+        return value + 2 * self.reml * np.log(diagonal[:, :-1]).sum(axis=1), tau2, L
+
+    def solution(self, log_det: Array, S: Array) -> Solution | None:
+        """Read the solution from one log det and S; None where S is not positive definite."""
+        (value,), (tau2,), (L,) = self.value(log_det, S)
         if L[0, 0] >= HUGE:
             return None
-        value, tau2 = self.value(log_det, L)
         root = triangular_solve(L[:-1, :-1], np.eye(len(L) - 1)).T
-        return Solution(float(value), float(tau2), float(log_det), L, root, root @ L[-1, :-1])
+        return Solution(float(value), float(tau2), float(log_det[0]), L, root, root @ L[-1, :-1])
 
     def roots(self, S: Array) -> Array:
         """Cholesky factors of S, (N, p + 1, p + 1); very large ones where S is not p.d."""
@@ -109,14 +112,13 @@ class Criterion(ABC):
             return np.concatenate([self.roots(each[None]) for each in S])
 
     def profiled(self, log_det: Array, S: Array) -> tuple[Array, Array, Array, Array]:
-        """The criterion for many log det (N,) and S (N, p + 1, p + 1); very large without tau2.
+        """The criterion, and what its derivatives are made of, from the same as ``value``.
 
         Returns value, L, D and omega. With dS and d2S the derivatives of S, both in the columns
         L^-1, what they add to the derivatives of log det is sum of D diag(dS) in the first and
         sum of D diag(d2S) less sum of omega dS dS in the second.
         """
-        L = self.roots(S)
-        value, tau2 = self.value(log_det, L)
+        value, tau2, L = self.value(log_det, S)
         D = np.full(S.shape[:2], float(self.reml))
         D[:, -1] = L[:, -1, -1] ** 2 / tau2
         omega = np.full(S.shape, float(self.reml))

@@ -24,7 +24,7 @@ SERVE |= dict.fromkeys("elimination assembly optimum blup fit prediction".split(
 SERVE |= dict.fromkeys("curvature levels scalar".split(), 9)
 SERVE |= dict.fromkeys("comparison bootstrap surface held profile satterthwaite".split(), 9)
 SERVE |= dict.fromkeys("report summary".split(), 9)
-SERVE |= {"formula": 10, "dials": len(SLUGS)}
+SERVE |= {"formula": 10, "dialect": 10, "dials": len(SLUGS)}
 SERVE |= dict.fromkeys("priors landscape quadrature rejection importance".split(), 12)
 SERVE |= dict.fromkeys("conditional existence integral unknowns inference cholesky".split(), 12)
 # SERVE: the latest chapter that a module of another name may use

@@ -7,7 +7,7 @@ import pytest
 from scipy.linalg import null_space
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
-from scipy.stats import cauchy, expon, halfnorm, multivariate_normal, t
+from scipy.stats import cauchy, expon, halfnorm, multivariate_normal, rankdata, t
 
 from mixhier_lite import (
     Gram,
@@ -17,10 +17,12 @@ from mixhier_lite import (
     Term,
     datasets,
     fit,
+    flat,
     gaussian,
     gls_blup,
     indicator,
     integrate,
+    lmer,
     priors,
     sample,
 )
@@ -469,6 +471,102 @@ def test_poor_importance_sampling_is_refused(monkeypatch):
     monkeypatch.setattr("mixhier_lite.importance.POOR", 0.999)
     with pytest.raises(InputError, match="too rough for importance sampling"):
         sample(four_coordinates(), 10, np.random.default_rng(0), priors.half_normal(2))
+
+
+# --- first mistakes
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: Prior(fixed=priors.flat()), r"fixed is not(.|\n)*got: fixed of type SdPrior"),
+        (lambda: Prior(sd=flat(1)), r"sd is not(.|\n)*got: sd of type GaussianFactor"),
+        (lambda: Prior(gaussian([0], [[1]])), r"sd is not(.|\n)*got: sd of type GaussianFactor"),
+        (lambda: Prior(noise=flat(1)), r"noise is not(.|\n)*got: noise of type GaussianFactor"),
+        (lambda: sample(schools(), 10, 1), r"rng is not(.|\n)*got: int"),
+        (lambda: integrate(LinearMixedModel(ONES, np.eye(8), np.eye(8), 1)), "model is not a fit"),
+        (lambda: sample("y ~ 1", 10, np.random.default_rng(1)), "model is not a fit"),
+    ],
+)
+def test_things_that_stand_in_the_wrong_place_are_refused(call, words):
+    with pytest.raises(InputError, match=words):
+        call()
+
+
+# --- numbers that chapters quote in their text
+
+
+def test_a_prior_on_everything():
+    """Chapter "bayes": one Prior for sigma, tau and alpha, tau being known here."""
+    prior = Prior(priors.half_normal(10), priors.exponential(1), gaussian([0], [[25.0]]))
+    s = np.arange(0.05, 100, 0.1)[:, None]
+    v = s**2 + SE**2
+    P = (1 / v).sum(axis=1) + 1 / 25  # alpha integrated out, mean zero
+    h = (Y / v).sum(axis=1)
+    log_p = -(np.log(v) + Y**2 / v).sum(axis=1) / 2 + h**2 / P / 2 - np.log(P) / 2
+    p = np.exp(log_p - s[:, 0] ** 2 / 200)
+    assert integrate(schools(), prior).mean.fixed[0] == pytest.approx(p @ (h / P) / p.sum(), 1e-3)
+
+
+def test_a_person_not_yet_seen():
+    """Chapter "slopes": 9 and 13 % wider than the plug-in, averaged over the variances."""
+    data = datasets.load("sleepstudy")
+    model = lmer("Reaction ~ Days + (Days | Subject)", data)
+    draws = sample(model, 20000, np.random.default_rng(21))
+    for day, wider in ((0, 0.09), (9, 0.13)):
+        z = np.array([1, day])
+        centre, var = draws.fixed @ z, np.einsum("i,sij,j->s", z, draws.Sigma[0], z) + draws.tau2
+        low, high = (
+            brentq(lambda x: ndtr((x - centre) / np.sqrt(var)).mean() - q, -2000, 3000)  # noqa: B023
+            for q in (0.025, 0.975)
+        )
+        row = data.iloc[:1].assign(Days=float(day)).drop(columns="Subject")
+        told = model.predict(row, new_groups="population")
+        assert (high - low) / (3.92 * np.sqrt(told.var_new[0])) - 1 == pytest.approx(
+            wider, abs=6e-3
+        )
+
+
+def test_a_chain_in_u():
+    """Chapter "bayes": sigma of the schools, drawn with u in beta = sigma u, forgets at once."""
+    rng, w, sigma, chain = np.random.default_rng(3), 1 / SE**2, 5.0, []
+    for _ in range(4000):
+        W = np.hstack([ONES, sigma * np.eye(8)])
+        R = np.linalg.cholesky(W.T @ (W * w[:, None]) + np.diag([0] + [1] * 8))
+        z = np.linalg.solve(R, W.T @ (w * Y)) + rng.standard_normal(9)
+        alpha, *u = np.linalg.solve(R.T, z)
+        precision = (u := np.array(u)) ** 2 @ w  # sigma given the rest: normal, cut off at zero
+        mean, sd = (w * u) @ (Y - alpha) / precision, precision**-0.5
+        sigma = mean - sd * ndtri(ndtr(mean / sd) * rng.random())
+        chain.append(sigma)
+    assert np.median(chain) == pytest.approx(integrate(schools()).quantile(0.5).sds[0][0], rel=0.08)
+    x = rankdata(chain) - 2000.5
+    assert [x[:-lag] @ x[lag:] / (x @ x) for lag in (1, 10)] == pytest.approx([0.4, 0], abs=0.06)
+
+
+def test_ranks_of_prior_draws_are_flat():
+    """Chapter "bayes": ranks do not notice code that never looks at y."""
+    rng = np.random.default_rng(1)
+    truth, *draws = abs(10 * rng.standard_normal((10, 20000))) * rng.standard_normal((10, 20000))
+    count = np.bincount((draws < truth).sum(axis=0), minlength=10)
+    assert abs(count - 2000).max() < 4.5 * np.sqrt(1800)
+
+
+def test_the_reported_error_can_be_too_large_and_the_intervals_too_short():
+    """Chapter "bayes": 20 groups of five, sigma2 0.01, tau2 1, in the formulas of thm-anova."""
+    rng, S, J, m, sigma2 = np.random.default_rng(2), 20000, 20, 5, 0.01
+    beta = np.sqrt(sigma2) * rng.standard_normal((S, J))
+    means = beta + rng.standard_normal((S, J)) / np.sqrt(m)
+    off = means - means.mean(axis=1, keepdims=True)
+    SSB, SSW = m * (off**2).sum(axis=1), rng.chisquare(J * (m - 1), S)
+    MSB, MSW = SSB / (J - 1), SSW / (J * (m - 1))
+    tau2 = np.where(MSB > MSW, MSW, (SSB + SSW) / (J * m - 1))
+    found = np.maximum(MSB - MSW, 0) / m
+    w = found / (found + tau2 / m)
+    error, reported = w[:, None] * off - beta, found * (1 - w + w / J)
+    assert (error**2).mean() == pytest.approx(0.018, abs=1e-3)
+    assert reported.mean() == pytest.approx(0.023, abs=1e-3)
+    assert (error**2 < 1.96**2 * reported[:, None]).mean() == pytest.approx(0.5, abs=0.02)
 
 
 # --- the third variance

@@ -6,8 +6,10 @@ uniform on 0..99. Nobody draws from a flat prior, but two exact devices replace 
 * sd ~ U(0, U) instead of flat on (0, inf). Only data sets whose flat posterior has less than 1e-3
   of its mass beyond U are kept. A selection that looks at y alone leaves the posterior of what is
   kept as it is, and on these data the two priors have the same posterior up to those 1e-3.
-* alpha fixed instead of flat. Adding X a to y adds a to all draws of alpha and changes no rank of
-  alpha - truth, of beta or of a variance, so the ranks have the same distribution for every alpha.
+* alpha fixed instead of flat. Under a flat alpha the posterior of beta and the variances is the one
+  given contrasts of y that are free of alpha, whose distribution is the same for every alpha. Given
+  these contrasts, alpha is a location of what is left of y, and a flat prior on a location gives
+  exact ranks at each of its values.
 
 A quantity is judged by its mean rank (normal) and by ten bins (chi-squared), each at 5e-7: with
 some 110 quantities a false alarm has a probability below 1.2e-4, and the seeds are fixed.

@@ -315,3 +315,29 @@ def test_new_groups():
     assert new.mean == pytest.approx(X[:1] @ model.fixed)
     assert new.var_new == pytest.approx(new.var_mean + model.Sigma[0][0, 0] + model.tau2)
     assert average.var_new == pytest.approx(new.var_new)
+
+
+def test_labels_without_a_term_and_swapped_arrays_are_told():
+    data = datasets.load("sleepstudy")
+    y, labels = data["Reaction"].to_numpy(float), data["Subject"].to_numpy()
+    X = np.column_stack([np.ones(len(y)), data["Days"]])
+    for terms in (labels, np.arange(len(y)) % 3, [Term(labels), 7]):
+        with pytest.raises(InputError, match=r"not a Term(.|\n)*Term\(groups\)"):
+            fit(y, X, terms)
+    with pytest.raises(InputError, match="y comes first, X second"):
+        fit(X, y, Term(labels))
+
+
+@pytest.mark.parametrize("seed", [2, 7, 20])
+def test_large_crossed_terms_do_not_hide_the_better_of_two_humps(seed):
+    """A term of four levels whose likelihood has two humps, beside two of 520 that say little."""
+    rng = np.random.default_rng(seed)
+    g, n = np.repeat(np.arange(4), 450), 1800
+    level = np.array([2.0, 4.0, 8.0, 12.0])[g]
+    x = rng.normal(0, 0.1233, n) - level
+    y = x + level + rng.normal(size=n)
+    others = [Term(rng.permutation(np.arange(n) % 520)) for _ in range(2)]
+    X = np.column_stack([np.ones(n), x])
+    assert (
+        fit(y, X, [*others, Term(g)], "ML").criterion <= fit(y, X, Term(g), "ML").criterion + 1e-6
+    )

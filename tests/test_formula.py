@@ -1,6 +1,10 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
+from conftest import ROOT
 
 from mixhier_lite import InputError, Term, compare, datasets, fit, lmer
 from mixhier_lite.formula import parse
@@ -93,11 +97,28 @@ def test_relatedness_and_weights():
         ("Reaction ~ (1 | Subject + Days)", "random term cannot be read"),
         ("Subject ~ 1 + (1 | Days)", "not one column of numbers"),
         ("Reaction ~ Days + I(2 * Days) + (1 | Subject)", "Days, I"),
+        ("Reaction ~ I(Days^2) + (1 | Subject)", "is not a power"),
+        ("Reaction ~ Days + (I((Days + 1)^2) | Subject)", "is not a power"),
+        ("Reaction ~ np.abs((Days)^2) + (1 | Subject)", "is not a power"),
+        ("Reaction ~ {Days^2} + (1 | Subject)", "is not a power"),
     ],
 )
 def test_refusals(formula, words):
     with pytest.raises(InputError, match=words):
         lmer(formula, datasets.load("sleepstudy"))
+
+
+def test_powers():
+    """Outside of functions ^ crosses columns, as in R; inside, ** is Python's power."""
+    data = datasets.load("sleepstudy")
+    curved = lmer("Reaction ~ I(Days**2) + (1 | Subject)", data)
+    X = np.column_stack([np.ones(180), data["Days"] ** 2.0])
+    assert curved.criterion == pytest.approx(
+        fit(data["Reaction"], X, Term(data["Subject"])).criterion
+    )
+    data["odd"] = np.where(data["Days"] % 2 == 1, "odd", "even")
+    crossed = lmer("Reaction ~ (Days + odd)^2 + (1 | Subject)", data)
+    assert crossed.names == ("(Intercept)", "Days", "oddodd", "Days:oddodd")
 
 
 def test_unknown_data_set():
@@ -129,6 +150,91 @@ def test_compare():
     assert test.p_value == pytest.approx(np.exp(-test.statistic / 2)) and "boundary" in test.note
     with pytest.raises(InputError, match="not comparable"):
         compare(large, lmer("Reaction ~ 1 + (1 | Subject)", data))
+
+
+def test_compare_refuses_a_larger_model_that_fits_worse():
+    """Not nested: the statistic is negative, and 1 would not be its p-value."""
+    data = datasets.load("sleepstudy")
+    data["half"] = np.where(np.arange(180) % 2 == 0, "a", "b")
+    small = lmer("Reaction ~ Days + (1 | Subject)", data, "ML")
+    other = lmer("Reaction ~ 1 + half + half:Subject + (1 | Subject)", data, "ML")
+    assert small.criterion < other.criterion and small.df < other.df
+    for pair in ((small, other), (other, small)):
+        with pytest.raises(InputError, match="higher criterion: it cannot contain"):
+            compare(*pair)
+    # Nested and equal within rounding: a variance that is zero.
+    flat = datasets.load("Dyestuff2").assign(lab=np.arange(30) % 3)
+    two = [lmer(f"Yield ~ 1 + (1 | Batch){more}", flat) for more in ("", " + (1 | lab)")]
+    assert compare(*two).statistic >= -1e-6
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "y ~ I(x^2) + (1 | g)",
+        "y ~ x + (I(x^2) | g)",
+        "y ~ np.sqrt((x)^2) + (1 | g)",
+        "y ~ {x^2} + (1 | g)",
+        "y ~ I((x^2 + 1)) + (1 | g)",
+        "I(y^2) ~ x + (1 | g)",
+        "y ~ np.exp(x)*I((x + 1)^2) + (1 | g)",
+    ],
+)
+def test_a_power_as_in_r_inside_a_function_is_refused(formula):
+    with pytest.raises(InputError, match="(?s)not a power.*\\*\\*"):
+        parse(formula)
+
+
+@pytest.mark.parametrize(
+    "fixed",
+    ["(a + b)^2", "a + (a + b)^2 + np.log(x)", "((a + b)^2)", "I(x**2)", "`x^2` + I(`x^2`)"],
+)
+def test_powers_outside_of_functions_are_crossings(fixed):
+    assert parse(f"y ~ {fixed} + (1 | g)")[1] == fixed
+    if "`" not in fixed:
+        rng = np.random.default_rng(4)
+        data = pd.DataFrame(rng.uniform(1, 2, (40, 4)), columns=list("yabx"))
+        model = lmer(f"y ~ {fixed} + (1 | g)", data.assign(g=np.arange(40) % 5))
+        assert ("a:b" in model.names) == ("^" in fixed)
+
+
+def test_the_calls_in_the_table_from_lme4():
+    """Every call runs, and the numbers are those of lme4 1.1-31."""
+    table = (ROOT / "book" / "api.md").read_text().partition("(from-lme4)=")[2].partition("Not")[0]
+    rows = re.findall(r"^\| .* \| (.*) \|$", table, re.MULTILINE)[1:]
+    d = datasets.load("sleepstudy").rename(columns={"Subject": "g", "Reaction": "y"})
+    names = {"f": "y ~ Days + (Days | g)", "d": d, "t": 0, "rng": np.random.default_rng(1)}
+    names |= {"lmer": lmer, "compare": compare, "scipy": scipy, "new": d.assign(g="nobody")}
+    names |= {"m": lmer(names["f"], d), "w": 1.0 * (d["Days"] > 4) + 1}
+    names |= {"m0": lmer("y ~ Days + (1 | g)", d), "m1": names["m"]}
+    values = {}
+    for code in re.findall(r"`([^`]+)`", " ".join(rows)):
+        call = code.replace("1000", "20")
+        if re.match(r"\w+ ?= ?\w", call):
+            exec(call, names)  # noqa: S102
+        else:
+            values[code] = eval(call, names)  # noqa: S307
+    assert len(rows) >= 18 and len(values) >= 18
+    residuals, coef, known, new, p = (
+        next(value for code, value in values.items() if word in code)
+        for word in ('d["y"] -', "m.fixed + ", "drop(", "predict(new, new", "sf(")
+    )
+    assert residuals[:3].to_numpy() == pytest.approx([-4.103656, -14.625218, -42.195579], abs=2e-4)
+    assert coef[0] == pytest.approx([253.6637, 19.666262], abs=2e-4)
+    assert known[:2] == pytest.approx([251.4051, 261.8724], abs=1e-4)
+    assert new[:2] == pytest.approx(known[:2])
+    assert p[1] == pytest.approx(2 * scipy.stats.t.sf(6.7715, 17), rel=1e-3)  # 17 of lmerTest
+    assert values["m.singular"] is False
+    weighted = lmer("y ~ Days + (1 | g)", d, weights=names["weights"])
+    assert weighted.criterion == pytest.approx(1806.426, abs=6e-4)
+
+
+def test_compare_refuses_what_cannot_be_nested():
+    data = datasets.load("sleepstudy")
+    better = lmer("Reaction ~ Days + (1 | Subject)", data, method="ML")
+    worse = lmer("Reaction ~ 1 + (Days | Subject)", data.assign(Days=data["Days"] % 3), method="ML")
+    with pytest.raises(InputError, match="cannot contain the other"):
+        compare(better, worse)
 
 
 def test_simulated_and_redrawn_data_have_the_moments_of_the_model():

@@ -12,11 +12,14 @@ from mixhier_lite import (
     HierarchicalModel,
     InputError,
     LinearMixedModel,
+    Term,
     centred,
+    fit,
     flat,
     gaussian,
     indicator,
     posterior,
+    priors,
 )
 from mixhier_lite.datasets import four_groups
 
@@ -269,6 +272,15 @@ def test_prior_of_another_size_is_refused(p):
         InputError, match=rf"prior and X do not match(.|\n)*on 2 fixed(.|\n)*on {p}"
     ):
         posterior(model, y, gaussian(np.zeros(p), np.eye(p)))
+
+
+def test_other_models_and_other_priors_are_refused():
+    model, y, _ = models(0)["plain"]
+    fitted = fit(np.arange(6.0) % 4, np.ones((6, 1)), Term([0, 0, 1, 1, 2, 2]))
+    with pytest.raises(InputError, match=r"not a mixed model(.|\n)*got: Fit"):
+        posterior(fitted, y, gaussian([0, 0], np.eye(2)))
+    with pytest.raises(InputError, match=r"not a prior on alpha(.|\n)*got: SdPrior"):
+        posterior(model, y, priors.half_normal(1))
 
 
 @pytest.mark.parametrize("y", [np.zeros(10), np.zeros((11, 1)), np.full(11, np.nan)])

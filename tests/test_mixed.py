@@ -492,7 +492,8 @@ BAD = [
     ({"X": np.ones((0, 1)), "D": np.ones((0, 2))}, ["X and D have no rows", "n = 0"]),
     ({"Sigma": np.eye(3)}, ["Sigma has the wrong shape", "(2, 2)", "(3, 3)", "np.eye(2)"]),
     ({"Sigma": np.ones((2, 1))}, ["Sigma has the wrong shape", "(2, 1)", "column of D"]),
-    ({"Sigma": 2.0}, ["Sigma has the wrong number of axes", "shape ()"]),
+    ({"Sigma": 2.0}, ["Sigma is one number", "(2, 2)", "got: 2.0", "sigma2 * np.eye(2)"]),
+    ({"Sigma": np.array(4)}, ["Sigma is one number", "got: 4", "sigma2 * np.eye(2)"]),
     ({"Sigma": [[1, 0.5], [0.4, 1]]}, ["Sigma is not symmetric", "0.5", "0.4"]),
     ({"Sigma": [[1, 2], [2, 1]]}, ["Sigma is not positive semi-definite", "-1", "correlation"]),
     ({"Sigma": -np.eye(2)}, ["Sigma is not positive semi-definite"]),
@@ -548,3 +549,22 @@ def test_refuses_an_alpha_of_the_wrong_length(alpha):
     got = f"{len(alpha)} entries"
     assert_refused(lambda: model.simulate(alpha, rng), ["alpha does not match X", "1 entries", got])
     assert_refused(lambda: model.simulate([np.nan], rng), ["alpha has missing"])
+
+
+def route_functions():
+    from mixhier_lite import flat, henderson, log_joint, posterior, ridge
+
+    return [
+        gls_blup,
+        henderson,
+        ridge,
+        lambda model, y: posterior(model, y, flat(1)),
+        lambda model, y: log_joint(model, y, [0.0], [0.0, 0.0]),
+    ]
+
+
+@pytest.mark.parametrize("route", route_functions())
+def test_every_route_says_that_its_first_argument_is_no_model(route):
+    """The habit of ``Ridge().fit(X, y)`` is met by a sentence."""
+    parts = ["model is not a LinearMixedModel", "route(model, y)", "ndarray", "fit(y, X, Term"]
+    assert_refused(lambda: route(np.ones((3, 1)), np.ones(3)), parts)

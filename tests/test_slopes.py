@@ -8,7 +8,7 @@ import pytest
 from dense import criterion
 from scipy.optimize import minimize
 
-from mixhier_lite import Term, datasets, fit, lmer
+from mixhier_lite import InputError, Term, datasets, fit, lmer
 
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "fits.json").read_text())["fits"]
 
@@ -241,6 +241,8 @@ def test_predictions_of_old_and_new_people(day):
     assert p.var_mean[0] == pytest.approx(var_known, rel=1e-8)
     assert p.var_new[0] == pytest.approx(var_known + tau2, rel=1e-8)
     new = model.predict(row.drop(columns="Subject"), new_groups="population")
+    with pytest.raises(InputError, match="(?s)no column 'Subject'.*new_groups='population'"):
+        model.predict(row.drop(columns="Subject"))
     var_average = average @ V @ average
     assert new.mean[0] == pytest.approx(average @ y, rel=1e-9)
     assert new.var_mean[0] == pytest.approx(var_average, rel=1e-8)

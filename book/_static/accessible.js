@@ -5,3 +5,12 @@ for (const kind of ["toggle", "click"])
     if (kind === "toggle" || event.target.closest?.(".toggle-button, .admonition-title"))
       dispatchEvent(new Event("resize"));
   }, true);
+
+// The renderer of formulas makes a stop of each, hundreds on a page: only wide ones need it.
+const stops = () => {
+  for (const formula of document.querySelectorAll("mjx-container"))
+    formula.tabIndex = formula.matches("[display]") && formula.scrollWidth > formula.clientWidth
+      ? 0 : -1;
+};
+addEventListener("load", () => window.MathJax?.startup?.promise?.then(stops));
+addEventListener("resize", stops);

@@ -150,6 +150,16 @@ def _leverage_of_groups(D: Array, lam: float) -> Array:
     return np.asarray((D @ np.diag(1 / (D.sum(axis=0) + lam)) @ D.T).diagonal())
 
 
+def _projected_once(X: Array, D: Array, y: Array, lam: float) -> Array:
+    M = np.eye(len(y)) - X @ np.linalg.pinv(X)
+    e, h = _fitted(X[:, :0], M @ D, M @ y, lam)
+    return np.asarray(e / (1 - h))
+
+
+def _penalised_covariates(X: Array, D: Array, y: Array, lam: float) -> Array:
+    return left_out(X[:, :1], np.hstack([X[:, 1:], D]), y, lam)
+
+
 LEFT_OUT = Exercise(
     "ridge-3",
     "Predict what was left out",
@@ -178,6 +188,16 @@ LEFT_OUT = Exercise(
         Mistake(
             lambda X, D, y, lam: y - left_out(X, D, y, lam),
             "These are the predictions; the question asks for their errors.",
+        ),
+        Mistake(
+            _projected_once,
+            "You projected X out with all rows, also with the row that is left out. It must not "
+            "take part in the projection either.",
+        ),
+        Mistake(
+            _penalised_covariates,
+            "Your fits leave the intercept alone, but penalise the covariate as they do groups. "
+            "All of alpha is free.",
         ),
     ),
     "One fit tells what n fits would have said.",

@@ -141,6 +141,11 @@ def _all_columns(X: Array, D: Array, y: Array, theta: float) -> Any:
     return _raw(np.hstack([X, D]), y, theta)[X.shape[1] :]
 
 
+def _covariate_beside(X: Array, D: Array, y: Array, theta: float) -> Any:
+    W = np.hstack([X[:, 1:], D])
+    return by_ridge(X[:, :1], W, y, theta)[X.shape[1] - 1 :]
+
+
 RIDGE = Exercise(
     "rosetta-3",
     "From lme4 to Ridge",
@@ -164,6 +169,10 @@ RIDGE = Exercise(
         Mistake(
             _all_columns,
             "You gave Ridge all columns, and it penalised the fixed effects too.",
+        ),
+        Mistake(
+            _covariate_beside,
+            "Ridge left its intercept free, but penalised the covariate beside the groups.",
         ),
         Mistake(
             _one_sided,

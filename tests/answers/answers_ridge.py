@@ -25,6 +25,21 @@ def by_refitting(X, D, y, lam):
     return errors
 
 
+def by_ridge_cv(X, D, y, lam):
+    """What RidgeCV calls leave-one-out errors, if it is given what projection leaves."""
+    e, B = (
+        y - X @ np.linalg.lstsq(X, y, rcond=None)[0],
+        D - X @ np.linalg.lstsq(X, D, rcond=None)[0],
+    )
+    H = B @ np.linalg.pinv(np.vstack([B, np.sqrt(lam) * np.eye(B.shape[1])]))[:, : len(y)]
+    return (e - H @ e) / (1 - np.diag(H))
+
+
+def by_refitting_charged(X, D, y, lam):
+    """A loop of fits whose only free column is the intercept."""
+    return by_refitting(np.ones((len(y), 1)), np.hstack([X[:, 1:], D]), y, lam)
+
+
 def residuals(X, D, y, lam):
     found = fit(X, D, y, lam)
     return y - X @ found.fixed - D @ found.random
@@ -72,6 +87,8 @@ WRONG = {
         (lambda X, D, y, lam: with_leverage(np.hstack([X, D]), X, D, y, lam, 0), "least squares"),
         (lambda X, D, y, lam: with_leverage(D, X, D, y, lam, lam), "groups alone"),
         (lambda X, D, y, lam: y - by_refitting(X, D, y, lam), "These are the predictions"),
+        (by_ridge_cv, "out with all rows"),
+        (by_refitting_charged, "All of alpha is free"),
     ],
     "ridge-4": [
         (np.diag(np.arange(1.0, 7)), "unequal variances"),

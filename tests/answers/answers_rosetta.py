@@ -22,6 +22,14 @@ def charged(X, D, y, theta):
     return (W.T @ np.linalg.solve(W @ W.T + np.eye(len(y)) / theta**2, y))[X.shape[1] :]
 
 
+def beside(X, D, y, theta):
+    """Centred columns, all of them penalised: what an intercept that is free comes to."""
+    W = np.hstack([X[:, 1:], D])
+    W = W - W.mean(axis=0)
+    lam = np.eye(W.shape[1]) / theta**2
+    return np.linalg.solve(W.T @ W + lam, W.T @ (y - y.mean()))[X.shape[1] - 1 :]
+
+
 def residual_only(X, D, y, theta):
     e = y - X @ np.linalg.pinv(X) @ y
     return D.T @ e / (D.sum(axis=0) + 1 / theta**2)
@@ -67,6 +75,7 @@ WRONG = {
         (lambda X, D, y, theta: stacked(X, D, y, theta**0.5), "ratio of standard deviations"),
         (lambda X, D, y, theta: stacked(X, D, y, 1), "left alpha"),
         (charged, "penalised the fixed effects"),
+        (beside, "beside the groups"),
         (residual_only, "out of y alone"),
         (lambda X, D, y, theta: stacked(np.ones((len(y), 1)), D, y, theta), "covariate is missing"),
     ],
