@@ -84,9 +84,9 @@ class Place(NamedTuple):
         )
 
     def spot(self):
-        """Write the attributes of a letter's point, with y downwards."""
+        """Write the attributes of a letter's point, with y downwards, as short as HTML allows."""
         ways = zip("xy", (whole(self.x), whole(-self.y)), strict=True)
-        return "".join(f' {key}="{way}"' for key, way in ways if way != "0")
+        return "".join(f" {key}={way}" for key, way in ways if way != "0")
 
 
 def whole(value):
@@ -109,7 +109,7 @@ def flat(node, place):
     elif tag == "use":
         name = node.get(LINK).partition("-TEX-")[2]  # #MJX-1-TEX-I-1D437 is I-1D437 everywhere
         form = f"{name}*{place.sx:.3g} {place.sy:.3g}".removesuffix("*1 1")
-        yield f'<use href="#{form}"{place.spot()}/>'
+        yield f'<use href="#{form}"{place.spot()} />'
     elif tag == "rect":
         yield f"<rect {place.window(node)}/>"
     elif tag == "svg":  # the straight part of a long brace, cut at both ends
@@ -208,7 +208,7 @@ def add_letters(app, pagename, templatename, context, doctree):
     names = {form: f"_{k:x}" for k, form in enumerate(sorted(forms))}
     if forms:
         letters = "".join(outline(form, names) for form in sorted(forms))
-        body = LETTER.sub(lambda found: f'<use href="#{names[found[1]]}"', body)
+        body = LETTER.sub(lambda found: f"<use href=#{names[found[1]]}", body)
         context["body"] = f'<svg class="letters"><defs>{letters}</defs></svg>{body}'
 
 

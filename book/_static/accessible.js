@@ -6,11 +6,11 @@ for (const kind of ["toggle", "click"])
       dispatchEvent(new Event("resize"));
   }, true);
 
-// The renderer of formulas makes a stop of each, hundreds on a page: only wide ones need it.
+// A display wider than its box scrolls, so keys must reach it.
 const stops = () => {
-  for (const formula of document.querySelectorAll("mjx-container"))
-    formula.tabIndex = formula.matches("[display]") && formula.scrollWidth > formula.clientWidth
-      ? 0 : -1;
+  for (const formula of document.querySelectorAll("mjx-container[display]"))
+    if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
+    else formula.removeAttribute("tabindex");
 };
-addEventListener("load", () => window.MathJax?.startup?.promise?.then(stops));
+addEventListener("load", stops);
 addEventListener("resize", stops);
