@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
-from test_browser import CHROMIUM, FLAGS
+from test_browser import CHROMIUM, browser  # noqa: F401
 
 from mixhier_lite import InputError, LinearMixedModel, Term, datasets, fit, indicator, lmer
 from mixhier_lite.datasets import four_groups
@@ -163,18 +163,8 @@ def test_dials_refuse_what_they_cannot_show():
 # --- what the page makes of it
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(browser):
+def page(browser):  # noqa: F811
     """All dials on one page."""
     page, errors = browser.new_page(), []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -344,7 +334,7 @@ COLORS = """root => {
 @with_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_colours_stand_out_on_the_page(browser, site, name, scheme):
+def test_colours_stand_out_on_the_page(browser, site, name, scheme):  # noqa: F811
     page = browser.new_page(color_scheme=scheme)
     page.goto(f"file://{site}/book/{CHAPTERS[name]}.html", wait_until="domcontentloaded")
     paper, texts, lines = page.evaluate(COLORS, root(name))
@@ -356,7 +346,7 @@ def test_colours_stand_out_on_the_page(browser, site, name, scheme):
 
 @with_browser
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_dial_in_its_chapter_moves_and_fits_a_narrow_screen(browser, site, name):
+def test_dial_in_its_chapter_moves_and_fits_a_narrow_screen(browser, site, name):  # noqa: F811
     page = browser.new_page(viewport={"width": 390, "height": 800})
     page.goto(f"file://{site}/book/{CHAPTERS[name]}.html", wait_until="domcontentloaded")
     assert page.locator(root(name)).count() == 1
@@ -375,7 +365,7 @@ def test_dial_in_its_chapter_moves_and_fits_a_narrow_screen(browser, site, name)
 
 @with_browser
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_dial_on_paper_and_without_a_script(browser, site, name):
+def test_dial_on_paper_and_without_a_script(browser, site, name):  # noqa: F811
     """No handle that does nothing; the figure and a table of readings instead."""
     address = f"file://{site}/book/{CHAPTERS[name]}.html"
     live, plain = browser.new_page(), browser.new_context(java_script_enabled=False).new_page()

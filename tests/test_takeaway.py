@@ -8,7 +8,6 @@ import pytest
 import worksheets
 from bs4 import BeautifulSoup
 from conftest import ROOT
-from nbclient import NotebookClient
 from test_browser import CHROMIUM, browser, server, visit  # noqa: F401
 from test_site import PAGES, PAIRED
 
@@ -59,14 +58,7 @@ def test_no_notebook_reads_a_file_of_the_repository(page):
 def test_a_chapter_runs_in_any_folder(site, page, tmp_path):
     notebook = nbformat.read(offered(site, page)["Notebook (.ipynb)"], 4)
     before = [cell.get("outputs") for cell in notebook.cells]
-    NotebookClient(
-        notebook,
-        kernel_name="python3",
-        timeout=300,
-        record_timing=False,
-        coalesce_streams=True,
-        resources={"metadata": {"path": str(tmp_path)}},
-    ).execute()
+    notebooks.run(notebook, tmp_path)
     assert [cell.get("outputs") for cell in notebook.cells] == before
     assert list(tmp_path.iterdir()) == []
 

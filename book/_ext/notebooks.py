@@ -48,18 +48,22 @@ def differences(page):
     return ""
 
 
-def execute(page):
-    """Run a page from top to bottom and write its notebook with outputs."""
-    notebook = read_source(page)
-    client = NotebookClient(
+def run(notebook, folder):
+    """Run the cells of a notebook in a folder; their outputs are put into it."""
+    NotebookClient(
         notebook,
         kernel_name="python3",
         timeout=600,
         record_timing=False,
         coalesce_streams=True,
-        resources={"metadata": {"path": str(BOOK)}},
-    )
-    client.execute()
+        resources={"metadata": {"path": str(folder)}},
+    ).execute()
+
+
+def execute(page):
+    """Run a page from top to bottom and write its notebook with outputs."""
+    notebook = read_source(page)
+    run(notebook, BOOK)
     notebook.metadata.pop("language_info", None)
     nbformat.write(notebook, page.with_suffix(".ipynb"))
 
