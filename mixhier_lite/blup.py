@@ -55,8 +55,8 @@ def conditional_variances(solved: Solved) -> tuple[Array, ...]:
     system, (_, T2), (first, *others) = criterion.system, criterion.split(solved.T), criterion.order
     P, d = np.moveaxis(at.H, -1, 0), assembly.units[first or 0]
     if system.m:
-        Q = system.right(T2, system.right(T2, at.V22).T)
-        P = P + system.fill(system.through(at.H), Q)
+        Q = system.right(T2, system.right(T2, at.V22.copy()).T)
+        P = P + np.einsum("kaj,abj,lbj->jkl", at.H, system.inner(Q), at.H)
     dense = first is not None and assembly.gram.blocks[first].root is not None
     parts = [(assembly.bases[0] ** 2 @ P[:, 0, 0])[:, None, None] if dense else P / d[:, None] / d]
     for t, (a, b, q) in zip(others, system.slices, strict=True):

@@ -5,6 +5,7 @@ numpy runs over the levels.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -74,50 +75,76 @@ class System:
         """Number of columns."""
         return len(self.A22)
 
-    def through(self, H: Array) -> Array:
-        """H_j A12 for matrices H of shape (q, q, J), as entries (q, e)."""
-        return np.asarray(np.einsum("kle,le->ke", H[:, :, self.rows], self.values))
+    @cached_property
+    def sides(self) -> list[Any]:
+        """A12 as q sparse matrices of shape (J, m)."""
+        return [self._sparse(v) for v in self.values]
 
-    def sparse(self, values: Array) -> list[Any]:
-        """Entries as q sparse matrices of shape (J, m)."""
+    def _sparse(self, values: Array) -> Any:
         from scipy.sparse import csr_matrix
 
         start = np.searchsorted(self.rows, np.arange(self.J + 1))
-        return [csr_matrix((v, self.columns, start), (self.J, self.m)) for v in values]
+        return csr_matrix((values, self.columns, start), (self.J, self.m))
+
+    @cached_property
+    def pairs(self) -> Any:
+        """A12'H A12 but for its transpose, as a sparse matrix (m m, q q J) to multiply H with.
+
+        A pair of entries of a level counts once, half of it where both are the same. None where
+        there are too many.
+        """
+        from scipy.sparse import csc_matrix
+
+        (q, e), start = self.values.shape, np.searchsorted(self.rows, np.arange(self.J + 1))
+        each = np.arange(1, e + 1) - start[self.rows]  # an entry meets those before it and itself
+        ends = np.append(0, np.cumsum(each))
+        if (count := ends[-1]) * q**2 > 10**7:
+            return None
+        shift = (start[self.rows] - ends[:-1]).astype(np.int32)
+        partner = np.repeat(shift, each) + np.arange(count, dtype=np.int32)
+        places = np.repeat(self.columns * self.m, each) + self.columns[partner]
+        products = np.repeat(self.values, each, axis=1)[:, None] * self.values[:, partner]
+        products[:, :, ends[1:] - 1] /= 2
+        stops = np.add.outer(count * np.arange(q**2), ends[start[:-1]])
+        about = products.ravel(), np.tile(places, q**2), np.append(stops, products.size)
+        return csc_matrix(about, (self.m**2, q**2 * self.J))
 
     def reduced(self, H: Array) -> tuple[Array, Array]:
-        """Return A22 - A12'H A12 and B22 - A12'H B."""
-        left, right = self.sparse(self.values), self.sparse(self.through(H))
-        A22 = self.A22 - sum((a.T @ b).toarray() for a, b in zip(left, right, strict=True))
-        B22 = self.B22 - sum(b.T @ row.T for b, row in zip(right, self.B, strict=True))
-        return A22, B22
+        """Return A22 - A12'H A12 and B22 - A12'H B, for symmetric matrices H, (q, q, J)."""
+        if self.pairs is None:
+            turned = map(self._sparse, np.einsum("kle,le->ke", H[:, :, self.rows], self.values))
+            fill = sum((a.T @ b).toarray() for a, b in zip(self.sides, turned, strict=True))
+        else:
+            half = (self.pairs @ H.ravel()).reshape(self.A22.shape)
+            fill = half + half.T
+        HB = np.einsum("klj,lrj->kjr", H, self.B)
+        B22 = self.B22 - sum(a.T @ b for a, b in zip(self.sides, HB, strict=True))
+        return np.subtract(self.A22, fill, out=fill), B22
 
     def less(self, rest: Array, effects: Array) -> Array:
         """Subtract A12 times (m, r) effects from (q, r, J)."""
-        return np.asarray(rest - np.stack([(k @ effects).T for k in self.sparse(self.values)]))
+        return np.asarray(rest - np.stack([(k @ effects).T for k in self.sides]))
 
-    def filled(self, E12: Array, Q: Array) -> Array:
-        """Sum of ``fill`` over the levels, shape (q, q), for a symmetric Q."""
-        matrices = self.sparse(E12)
-        return np.array([[np.vdot((a.T @ b).toarray(), Q) for b in matrices] for a in matrices])
-
-    def fill(self, E12: Array, Q: Array) -> Array:
-        """E_j Q E_j' for every level, shape (J, q, q), for entries E12 of shape (q, e)."""
-        matrices, out = self.sparse(E12), np.empty((self.J, len(E12), len(E12)))
-        size = max(1, 10**7 // self.m)
-        for start in range(0, self.J, size):  # J x m may be large: in blocks of levels
-            part = slice(start, start + size)
-            for k, left in enumerate(matrices):
+    def inner(self, Q: Array) -> Array:
+        """A12_j Q A12_j' for every level, shape (q, q, J), for a symmetric Q."""
+        if self.pairs is not None:
+            half = (self.pairs.T @ Q.ravel()).reshape(*self.A.shape)
+            return np.asarray(half + half.swapaxes(0, 1))
+        out, size = np.empty((len(self.sides), *self.values.shape[:1], self.J)), 10**7 // self.m
+        for start in range(0, self.J, max(1, size)):  # J x m may be large: in blocks of levels
+            part = slice(start, start + max(1, size))
+            for k, left in enumerate(self.sides):
                 EQ = left[part] @ Q
-                for i, right in enumerate(matrices):
-                    out[part, k, i] = np.asarray(right[part].multiply(EQ).sum(axis=1)).ravel()
+                for i, right in enumerate(self.sides):
+                    out[k, i, part] = np.asarray(right[part].multiply(EQ).sum(axis=1)).ravel()
         return out
 
     def right(self, T: list[Array], M: Array) -> Array:
-        """Multiply T, (..., q, q) for each other term, into the rows of M, (..., m, r)."""
-        parts = []
+        """Multiply T, (..., q, q) for each other term, into the rows of M, (..., m, r), in place."""
         for (a, b, q), t in zip(self.slices, T, strict=True):
             rows = M[..., a:b, :].reshape(*M.shape[:-2], -1, q, M.shape[-1])
-            part = sum(t[..., None, :, j, None] * rows[..., j, None, :] for j in range(q))
-            parts.append(np.reshape(part, (*np.shape(part)[:-3], b - a, M.shape[-1])))
-        return np.concatenate(parts, axis=-2) if parts else M
+            if q == 1:
+                rows *= t[..., None]
+            else:
+                rows[...] = t[..., None, :, :] @ rows
+        return M

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.linalg import block_diag
 
 from .assembly import Assembly, assemble
 from .blup import Solved, conditional_variances, error_variances, random_effects
 from .gram import Gram, Names, Terms, Weights
 from .inputs import Array, positive, unchecked
-from .optimum import minimise
+from .optimum import DEAR, Start, minimise, whole
 from .refusals import left_of_y, refuse_gram, refused
 from .report import Report
 from .term import Term
@@ -135,11 +136,26 @@ def fit(
 def _optimum(gram: Gram, reml: bool, known: float | None) -> tuple[Assembly, list[Array]]:
     """Find T for every term; where looking around is costly, from what each term says alone."""
     assembly, start = assemble(gram, reml, known), None
-    if assembly.criterion.size[1] > 200 and len(gram.blocks) > 1:
-        alone = [replace(gram, blocks=(k,), cross={}) for k in gram.blocks]
-        start = [_optimum(each, reml, known)[1][0] for each in alone]
+    if assembly.criterion.size[1] > DEAR and len(gram.blocks) > 1:
+        start = _alone(gram, reml, known)
     shapes = [(k.q, k.correlated) for k in gram.blocks]
     return assembly, minimise(assembly.criterion, shapes, start)
+
+
+def _alone(gram: Gram, reml: bool, known: float | None) -> Start:
+    """T that each term finds alone, over the noise that all leave; second derivatives there."""
+    T, bends, noise = [], [], []
+    for k in gram.blocks:
+        alone, (own,) = _optimum(replace(gram, blocks=(k,), cross={}), reml, known)
+        face = whole(alone.criterion, [(k.q, k.correlated)])
+        at = alone.criterion.solve([own])
+        T.append(own)
+        noise.append(1e-300 if at is None else at.tau2)
+        bends.append(face.local(face.pack([own])[None])[2][0])
+    total = left_of_y(gram) / alone.scale[-1] ** 2 / alone.criterion.nu
+    least = max(sum(noise) - (len(noise) - 1) * total, min(noise) / 4)
+    share = np.sqrt(np.array(noise) / (least if known is None else noise))
+    return [t * c for t, c in zip(T, share)], block_diag(*bends)
 
 
 def _finished(assembly: Assembly, T: list[Array], method: str, known: float | None) -> Fit:

@@ -137,7 +137,7 @@ class Gram:
             C, sums, H, H_inverse = _gathered(y, X, terms, w)
         if not (np.diag(C).max(initial=0.0) < 1e200 and all(np.isfinite(s).all() for s in sums)):
             _refuse([("y", y), ("X", X), *(("Z", k.Z) for k in terms if k.Z is not None)])
-        blocks = tuple(map(_block, terms, sums))
+        blocks = tuple(_block(*each, w) for each in zip(terms, sums, strict=True))
         Z = [term.matrix() for term in terms] if len(terms) > 1 else []
         pairs, some = combinations(range(len(Z)), 2), np.ones(1) if w is None else w
         cross = {(s, t): (Z[s].T @ Z[t].multiply(some[:, None])).tocsr() for s, t in pairs}
@@ -175,7 +175,10 @@ class Gram:
 def _gathered(y: Array, X: Array, terms: Sequence[Term], w: Array | None) -> Pass:
     """Gather in a basis that spares digits."""
     p = X.shape[1]
-    C, sums, H, H_inverse = _pass(y, X, terms, w, _unit(X[:100]))
+    ones, whole = _unit(X[:100]), float(len(y) if w is None else w.sum())
+    C, sums, H, H_inverse = _pass(y, X, terms, w, ones)
+    if ones.any() and abs(ones @ C[:p, :p] @ ones - whole) > 1e-9 * whole:
+        C, sums, H, H_inverse = _pass(y, X, terms, w, _unit(X))  # the first rows have misled
     d = np.sqrt(np.diag(C))
     scaled = C / np.outer(d, d)
     if len(y) <= p or not np.isfinite(scaled).all() or np.linalg.eigvalsh(scaled)[0] > 1e-6:
@@ -195,7 +198,7 @@ def _gathered(y: Array, X: Array, terms: Sequence[Term], w: Array | None) -> Pas
 def _pass(y: Array, X: Array, terms: Sequence[Term], w: Array | None, ones: Array) -> Pass:
     """Go over the rows once, in blocks that fit into the cache.
 
-    They are shifted by the first row if X @ ones = 1, which is tried again where it is not.
+    They are shifted by the first row if X @ ones = 1.
     """
     from scipy.sparse import csc_matrix
 
@@ -211,20 +214,18 @@ def _pass(y: Array, X: Array, terms: Sequence[Term], w: Array | None, ones: Arra
         some, weights = wide[: part.stop - start], None if w is None else w[part]
         for k in range(start, part.stop, 2**14):
             rows = slice(k, min(k + 2**14, part.stop))
-            if ones.any() and not (X[rows] @ ones == 1).all():
-                return _pass(y, X, terms, w, _unit(X))  # the first rows have misled
-            V = np.matmul(X[rows], H_inverse[:p], out=some[k - start : rows.stop - start, q:])
+            here = some[k - start : rows.stop - start]
+            V = np.matmul(X[rows], H_inverse[:p], out=here[:, q:])
             V[:, p] += y[rows]
-            C += V.T @ times(None if w is None else w[rows], V)
+            C += (times(None if w is None else w[rows], V).T @ here)[:, q:]  # faster than V'V
         for term, total in zip(terms, sums, strict=True):
+            Z = np.ones((1, len(some))) if term.Z is None else np.ascontiguousarray(term.Z[part].T)
+            some[:, q - term.q : q] = Z.T
+            sums_of = csc_matrix((len(total), len(some)))  # over the rows of every level
+            sums_of.indices, sums_of.indptr = term.codes[part], np.arange(len(some) + 1)
             for k in range(term.q):
-                some[:, q - term.q + k] = 1.0 if term.Z is None else term.Z[part, k]
-            mine = some[:, q - term.q :]
-            Z = np.ascontiguousarray(times(weights, mine[:, : term.q]).T)
-            ends = np.arange(len(some) + 1)
-            for k in range(term.q):  # sums over the rows of every level
-                each = csc_matrix((Z[k], term.codes[part], ends), (len(total), len(some)))
-                total[:, k] += each @ mine
+                sums_of.data = Z[k] if weights is None else weights * Z[k]
+                total[:, k] += sums_of @ some[:, q - term.q :]
     return C, sums, H, H_inverse
 
 
@@ -250,9 +251,11 @@ def _unit(X: Array) -> Array:
     return np.where(np.arange(len(dummy)) <= np.argmax(whole), dummy, 0.0)
 
 
-def _block(term: Term, sums: Array) -> Block:
+def _block(term: Term, sums: Array, w: Array | None) -> Block:
     """Split the sums of a term into A and B."""
-    A, rows = sums[:, :, : term.q], np.bincount(term.codes, minlength=len(sums)).astype(np.float64)
+    A = sums[:, :, : term.q]
+    counts = None if term.Z is None and w is None else np.bincount(term.codes, minlength=len(A))
+    rows = A[:, 0, 0] if counts is None else counts.astype(np.float64)
     about = (term.name, term.levels, term.correlated, term.Z is None, term.columns, term.K)
     return Block(*about, rows, (A + A.swapaxes(1, 2)) / 2, sums[:, :, term.q :])
 

@@ -63,10 +63,10 @@ def positions(groups: npt.ArrayLike, levels: npt.ArrayLike | None = None) -> tup
     labels = _labels(groups, "groups")
     if levels is None:
         if labels.dtype.kind in "iu" and len(labels) and labels.min() >= 0:
-            if labels.max() < len(labels) and np.bincount(labels).all():
+            if labels.max() < len(labels) and (rows := np.bincount(labels)).all():
                 codes = labels.astype(np.intp, copy=False).view()
                 codes.setflags(write=False)
-                return codes, np.arange(int(labels.max()) + 1)
+                return codes, np.arange(len(rows))
         distinct, codes = _distinct(labels)
         return codes, distinct
     order = _labels(levels, "levels")

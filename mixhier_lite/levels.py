@@ -39,8 +39,10 @@ class Eliminated(Solution):
     @cached_property
     def V22(self) -> Array:
         """Inverse of I + T'A22 T, shape (m, m)."""
-        upper = np.triu(dpotri(self.L22.T)[0])
-        return np.asarray(upper + np.triu(upper, 1).T)
+        lower = dpotri(self.L22, lower=1)[0] if self.L22.size else self.L22
+        inverse: Array = lower + lower.T
+        np.einsum("kk->k", inverse)[...] /= 2
+        return inverse
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +72,11 @@ class Levels(Criterion):
         H = np.tensordot(T1[0], U, 1)
         A22, B22 = system.reduced(H) if system.m and system.J else (system.A22, system.B22)
         turned = [t.swapaxes(1, 2) for t in T2]
-        M22 = system.right(turned, system.right(turned, A22[None]).swapaxes(1, 2))
-        L22 = self.roots(M22 + np.eye(system.m))
-        pairs = zip(L22, system.right(turned, B22[None]), strict=True)
+        M22, F22 = (np.repeat(part[None], len(log_det), axis=0) for part in (A22, B22))
+        system.right(turned, system.right(turned, M22).swapaxes(1, 2))
+        np.einsum("nkk->nk", M22)[...] += 1.0
+        L22 = self.roots(M22)
+        pairs = zip(L22, system.right(turned, F22), strict=True)
         F22 = np.stack([triangular_solve(L, B) for L, B in pairs])
         log_det += 2 * np.log(np.einsum("nkk->nk", L22)).sum(axis=1)
         return log_det, S - F22.swapaxes(1, 2) @ F22, U, H, E, A22, B22, L22, F22
@@ -111,15 +115,17 @@ class Levels(Criterion):
         v = np.hstack([v, np.pad(at.root, ((0, 1), (0, 0)))]) if self.reml else v
         # E is what is left of B and U = T'E, each times v
         U22 = triangular_solve(at.L22, at.F22 @ v, transposed=True)
-        TU22 = system.right(T2, U22)
+        TU22 = system.right(T2, U22.copy())
         E22 = at.B22 @ v - at.A22 @ TU22
         rest = system.less(v.T @ system.B, TU22)
         U, E = (np.einsum("klj,lrj->krj", matrix, rest) for matrix in (at.U, at.E))
         NT = np.einsum("klj,lij->ik", at.U, system.A) - np.einsum("krj,lrj->kl", E, U)
-        TV = system.right(T2, at.V22)  # T (I + T'A22 T)^-1
-        filled = system.filled(system.through(at.E), system.right(T2, TV.T))
-        found, both = [2 * (NT - filled @ T1)], (np.hstack([at.A22, -E22]), np.hstack([TV.T, U22]))
+        TV = system.right(T2, at.V22.copy())  # T (I + T'A22 T)^-1
+        others = []
         for a, b, q in system.slices:
-            sides = (side[a:b].reshape(-1, q, side.shape[1]) for side in both)
-            found.append(2 * np.einsum("jkc,jlc->kl", *sides, optimize=True))
-        return self.join(found)
+            A, V = (M[:, a:b].reshape(system.m, -1, q) for M in (at.A22, TV))
+            E, U = (M[a:b].reshape(-1, q, M.shape[1]) for M in (E22, U22))
+            others.append(np.einsum("cjk,cjl->kl", A, V) - np.einsum("jkr,jlr->kl", E, U))
+        W = system.inner(system.right(T2, TV.T).T)
+        filled = np.einsum("kaj,abj,lbj->kl", at.E, W, at.E, optimize=True)
+        return self.join([2 * N for N in (NT - filled @ T1, *others)])

@@ -15,6 +15,9 @@ from .inputs import Array, square_root
 from .variance import Criterion
 
 Shapes = Sequence[tuple[int, bool]]
+Start = tuple[list[Array], Array]
+DEAR = 200
+"""Columns in one dense matrix from which on every evaluation counts."""
 TINY = 1e-4
 """Variances below this, in scaled units, are compared with zero."""
 
@@ -101,17 +104,24 @@ class Face:
         return value, g, (H + H.T) / 2
 
 
-def minimise(criterion: Criterion, shapes: Shapes, start: list[Array] | None = None) -> list[Array]:
+def minimise(criterion: Criterion, shapes: Shapes, start: Start | None = None) -> list[Array]:
     """Find the global minimum: T for every term, with columns of zeros where rank is lacking.
 
     ``shapes`` gives the number of columns of each term, and whether they are correlated. Given a
-    start the search looks nowhere else.
+    start, and second derivatives that are about right, the search looks nowhere else.
     """
+    face = whole(criterion, shapes)
+    if start is None:
+        return _settle(face, *_descend(face, _starts(face)))
+    x, bend = face.pack(start[0])[None], start[1][None]
+    return _settle(face, *_descend(face, x, x, np.zeros(1), np.zeros_like(x), bend))
+
+
+def whole(criterion: Criterion, shapes: Shapes) -> Face:
+    """The criterion as a function of all entries of T that are free."""
     free = [np.tri(q) if correlated else np.eye(q) for q, correlated in shapes]
     cells = tuple((t, i, j) for t, F in enumerate(free) for j, i in np.argwhere(F.T).tolist())
-    face = Face(criterion, shapes, cells)
-    x = _starts(face) if start is None else face.pack(start)[None]
-    return _settle(face, *_descend(face, x))
+    return Face(criterion, shapes, cells)
 
 
 @lru_cache
@@ -148,23 +158,26 @@ def _starts(face: Face) -> Array:
     return np.asarray(points[low[np.argsort(values[low])[: min(max(afford, 1), 16)]]])
 
 
-def _descend(face: Face, x: Array) -> tuple[float, Array]:
+def _descend(face: Face, x: Array, *before: Array) -> tuple[float, Array]:
     """Newton's method from many points side by side, to the last digit of the lowest minimum.
 
     Once the lowest has all but arrived, those that are far above it or have arrived elsewhere
-    are given up.
+    are given up. The next step would be about as long as the square of this, over the last where
+    second derivatives are not exact. Where an evaluation is dear six digits are enough.
     """
-    at, share = list[Any]((x, *face.local(x))), np.ones(len(x))
-    small = 1e-8 if face.criterion.size[1] else 1e-6  # how well the second derivatives are known
+    at, share = list[Any]((x, *face.local(x, *before))), np.ones(len(x))
+    columns = face.criterion.size[1]
+    enough = 3e-6 if columns > DEAR else 1e-12
+    last = np.full(len(x), enough if before else 1.0)
     for _ in range(60 if x.size else 0):
         step, best = face.newton(at[0], *at[2:]), _lowest(*at[:2])
         size = np.abs(step).max(axis=1)
         if len(size) > 1 and size[best] < 0.1:
             keep = (size > 1e-4) & (at[1] < at[1][best] + 200 / face.criterion.n)
             keep[best] = True
-            *at, share, size, step = (part[keep] for part in (*at, share, size, step))
+            *at, share, last, size, step = (p[keep] for p in (*at, share, last, size, step))
         x, value, *_ = at
-        if len(x) == 1 and size[0] < small:
+        if len(x) == 1 and size[0] < np.sqrt(enough * last[0]):
             return float(value[0]), face.move(x, step)[0]
         trial = face.move(x, step * (share / np.maximum(1.0, 2 * size))[:, None])
         new = trial, *face.local(trial, *at)
@@ -172,6 +185,7 @@ def _descend(face: Face, x: Array) -> tuple[float, Array]:
         share = np.where(good, np.minimum(4 * share, 1.0), share / 4)
         for part, found in zip(at, new, strict=True):
             part[good] = found[good]
+        last = np.maximum(size, enough) if columns else last
     best = _lowest(*at[:2])
     return float(at[1][best]), at[0][best]
 

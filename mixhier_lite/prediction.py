@@ -151,9 +151,9 @@ def _block(solved: Solved, codes: list[Codes], z: list[Array]) -> Array:
     total = np.zeros(n)
     if first is not None:
         j = codes[first]
-        total += np.einsum("nk,kln,nl->n", z[first], at.H[:, :, j], z[first])
-        HA12 = system.sparse(system.through(at.H))
-        pulled = sum(matrix[j].multiply(z[first][:, k, None]) for k, matrix in enumerate(HA12))
+        zH = np.einsum("nk,kln->nl", z[first], at.H[:, :, j])
+        total += (zH * z[first]).sum(axis=1)
+        pulled = sum(side[j].multiply(zH[:, k, None]) for k, side in enumerate(system.sides))
         D2 -= system.right([t.T for t in T2], pulled.toarray().T).T
     total += (triangular_solve(at.L22, D2.T) ** 2).sum(axis=0)
     return total

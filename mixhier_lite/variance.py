@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dpotrf
 
 from .inputs import Array
 
@@ -104,11 +105,12 @@ class Criterion(ABC):
 
     def roots(self, S: Array) -> Array:
         """Cholesky factors of S, (N, p + 1, p + 1); very large ones where S is not p.d."""
+        if len(S) == 1 and S.size:
+            L, failed = dpotrf(S[0].T, lower=1)
+            return np.asarray(HUGE * np.eye(len(L)) if failed else L)[None]
         try:
             return np.asarray(np.linalg.cholesky(S), dtype=np.float64)
         except np.linalg.LinAlgError:
-            if len(S) == 1:
-                return HUGE * np.eye(S.shape[1])[None]
             return np.concatenate([self.roots(each[None]) for each in S])
 
     def profiled(self, log_det: Array, S: Array) -> tuple[Array, Array, Array, Array]:
