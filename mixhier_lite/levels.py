@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg.lapack import dpotri
 
-from .curvature import slopes
+from .curvature import expected, slopes
 from .elimination import System, sweep
 from .inputs import Array
 from .variance import Criterion, Solution, triangular_solve
@@ -101,6 +101,12 @@ class Levels(Criterion):
         W, *point = sweep(self.system.A, self.system.B, self.C, T)
         value, *about = self.profiled(*point)
         return value, *slopes(W, T, *about)
+
+    def expected(self, T: Array) -> tuple[Array, Array]:
+        """See :meth:`Criterion.expected`."""
+        W, *point = sweep(self.system.A, self.system.B, self.C, T)
+        _, L, D, omega = self.profiled(*point)
+        return expected(W, L, D, omega[0, -1, -1] or np.inf)
 
     def gradient(self, T: Sequence[Array], at: Eliminated) -> list[Array]:
         """Gradient 2 N T for every term, :eq:`eq-gradient`.

@@ -155,7 +155,20 @@ def _starts(face: Face) -> Array:
     points, near = _places(face.cells, len(face.cells) * each)
     values = face.criterion.value(*face.criterion.many(face.unpack(points)))[0]
     low = np.flatnonzero(values <= values[near].min(axis=1))
-    return np.asarray(points[low[np.argsort(values[low])[: min(max(afford, 1), 16)]]])
+    x = points[low[np.argsort(values[low])[: min(max(afford, 1), 16)]]]
+    return x if face.criterion.size[1] else np.append(_scored(face, x[0]), x[: afford], axis=0)
+
+
+def _scored(face: Face, x: Array) -> Array:
+    """One step of Fisher's scoring in T T', shape (1, k)."""
+    (T,), ((q, correlated),) = face.unpack(x), face.shapes
+    free = np.flatnonzero(np.ones((q, q)) if correlated else np.eye(q))
+    slope, bend = (part.reshape(q * q, -1)[free] for part in face.criterion.expected(T[None]))
+    Omega = T @ T.T
+    Omega.ravel()[free] -= np.linalg.solve(bend[:, free], slope)[:, 0]
+    values, vectors = np.linalg.eigh(Omega)
+    root = np.linalg.cholesky((vectors * np.clip(values, 1e-2, 1e12)) @ vectors.T)
+    return face.pack([root])[None]
 
 
 def _descend(face: Face, x: Array, *before: Array) -> tuple[float, Array]:

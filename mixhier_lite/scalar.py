@@ -56,6 +56,16 @@ class Scalar(Criterion):
         h = np.einsum("nkk,nk->n", d2S, D) - (omega * dS**2).sum(axis=(1, 2)) - v**2 @ self.count
         return value, 2 * T * g[:, None, None], (2 * g + 4 * x * h)[:, None, None, None, None]
 
+    def expected(self, T: Array) -> tuple[Array, Array]:
+        """See :meth:`Criterion.expected`."""
+        S, dS, _ = self.between(T[:, 0, 0] ** 2).reshape(3, -1, *self.C.shape)
+        _, L, D, omega = self.profiled(np.zeros(1), S + self.within.reshape(self.C.shape))
+        v, inverse = self.a / (1 + T[0, 0] ** 2 * self.a), np.linalg.inv(L)
+        change = np.diag((inverse @ dS @ inverse.swapaxes(1, 2))[0]) * D[0]
+        total = v @ self.count
+        h = v**2 @ self.count + change[-1] * total / (omega[0, -1, -1] or np.inf)
+        return np.array([[total + change.sum()]]), h.reshape(1, 1, 1, 1)
+
 
 def pooled(about: About, a: Array, B: Array) -> Scalar:
     """Independent levels, a of shape (J,) and B (J, p + 1): those with the same a count as one.
