@@ -130,7 +130,7 @@ def fit(
     known = None if tau2 is None else positive(tau2, "tau2")
     refuse_gram(gram, known)
     assembly, T = _optimum(gram, method == "REML", known)
-    return replace(_finished(assembly, T, method, known), rows=rows)
+    return _finished(assembly, T, method, known, rows)
 
 
 def _optimum(gram: Gram, reml: bool, known: float | None) -> tuple[Assembly, list[Array]]:
@@ -158,9 +158,12 @@ def _alone(gram: Gram, reml: bool, known: float | None) -> Start:
     return [t * c for t, c in zip(T, share)], block_diag(*bends)
 
 
-def _finished(assembly: Assembly, T: list[Array], method: str, known: float | None) -> Fit:
+def _finished(
+    assembly: Assembly, T: list[Array], method: str, known: float | None, rows: Any
+) -> Fit:
     """Read the estimates at the optimum, in the reader's units."""
-    gram, at = assembly.gram, assembly.criterion.solve(T)
+    gram, criterion = assembly.gram, assembly.criterion
+    at = criterion.solution(*criterion.many([t[None] for t in T]))
     p, x, y = gram.p, assembly.scale[:-1], assembly.scale[-1]
     if at is None or (known is None and at.tau2 * y**2 * gram.n <= 1e-12 * left_of_y(gram)):
         raise refused("perfect")
@@ -170,7 +173,8 @@ def _finished(assembly: Assembly, T: list[Array], method: str, known: float | No
     singular = not all(t.any(axis=0).all() for t in T)
     tau2 = at.tau2 * y**2
     cov = at.tau2 * root @ root.T
-    return Fit(gram, method, roots, singular, at.value, float(tau2), known is not None, fixed, cov)
+    about = gram, method, roots, singular, at.value, float(tau2), known is not None, fixed, cov
+    return Fit(*about, rows=rows)
 
 
 def _upright(T: Array) -> Array:

@@ -47,11 +47,16 @@ class Face:
         return np.array([T[t][i, j] for t, i, j in self.cells])
 
     @cached_property
+    def at(self) -> Any:
+        """The same as arrays, (3, k)."""
+        return np.array(self.cells, dtype=np.intp).reshape(-1, 3).T
+
+    @cached_property
     def rows(self) -> tuple[Array, Array]:
         """For each entry whether it is on the diagonal, and which entry ends its row."""
-        at = {(t, i): k for k, (t, i, j) in enumerate(self.cells) if i == j}
-        ends = [at.get((t, i), k) for k, (t, i, _) in enumerate(self.cells)]
-        return np.array([i == j for _, i, j in self.cells]), np.array(ends, dtype=np.intp)
+        t, i, j = self.at
+        ends = (t == t[:, None]) & (i == i[:, None]) & (i == j)
+        return i == j, np.where(ends.any(axis=1), ends.argmax(axis=1), np.arange(len(t)))
 
     def stretch(self, x: Array) -> Array:
         """The unit of a step: an entry has the size of its row, but no less than one."""
@@ -83,7 +88,7 @@ class Face:
         if self.criterion.size[1]:
             return tuple(map(np.array, zip(*map(self._differences, x, *before), strict=True)))
         value, g, H = self.criterion.derivatives(self.unpack(x)[0])
-        _, i, j = np.array(self.cells, dtype=np.intp).reshape(-1, 3).T
+        _, i, j = self.at
         return value, g[:, i, j], H[:, i[:, None], j[:, None], i, j]
 
     def _slope(self, x: Array) -> tuple[float, Array]:
@@ -151,7 +156,7 @@ def _starts(face: Face) -> Array:
     It looks at fewer points where they cost more: many levels leave one valley.
     """
     afford = 10**5 // (1 + face.criterion.size[0] + 100 * face.criterion.size[1])
-    each = min(max(2 * afford, 2), 20 if face.criterion.n > 100 else 40)  # few rows, many valleys
+    each = min(max(2 * afford, 2), 12 if face.criterion.n > 100 else 40)  # few rows, many valleys
     points, near = _places(face.cells, len(face.cells) * each)
     values = face.criterion.value(*face.criterion.many(face.unpack(points)))[0]
     low = np.flatnonzero(values <= values[near].min(axis=1))
@@ -231,7 +236,9 @@ def _flat(T: Array, correlated: bool) -> Array:
     if not correlated:
         return np.where(T**2 > TINY, T, 0.0)
     values, vectors = np.linalg.eigh(T @ T.T)
-    keep, flat = values > TINY, np.zeros_like(T)
+    if (keep := values > TINY).all():
+        return T
+    flat = np.zeros_like(T)
     flat[:, : keep.sum()] = np.linalg.qr((vectors[:, keep] * np.sqrt(values[keep])).T)[1].T
     return flat
 

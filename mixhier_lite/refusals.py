@@ -60,6 +60,8 @@ def _dependent(gram: "Gram") -> list[str]:
     """Names of the columns of X that take part in a linear dependence."""
     p, d = gram.p, np.sqrt(np.diag(gram.C)[: gram.p])
     values, vectors = np.linalg.eigh(_correlations(gram.C[:p, :p]))
+    if values[0] >= 1e-12 * p:
+        return []
     loose = vectors[:, values < 1e-12 * p] / np.where(d > 0, d, 1.0)[:, None]
     null = gram.H_inverse[:p, :p] @ loose
     share = np.abs(null) * np.sqrt(np.diag(gram.H.T @ gram.C @ gram.H)[:p, None])
