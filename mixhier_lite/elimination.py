@@ -76,15 +76,16 @@ class System:
         return len(self.A22)
 
     @cached_property
+    def start(self) -> Codes:
+        """Where the entries of a level start, shape (J + 1,)."""
+        return np.searchsorted(self.rows, np.arange(self.J + 1))
+
+    @cached_property
     def sides(self) -> list[Any]:
         """A12 as q sparse matrices of shape (J, m)."""
-        return [self._sparse(v) for v in self.values]
-
-    def _sparse(self, values: Array) -> Any:
         from scipy.sparse import csr_matrix
 
-        start = np.searchsorted(self.rows, np.arange(self.J + 1))
-        return csr_matrix((values, self.columns, start), (self.J, self.m))
+        return [csr_matrix((v, self.columns, self.start), (self.J, self.m)) for v in self.values]
 
     @cached_property
     def pairs(self) -> Any:
@@ -95,7 +96,7 @@ class System:
         """
         from scipy.sparse import csc_matrix
 
-        (q, e), start = self.values.shape, np.searchsorted(self.rows, np.arange(self.J + 1))
+        (q, e), start = self.values.shape, self.start
         each = np.arange(1, e + 1) - start[self.rows]  # an entry meets those before it and itself
         ends = np.append(0, np.cumsum(each))
         if (count := ends[-1]) * q**2 > 10**7:
@@ -112,8 +113,10 @@ class System:
     def reduced(self, H: Array) -> tuple[Array, Array]:
         """Return A22 - A12'H A12 and B22 - A12'H B, for symmetric matrices H, (q, q, J)."""
         if self.pairs is None:
-            turned = map(self._sparse, np.einsum("kle,le->ke", H[:, :, self.rows], self.values))
-            fill = sum((a.T @ b).toarray() for a, b in zip(self.sides, turned, strict=True))
+            HA12 = [
+                sum(a.multiply(h[:, None]) for a, h in zip(self.sides, k, strict=True)) for k in H
+            ]
+            fill = sum((a.T @ b).toarray() for a, b in zip(self.sides, HA12, strict=True))
         else:
             half = (self.pairs @ H.ravel()).reshape(self.A22.shape)
             fill = half + half.T
@@ -130,17 +133,16 @@ class System:
         if self.pairs is not None:
             half = (self.pairs.T @ Q.ravel()).reshape(*self.A.shape)
             return np.asarray(half + half.swapaxes(0, 1))
-        out, size = np.empty((len(self.sides), *self.values.shape[:1], self.J)), 10**7 // self.m
-        for start in range(0, self.J, max(1, size)):  # J x m may be large: in blocks of levels
-            part = slice(start, start + max(1, size))
-            for k, left in enumerate(self.sides):
-                EQ = left[part] @ Q
-                for i, right in enumerate(self.sides):
-                    out[k, i, part] = np.asarray(right[part].multiply(EQ).sum(axis=1)).ravel()
+        out, size = np.empty(self.A.shape), max(1, 10**7 // self.m)
+        for start in range(0, self.J, size):  # J x m may be large: in blocks of levels
+            some = [side[start : start + size] for side in self.sides]
+            for k, AQ in enumerate(side @ Q for side in some):
+                each = [right.multiply(AQ).sum(axis=1) for right in some]
+                out[k, :, start : start + size] = np.hstack(each).T
         return out
 
     def right(self, T: list[Array], M: Array) -> Array:
-        """Multiply T, (..., q, q) for each other term, into the rows of M, (..., m, r), in place."""
+        """Multiply T, (..., q, q) of each other term into the rows of M, (..., m, r), in place."""
         for (a, b, q), t in zip(self.slices, T, strict=True):
             rows = M[..., a:b, :].reshape(*M.shape[:-2], -1, q, M.shape[-1])
             if q == 1:

@@ -1,7 +1,6 @@
 """Estimating the variances, and with them everything else."""
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,6 @@ from numpy.typing import ArrayLike
 from scipy.linalg import block_diag
 
 from .assembly import Assembly, assemble
-from .blup import Solved, conditional_variances, error_variances, random_effects
 from .gram import Gram, Names, Terms, Weights
 from .inputs import Array, positive, unchecked
 from .optimum import DEAR, Start, minimise, whole
@@ -45,42 +43,6 @@ class Fit(Report):
     """The formula, after ``lmer``."""
     rows: Any = field(default=None, repr=False)
     """X, terms and weights (or None) of the rows; None after ``fit(gram)``."""
-
-    @property
-    def Sigma(self) -> tuple[Array, ...]:
-        """The covariance of each term's coefficients, shape (q_t, q_t), without K."""
-        return tuple(self.tau2 * (T @ T.T) for T in self.T)
-
-    @property
-    def theta(self) -> Array:
-        """The lower triangle of every T, column by column; its diagonal where uncorrelated."""
-        pairs = zip(self.T, self.gram.blocks, strict=True)
-        some = [T.T[np.triu_indices(len(T))] if k.correlated else np.diag(T) for T, k in pairs]
-        return np.concatenate(some)
-
-    @cached_property
-    def _solved(self) -> Solved:
-        known = self.tau2 if self.tau2_known else None
-        assembly = assemble(self.gram, self.method == "REML", known, pool=False)
-        T = assembly.to_scaled(self.T)
-        at = assembly.criterion.solve(T)
-        assert at is not None
-        return Solved(assembly, T, at)
-
-    @cached_property
-    def random(self) -> tuple[Array, ...]:
-        """The BLUPs of each term, shape (J_t, q_t)."""
-        return random_effects(self._solved)
-
-    @cached_property
-    def cond_var(self) -> tuple[Array, ...]:
-        """Variance of beta given y were alpha known, shape (J_t, q_t, q_t)."""
-        return conditional_variances(self._solved)
-
-    @cached_property
-    def random_cov(self) -> tuple[Array, ...]:
-        """Prediction error variance = flat-prior posterior variance, shape (J_t, q_t, q_t)."""
-        return error_variances(self._solved)
 
 
 def fit(
@@ -144,23 +106,19 @@ def _optimum(gram: Gram, reml: bool, known: float | None) -> tuple[Assembly, lis
 
 def _alone(gram: Gram, reml: bool, known: float | None) -> Start:
     """T that each term finds alone, over the noise that all leave; second derivatives there."""
-    T, bends, noise = [], [], []
+    faces, T, noise = [], [], []
     for k in gram.blocks:
-        alone, (own,) = _optimum(replace(gram, blocks=(k,), cross={}), reml, known)
-        face = whole(alone.criterion, [(k.q, k.correlated)])
-        at = alone.criterion.solve([own])
-        T.append(own)
-        noise.append(1e-300 if at is None else at.tau2)
-        bends.append(face.local(face.pack([own])[None])[2][0])
-    total = left_of_y(gram) / alone.scale[-1] ** 2 / alone.criterion.nu
-    least = max(sum(noise) - (len(noise) - 1) * total, min(noise) / 4)
-    share = np.sqrt(np.array(noise) / (least if known is None else noise))
-    return [t * c for t, c in zip(T, share)], block_diag(*bends)
+        alone, (t,) = _optimum(replace(gram, blocks=(k,), cross={}), reml, known)
+        faces.append(whole(alone.criterion, [(k.q, k.correlated)]))
+        T.append(t)
+        noise.append([getattr(alone.criterion.solve([x]), "tau2", 1e-300) for x in (t, 0 * t)])
+    left, (total, *_) = np.array(noise).T
+    least = left if known else max(left.sum() - (len(T) - 1) * total, left.min() / 4)
+    bends = [face.local(face.pack([t])[None])[2][0] for face, t in zip(faces, T, strict=True)]
+    return [t * c for t, c in zip(T, np.sqrt(left / least), strict=True)], block_diag(*bends)
 
 
-def _finished(
-    assembly: Assembly, T: list[Array], method: str, known: float | None, rows: Any
-) -> Fit:
+def _finished(assembly: Assembly, T: list[Array], method: str, known: Any, rows: Any) -> Fit:
     """Read the estimates at the optimum, in the reader's units."""
     gram, criterion = assembly.gram, assembly.criterion
     at = criterion.solution(*criterion.many([t[None] for t in T]))
@@ -171,9 +129,8 @@ def _finished(
     fixed, root = gram.H_inverse[:p, :p] @ gram.H[:p, p] + back @ at.alpha, back @ at.root
     roots = tuple(_upright(t / d[:, None]) for t, d in zip(T, assembly.units, strict=True))
     singular = not all(t.any(axis=0).all() for t in T)
-    tau2 = at.tau2 * y**2
-    cov = at.tau2 * root @ root.T
-    about = gram, method, roots, singular, at.value, float(tau2), known is not None, fixed, cov
+    tau2, cov = float(at.tau2 * y**2), at.tau2 * root @ root.T
+    about = gram, method, roots, singular, at.value, tau2, known is not None, fixed, cov
     return Fit(*about, rows=rows)
 
 

@@ -116,8 +116,9 @@ def symmetric(value: npt.ArrayLike, name: str, size: int, of: str) -> Array:
             f"{S.shape}",
             f"for independent effects of variance sigma2 pass sigma2 * np.eye({size})",
         )
-    scale = np.abs(S).max(initial=0.0)
-    gap = np.abs(S - S.T).max(initial=0.0)
+    scale = max(S.max(initial=0.0), -S.min(initial=0.0))
+    bands = (slice(k, k + 64) for k in range(0, size, 64))  # of rows, that fit into the cache
+    gap = max((np.abs(S[k, : k.stop] - S[: k.stop, k].T).max() for k in bands), default=0.0)
     if gap > 1e-10 * scale:
         i, j = np.unravel_index(np.argmax(np.abs(S - S.T)), S.shape)
         raise InputError(

@@ -103,7 +103,7 @@ class Levels(Criterion):
         return value, *slopes(W, T, *about)
 
     def expected(self, T: Array) -> tuple[Array, Array]:
-        """See :meth:`Criterion.expected`."""
+        """Slope (q, q) in T T' at T, (1, q, q), of one term; what it is expected to change."""
         W, *point = sweep(self.system.A, self.system.B, self.C, T)
         _, L, D, omega = self.profiled(*point)
         return expected(W, L, D, omega[0, -1, -1] or np.inf)

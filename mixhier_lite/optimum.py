@@ -29,7 +29,7 @@ class Face:
     Its methods take many x at once, shape (N, k).
     """
 
-    criterion: Criterion
+    criterion: Any
     shapes: Shapes
     """For each term the number of its columns, and whether they are correlated."""
     cells: tuple[tuple[int, int, int], ...]
@@ -161,7 +161,8 @@ def _starts(face: Face) -> Array:
     values = face.criterion.value(*face.criterion.many(face.unpack(points)))[0]
     low = np.flatnonzero(values <= values[near].min(axis=1))
     x = points[low[np.argsort(values[low])[: min(max(afford, 1), 16)]]]
-    return x if face.criterion.size[1] else np.append(_scored(face, x[0]), x[: afford], axis=0)
+    easy = face.criterion.size[1] or len(face.cells) == 1
+    return x if easy else np.append(_scored(face, x[0]), x[:afford], axis=0)
 
 
 def _scored(face: Face, x: Array) -> Array:
@@ -170,7 +171,7 @@ def _scored(face: Face, x: Array) -> Array:
     free = np.flatnonzero(np.ones((q, q)) if correlated else np.eye(q))
     slope, bend = (part.reshape(q * q, -1)[free] for part in face.criterion.expected(T[None]))
     Omega = T @ T.T
-    Omega.ravel()[free] -= np.linalg.solve(bend[:, free], slope)[:, 0]
+    Omega.ravel()[free] -= np.linalg.lstsq(bend[:, free], slope, 1e-9)[0][:, 0]
     values, vectors = np.linalg.eigh(Omega)
     root = np.linalg.cholesky((vectors * np.clip(values, 1e-2, 1e12)) @ vectors.T)
     return face.pack([root])[None]

@@ -1,11 +1,14 @@
 """What a fit can tell: predictions, intervals, tables, a summary."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import summary
+from .assembly import assemble
+from .blup import Solved, conditional_variances, error_variances, random_effects
 from .errors import InputError
 from .groups import Labels
 from .inputs import Array
@@ -40,6 +43,42 @@ class Report:
     def levels(self: Any) -> tuple[Labels, ...]:
         """The labels of each term, shape (J_t,)."""
         return tuple(k.levels for k in self.gram.blocks)
+
+    @property
+    def Sigma(self: Any) -> tuple[Array, ...]:
+        """The covariance of each term's coefficients, shape (q_t, q_t), without K."""
+        return tuple(self.tau2 * (T @ T.T) for T in self.T)
+
+    @property
+    def theta(self: Any) -> Array:
+        """The lower triangle of every T, column by column; its diagonal where uncorrelated."""
+        pairs = zip(self.T, self.gram.blocks, strict=True)
+        some = [T.T[np.triu_indices(len(T))] if k.correlated else np.diag(T) for T, k in pairs]
+        return np.concatenate(some)
+
+    @cached_property
+    def _solved(self: Any) -> Solved:
+        known = self.tau2 if self.tau2_known else None
+        assembly = assemble(self.gram, self.method == "REML", known, pool=False)
+        T = assembly.to_scaled(self.T)
+        at = assembly.criterion.solve(T)
+        assert at is not None
+        return Solved(assembly, T, at)
+
+    @cached_property
+    def random(self: Any) -> tuple[Array, ...]:
+        """The BLUPs of each term, shape (J_t, q_t)."""
+        return random_effects(self._solved)
+
+    @cached_property
+    def cond_var(self: Any) -> tuple[Array, ...]:
+        """Variance of beta given y were alpha known, shape (J_t, q_t, q_t)."""
+        return conditional_variances(self._solved)
+
+    @cached_property
+    def random_cov(self: Any) -> tuple[Array, ...]:
+        """Prediction error variance = flat-prior posterior variance, shape (J_t, q_t, q_t)."""
+        return error_variances(self._solved)
 
     @property
     def loglik(self: Any) -> float:

@@ -56,16 +56,6 @@ class Scalar(Criterion):
         h = np.einsum("nkk,nk->n", d2S, D) - (omega * dS**2).sum(axis=(1, 2)) - v**2 @ self.count
         return value, 2 * T * g[:, None, None], (2 * g + 4 * x * h)[:, None, None, None, None]
 
-    def expected(self, T: Array) -> tuple[Array, Array]:
-        """See :meth:`Criterion.expected`."""
-        S, dS, _ = self.between(T[:, 0, 0] ** 2).reshape(3, -1, *self.C.shape)
-        _, L, D, omega = self.profiled(np.zeros(1), S + self.within.reshape(self.C.shape))
-        v, inverse = self.a / (1 + T[0, 0] ** 2 * self.a), np.linalg.inv(L)
-        change = np.diag((inverse @ dS @ inverse.swapaxes(1, 2))[0]) * D[0]
-        total = v @ self.count
-        h = v**2 @ self.count + change[-1] * total / (omega[0, -1, -1] or np.inf)
-        return np.array([[total + change.sum()]]), h.reshape(1, 1, 1, 1)
-
 
 def pooled(about: About, a: Array, B: Array) -> Scalar:
     """Independent levels, a of shape (J,) and B (J, p + 1): those with the same a count as one.
@@ -97,8 +87,9 @@ def related(about: About, K: Array, a: Array, B: Array) -> Scalar:
     work = int(dsytrd_lwork(len(R), lower=1)[0])
     Q, diagonal, beside, tau, _ = dsytrd(R.T, lower=1, lwork=work, overwrite_a=1)
     b = np.asfortranarray(B[seen] / root[:, None])
-    if len(R) > 2:
-        b[1:] = dormqr("L", "T", Q[1:, :-1], tau, b[1:], 64 * b.shape[1])[0]
+    if len(R) > 2:  # the reflections start one row down
+        down = Q.ravel(order="K")[1 : 1 + Q[:-1].size].reshape(Q[:-1].T.shape, order="F")
+        b[1:] = dormqr("L", "T", down, tau, b[1:], 64 * b.shape[1])[0]
     values = np.asarray(eigvalsh_tridiagonal(diagonal, beside), dtype=np.float64)
     if values[0] < -1e-10 * values[-1]:
         square_root(K, "K")  # says why

@@ -75,10 +75,6 @@ class Criterion(ABC):
     def derivatives(self, T: Array) -> tuple[Array, Array, Array]:
         """Value (N,), slope (N, q, q) and bend (N, q, q, q, q) at T, (N, q, q), of one term."""
 
-    @abstractmethod
-    def expected(self, T: Array) -> tuple[Array, Array]:
-        """Slope (q, q) in T T' at T, (1, q, q), of one term; expected bend (q, q, q, q)."""
-
     def solve(self, T: Sequence[Array]) -> Solution | None:
         """Solve the model at T; None where nothing is left of y within rounding."""
         return self.solution(*self.many([t[None] for t in T]))
