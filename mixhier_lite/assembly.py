@@ -58,8 +58,8 @@ def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> A
         bases = [rotation / d]
     levels = [np.ascontiguousarray(np.moveaxis(part, 0, -1)) for part in (A, B)]
     system = _system(gram, order, bases, scale, levels)
-    size = system.B.size, system.m
-    return Assembly(gram, Levels(*about, size, system, order), units, scale, bases)
+    criterion = Levels(*about, (system.B.size, system.m), system, order)
+    return Assembly(gram, criterion, units, scale, bases)
 
 
 def _order(gram: Gram, pool: bool) -> tuple[int | None, ...]:
@@ -100,9 +100,10 @@ def _system(
     from scipy.sparse import bmat, bsr_matrix, csr_matrix, hstack
 
     (A, B), (first, *others) = levels, order
-    p1, (q, J), none = len(gram.C), A.shape[1:], np.zeros(0, dtype=np.intp)
+    p1, (q, J) = len(gram.C), A.shape[1:]
     if not others:
-        return System(A, B, (), np.zeros((0, 0)), np.zeros((0, p1)), none, none, np.zeros((q, 0)))
+        start, none = np.zeros(J + 1, dtype=np.intp), np.zeros(0, dtype=np.intp)
+        return System(A, B, (), np.zeros((0, 0)), np.zeros((0, p1)), start, none, np.zeros((q, 0)))
 
     def product(s: int, t: int) -> Any:
         k = gram.blocks[s]
@@ -117,6 +118,5 @@ def _system(
     rest = [bases[t].T @ (gram.blocks[t].B.reshape(-1, p1) / scale) for t in others]
     parts = [] if first is None else [product(first, t) for t in others]
     A12: Any = hstack(parts or [csr_matrix((0, len(A22)))]).tobsr((q, 1))
-    rows = np.repeat(np.arange(J), np.diff(A12.indptr))
-    found = rows, A12.indices.astype(np.intp), np.ascontiguousarray(A12.data[:, :, 0].T)
-    return System(A, B, slices, A22, np.concatenate(rest), *found)
+    entries = A12.indices.astype(np.intp), np.ascontiguousarray(A12.data[:, :, 0].T)
+    return System(A, B, slices, A22, np.concatenate(rest), A12.indptr.astype(np.intp), *entries)

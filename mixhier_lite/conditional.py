@@ -155,7 +155,8 @@ def _factored(assembly: Assembly, T1: Array, others: Sequence[Array]) -> Factors
         for k in range(a, b, r):
             T2[:, k : k + r, k : k + r] = root
     A12 = np.zeros((q, m, J))
-    A12[:, system.columns, system.rows] = system.values
+    rows = np.repeat(np.arange(J), np.diff(system.start))
+    A12[:, system.columns, rows] = system.values
     F = forward(L, _times(turned, np.broadcast_to(A12[:, :, None], (q, m, N, J))))
     F = np.einsum("kmnj,nml->klnj", F, T2)
     M22 = T2.swapaxes(1, 2) @ system.A22 @ T2 + np.eye(m) - np.einsum("kmnj,klnj->nml", F, F)

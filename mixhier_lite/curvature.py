@@ -36,11 +36,11 @@ def slopes(W: Array, T: Array, L: Array, D: Array, omega: Array) -> tuple[Array,
     return slope, 2 * H - (Z @ Z.swapaxes(1, 2)).reshape(H.shape)
 
 
-def expected(W: Array, L: Array, D: Array, nu: float) -> tuple[Array, Array]:
+def expected(W: Array, L: Array, D: Array, omega: Array) -> tuple[Array, Array]:
     """Slope (q, q) in T T' at one T, and the second derivatives to be expected, (q, q, q, q).
 
-    They are those of REML exactly. nu is the number of rows that
-    speak about tau2, infinite where that is known. The rest is as in ``slopes``.
+    With REML, Newton's step with these is exact where all levels have the same Z_j and X_j. W, L,
+    D and omega are as in ``slopes``.
     """
     q, p1 = W.shape[1] // 2, L.shape[1]
     G, E = W[0, q:, p1:], (np.linalg.inv(L) * np.sqrt(D)[0, :, None]) @ W[0, q:, :p1]
@@ -49,4 +49,4 @@ def expected(W: Array, L: Array, D: Array, nu: float) -> tuple[Array, Array]:
     total = (G - EE).sum(axis=2)
     found = np.tensordot(G, G - EE, (2, 2)) - np.tensordot(EE, G, (2, 2))
     found = found.swapaxes(1, 2) + np.tensordot(both, both, ([1, 3], [1, 3]))
-    return total - dd, found - np.multiply.outer(dd / nu, total)
+    return total - dd, found - np.multiply.outer(dd / (omega[0, -1, -1] or np.inf), total)

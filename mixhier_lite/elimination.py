@@ -58,8 +58,8 @@ class System:
     """Z'WZ of these terms, shape (m, m)."""
     B22: Array
     """Z'W [X y] of these terms, shape (m, p + 1)."""
-    rows: Codes
-    """Level of each stored entry of A12, shape (e,)."""
+    start: Codes
+    """Where the stored entries of each level start, shape (J + 1,)."""
     columns: Codes
     """Column of each stored entry of A12, shape (e,)."""
     values: Array
@@ -74,11 +74,6 @@ class System:
     def m(self) -> int:
         """Number of columns."""
         return len(self.A22)
-
-    @cached_property
-    def start(self) -> Codes:
-        """Where the entries of a level start, shape (J + 1,)."""
-        return np.searchsorted(self.rows, np.arange(self.J + 1))
 
     @cached_property
     def sides(self) -> list[Any]:
@@ -96,17 +91,17 @@ class System:
         """
         from scipy.sparse import csc_matrix
 
-        (q, e), start = self.values.shape, self.start
-        each = np.arange(1, e + 1) - start[self.rows]  # an entry meets those before it and itself
+        (q, e), first = self.values.shape, np.repeat(self.start[:-1], np.diff(self.start))
+        each = np.arange(1, e + 1) - first  # an entry meets those before it and itself
         ends = np.append(0, np.cumsum(each))
         if (count := ends[-1]) * q**2 > 10**7:
             return None
-        shift = (start[self.rows] - ends[:-1]).astype(np.int32)
+        shift = (first - ends[:-1]).astype(np.int32)
         partner = np.repeat(shift, each) + np.arange(count, dtype=np.int32)
         places = np.repeat(self.columns * self.m, each) + self.columns[partner]
         products = np.repeat(self.values, each, axis=1)[:, None] * self.values[:, partner]
         products[:, :, ends[1:] - 1] /= 2
-        stops = np.add.outer(count * np.arange(q**2), ends[start[:-1]])
+        stops = np.add.outer(count * np.arange(q**2), ends[self.start[:-1]])
         about = products.ravel(), np.tile(places, q**2), np.append(stops, products.size)
         return csc_matrix(about, (self.m**2, q**2 * self.J))
 

@@ -10,7 +10,7 @@ from scipy.linalg import block_diag
 from .assembly import Assembly, assemble
 from .gram import Gram, Names, Terms, Weights
 from .inputs import Array, positive, unchecked
-from .optimum import DEAR, Start, minimise, whole
+from .optimum import DEAR, minimise, whole
 from .refusals import left_of_y, refuse_gram, refused
 from .report import Report
 from .term import Term
@@ -104,7 +104,7 @@ def _optimum(gram: Gram, reml: bool, known: float | None) -> tuple[Assembly, lis
     return assembly, minimise(assembly.criterion, shapes, start)
 
 
-def _alone(gram: Gram, reml: bool, known: float | None) -> Start:
+def _alone(gram: Gram, reml: bool, known: float | None) -> Any:
     """T that each term finds alone, over the noise that all leave; second derivatives there."""
     faces, T, noise = [], [], []
     for k in gram.blocks:

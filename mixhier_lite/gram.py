@@ -15,7 +15,6 @@ from .inputs import Array, dependent_columns, finite, real, same_rows, square_ro
 from .refusals import refused
 from .term import Term
 
-Sparse = Any  # scipy.sparse is imported where it is used
 Terms = Term | Sequence[Term]
 Weights = ArrayLike | None
 Names = Sequence[str] | None
@@ -86,7 +85,7 @@ class Gram:
     """Names of the columns of X."""
     blocks: tuple[Block, ...]
     """One for each term."""
-    cross: dict[tuple[int, int], Sparse]
+    cross: dict[tuple[int, int], Any]
     """Z_s'W Z_t for terms s < t, sparse, shape (J_s q_s, J_t q_t)."""
     C: Array
     """[X' y']'W [X' y'], shape (p + 1, p + 1)."""
@@ -221,7 +220,7 @@ def _pass(y: Array, X: Array, terms: Sequence[Term], w: Array | None, ones: Arra
         for term, total in zip(terms, sums, strict=True):
             Z = np.ones((1, len(some))) if term.Z is None else np.ascontiguousarray(term.Z[part].T)
             some[:, q - term.q : q] = Z.T
-            sums_of = csc_matrix((len(total), len(some)))  # over the rows of every level
+            sums_of: Any = csc_matrix((len(total), len(some)))  # over the rows of every level
             sums_of.indices, sums_of.indptr = term.codes[part], np.arange(len(some) + 1)
             for k in range(term.q):
                 sums_of.data = Z[k] if weights is None else weights * Z[k]
@@ -254,10 +253,9 @@ def _unit(X: Array) -> Array:
 def _block(term: Term, sums: Array, w: Array | None) -> Block:
     """Split the sums of a term into A and B."""
     A = sums[:, :, : term.q]
-    counts = None if term.Z is None and w is None else np.bincount(term.codes, minlength=len(A))
-    rows = A[:, 0, 0] if counts is None else counts.astype(np.float64)
+    rows = A[:, 0, 0] if term.Z is w is None else np.bincount(term.codes, minlength=len(A))
     about = (term.name, term.levels, term.correlated, term.Z is None, term.columns, term.K)
-    return Block(*about, rows, (A + A.swapaxes(1, 2)) / 2, sums[:, :, term.q :])
+    return Block(*about, rows.astype(np.float64), (A + A.swapaxes(1, 2)) / 2, sums[:, :, term.q :])
 
 
 def _mergeable(a: Gram, b: Gram) -> None:
@@ -280,7 +278,7 @@ def _unite(a: Labels, b: Labels) -> tuple[Codes, Labels]:
     return positions(np.append(a, b) if alike else [*a.tolist(), *b.tolist()])
 
 
-def _total(place: Sparse, both: Array) -> Array:
+def _total(place: Any, both: Array) -> Array:
     """Sum what belongs to one level."""
     sums = place @ both.reshape(len(both), -1)
     return np.asarray(sums.reshape(-1, *both.shape[1:]), dtype=np.float64)

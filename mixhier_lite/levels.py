@@ -105,8 +105,7 @@ class Levels(Criterion):
     def expected(self, T: Array) -> tuple[Array, Array]:
         """Slope (q, q) in T T' at T, (1, q, q), of one term; what it is expected to change."""
         W, *point = sweep(self.system.A, self.system.B, self.C, T)
-        _, L, D, omega = self.profiled(*point)
-        return expected(W, L, D, omega[0, -1, -1] or np.inf)
+        return expected(W, *self.profiled(*point)[1:])
 
     def gradient(self, T: Sequence[Array], at: Eliminated) -> list[Array]:
         """Gradient 2 N T for every term, :eq:`eq-gradient`.

@@ -15,7 +15,6 @@ from .inputs import Array, square_root
 from .variance import Criterion
 
 Shapes = Sequence[tuple[int, bool]]
-Start = tuple[list[Array], Array]
 DEAR = 200
 """Columns in one dense matrix from which on every evaluation counts."""
 TINY = 1e-4
@@ -47,20 +46,15 @@ class Face:
         return np.array([T[t][i, j] for t, i, j in self.cells])
 
     @cached_property
-    def at(self) -> Any:
-        """The same as arrays, (3, k)."""
-        return np.array(self.cells, dtype=np.intp).reshape(-1, 3).T
-
-    @cached_property
-    def rows(self) -> tuple[Array, Array]:
-        """For each entry whether it is on the diagonal, and which entry ends its row."""
-        t, i, j = self.at
-        ends = (t == t[:, None]) & (i == i[:, None]) & (i == j)
-        return i == j, np.where(ends.any(axis=1), ends.argmax(axis=1), np.arange(len(t)))
+    def at(self) -> tuple[Any, ...]:
+        """Row and column of every entry, whether it is on the diagonal, and what ends its row."""
+        t, i, j = np.array(self.cells, dtype=np.intp).reshape(-1, 3).T
+        ends, k = (t == t[:, None]) & (i == i[:, None]) & (i == j), np.arange(len(t))
+        return i, j, i == j, np.where(ends.any(axis=1), ends @ k, k)
 
     def stretch(self, x: Array) -> Array:
         """The unit of a step: an entry has the size of its row, but no less than one."""
-        return np.asarray(np.sqrt(1.0 + x[:, self.rows[1]] ** 2))
+        return np.asarray(np.sqrt(1.0 + x[:, self.at[3]] ** 2))
 
     def newton(self, x: Array, g: Array, H: Array) -> Array:
         """Newton's step, in units of ``stretch``; a diagonal entry moves as its arsinh does.
@@ -69,7 +63,7 @@ class Face:
         """
         unit = self.stretch(x)
         H = H * unit[:, :, None] * unit[:, None]
-        np.einsum("nkk->nk", H)[...] += self.rows[0] * x * g
+        np.einsum("nkk->nk", H)[...] += self.at[2] * x * g
         curvature, axes = np.linalg.eigh(H)
         least = 1e-10 * np.abs(curvature).max(axis=1, keepdims=True) + 1e-300
         along = -((g * unit)[:, None] @ axes)[:, 0] / np.maximum(np.abs(curvature), least)
@@ -78,7 +72,7 @@ class Face:
 
     def move(self, x: Array, step: Array) -> Array:
         """Take a step."""
-        return np.where(self.rows[0], np.sinh(np.arcsinh(x) + step), x + self.stretch(x) * step)
+        return np.where(self.at[2], np.sinh(np.arcsinh(x) + step), x + self.stretch(x) * step)
 
     def local(self, x: Array, *before: Array) -> tuple[Array, ...]:
         """The criterion, its slope and its second derivatives, (N,), (N, k) and (N, k, k).
@@ -88,7 +82,7 @@ class Face:
         if self.criterion.size[1]:
             return tuple(map(np.array, zip(*map(self._differences, x, *before), strict=True)))
         value, g, H = self.criterion.derivatives(self.unpack(x)[0])
-        _, i, j = self.at
+        i, j, *_ = self.at
         return value, g[:, i, j], H[:, i[:, None], j[:, None], i, j]
 
     def _slope(self, x: Array) -> tuple[float, Array]:
@@ -109,11 +103,11 @@ class Face:
         return value, g, (H + H.T) / 2
 
 
-def minimise(criterion: Criterion, shapes: Shapes, start: Start | None = None) -> list[Array]:
+def minimise(criterion: Criterion, shapes: Shapes, start: Any = None) -> list[Array]:
     """Find the global minimum: T for every term, with columns of zeros where rank is lacking.
 
-    ``shapes`` gives the number of columns of each term, and whether they are correlated. Given a
-    start, and second derivatives that are about right, the search looks nowhere else.
+    ``shapes`` gives the number of columns of each term, and whether they are correlated. ``start``
+    is T and second derivatives that are about right: then the search looks nowhere else.
     """
     face = whole(criterion, shapes)
     if start is None:
@@ -136,17 +130,16 @@ def _places(cells: tuple[tuple[int, int, int], ...], n: int) -> tuple[Array, Any
     The second look is at covariances that are all but of rank one: a valley with a correlation
     near 1 or -1 is too narrow to be seen from further inside.
     """
-    diagonal, mixed = [i == j for _, i, j in cells], {t for t, i, j in cells if i != j}
-    k = len(cells)
+    diagonal, k = [i == j for _, i, j in cells], len(cells)
     ratio = np.roots([1, *[0] * (k - 1), -1, -1]).real.max()
     places = np.outer(np.arange(1, 1 + n), ratio ** -np.arange(1.0, k + 1)) % 1  # fills evenly
     places[:2] = np.where(diagonal, [[0.4], [0.6]], 0.5)  # T = 1 and T = 10
     near = np.argsort(np.abs(places[:, None] - places).max(axis=2), axis=1)[:, 1 : 2 + 2 * k]
     signed = np.where(diagonal, places, 2 * places - 1)
     points = np.sign(signed) * 10 ** (5 * np.abs(signed) - 2)
-    if not mixed:
+    if all(diagonal):
         return points, near
-    rank_one = points * [1e-3 if j > 0 and t in mixed else 1.0 for t, _, j in cells]
+    rank_one = points * [1e-3 if j > 0 and (t, 1, 0) in cells else 1.0 for t, _, j in cells]
     return np.append(points, rank_one, axis=0), np.append(near, near + n, axis=0)
 
 
@@ -184,8 +177,7 @@ def _descend(face: Face, x: Array, *before: Array) -> tuple[float, Array]:
     are given up. The next step would be about as long as the square of this, over the last where
     second derivatives are not exact. Where an evaluation is dear six digits are enough.
     """
-    at, share = list[Any]((x, *face.local(x, *before))), np.ones(len(x))
-    columns = face.criterion.size[1]
+    columns, at, share = face.criterion.size[1], [x, *face.local(x, *before)], np.ones(len(x))
     enough = 3e-6 if columns > DEAR else 1e-12
     last = np.full(len(x), enough if before else 1.0)
     for _ in range(60 if x.size else 0):

@@ -35,8 +35,7 @@ def refuse_gram(gram: "Gram", tau2: float | None) -> None:
         name, seen = block.name or f"term {t + 1}", int((block.rows > 0).sum())
         if seen < 2:
             raise refused("one-level", name=name, seen=seen)
-        ZZ = _correlations(block.A.sum(axis=0))
-        if (np.diag(ZZ) == 0).any() or np.linalg.eigvalsh(ZZ)[0] <= 1e-13 * block.q:
+        if np.linalg.eigvalsh(_correlations(block.A.sum(axis=0)))[0] <= 1e-13 * block.q:
             raise refused("columns", name=name, q=block.q)
         alone = seen == gram.n and block.K is None and not np.isnan(gram.common_weight)
         if alone and tau2 is None and _has_constant(block.A):
@@ -60,7 +59,7 @@ def _dependent(gram: "Gram") -> list[str]:
     """Names of the columns of X that take part in a linear dependence."""
     p, d = gram.p, np.sqrt(np.diag(gram.C)[: gram.p])
     values, vectors = np.linalg.eigh(_correlations(gram.C[:p, :p]))
-    if values[0] >= 1e-12 * p:
+    if (values >= 1e-12 * p).all():
         return []
     loose = vectors[:, values < 1e-12 * p] / np.where(d > 0, d, 1.0)[:, None]
     null = gram.H_inverse[:p, :p] @ loose

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg.lapack import dormqr, dpttrf, dpttrs, dsytrd, dsytrd_lwork
+from scipy.linalg.lapack import dormqr, dpttrf, dpttrs, dsytrd
 
 from .inputs import Array, square_root
 from .variance import About, Criterion
@@ -84,8 +84,7 @@ def related(about: About, K: Array, a: Array, B: Array) -> Scalar:
     root = np.sqrt(a[seen])
     R = (K if len(seen) == len(K) else K[np.ix_(seen, seen)]) * root
     R *= root[:, None]
-    work = int(dsytrd_lwork(len(R), lower=1)[0])
-    Q, diagonal, beside, tau, _ = dsytrd(R.T, lower=1, lwork=work, overwrite_a=1)
+    Q, diagonal, beside, tau, _ = dsytrd(R.T, lower=1, lwork=64 * len(R), overwrite_a=1)
     b = np.asfortranarray(B[seen] / root[:, None])
     if len(R) > 2:  # the reflections start one row down
         down = Q.ravel(order="K")[1 : 1 + Q[:-1].size].reshape(Q[:-1].T.shape, order="F")

@@ -28,11 +28,6 @@ class Solution:
     value: float
     """-2 log likelihood (ML) or the REML criterion, at the best alpha (and tau2)."""
     tau2: float
-    log_det: float
-    """log det(I + T'Z'WZ T) of all random effects."""
-    L_S: Array
-    """Cholesky factor of S, which is [X y]'W[X y] less the random part, (p + 1, p + 1)."""
-
     root: Array
     """Upper triangular R with tau2 R R' = (X'V^-1 X)^-1, shape (p, p)."""
     alpha: Array
@@ -101,7 +96,7 @@ class Criterion(ABC):
         if L[0, 0] >= HUGE:
             return None
         root = triangular_solve(L[:-1, :-1], np.eye(len(L) - 1)).T
-        return Solution(float(value), float(tau2), float(log_det[0]), L, root, root @ L[-1, :-1])
+        return Solution(float(value), float(tau2), root, root @ L[-1, :-1])
 
     def roots(self, S: Array) -> Array:
         """Cholesky factors of S, (N, p + 1, p + 1); very large ones where S is not p.d."""

@@ -1,4 +1,8 @@
-"""The engine stays small enough to be read: what the contract counts is counted here."""
+"""The engine stays small enough to be read.
+
+Counted is what finds the estimates: the Gram, the criterion, its optimum. What only reads a fit
+(report, blup, prediction, summary) and what reads inputs and formulas is not.
+"""
 
 import ast
 import io
@@ -7,7 +11,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "mixhier_lite"
 ENGINE = (
-    "term gram assembly elimination variance curvature levels scalar optimum refusals blup fit"
+    "term gram assembly elimination variance curvature levels scalar optimum refusals fit"
 ).split()
 SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
 
