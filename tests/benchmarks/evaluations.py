@@ -6,8 +6,10 @@ POINTS = {  # methods of a criterion, and at how many points they evaluate it
     "solve": lambda T: 1,
     "many": lambda T: len(T[0]),
     "derivatives": len,
+    "expected": lambda T: 1,
     "gradient": lambda T, at: 1,
 }
+SLOPES = "derivatives", "expected", "gradient"
 
 
 def kinds(of=Criterion):
@@ -16,16 +18,20 @@ def kinds(of=Criterion):
 
 
 def counted(fit):
-    """Run ``fit`` once, untimed; return the numbers of values and of slopes that it asked for."""
-    asked, inside = {"values": 0, "slopes": 0}, [False]
+    """Run ``fit`` once, untimed; return the numbers of values and of slopes that it asked for.
+
+    Of a crossed model those of the whole; each term alone, where it starts, is not counted.
+    """
+    asked, inside = {}, [False]
 
     def watched(name, method):
         def watching(self, *points):
             if inside[0]:
                 return method(self, *points)
             inside[0] = True
-            asked["values"] += POINTS[name](*points) if name != "gradient" else 0
-            asked["slopes"] += POINTS[name](*points) if name in ("gradient", "derivatives") else 0
+            own = asked.setdefault(self.size[1], {"values": 0, "slopes": 0})
+            own["values"] += POINTS[name](*points) if name != "gradient" else 0
+            own["slopes"] += POINTS[name](*points) if name in SLOPES else 0
             try:
                 return method(self, *points)
             finally:
@@ -42,4 +48,4 @@ def counted(fit):
     finally:
         for (kind, name), method in before.items():
             setattr(kind, name, method)
-    return asked
+    return asked[max(asked)]
