@@ -128,14 +128,14 @@ class Landscape:
             T[t][:, i, i] = left * np.sqrt(1 - w**2)
         return T
 
+    @np.errstate(invalid="ignore", divide="ignore")  # S may be lost where T is large
     def given(self, T: Sequence[Array]) -> Given:
         """Integrate alpha and beta out, at each T."""
         criterion, p = self.assembly.criterion, self.model.gram.p
         log_det, S = criterion.many(T)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            L = choleskies(np.moveaxis(S, 0, -1))
-            inverse = forward(L[:p, :p], np.broadcast_to(np.eye(p)[..., None], (p, p, len(S))))
-            log_det = log_det + 2 * np.log(np.einsum("kkn->kn", L[:p, :p])).sum(axis=0)
+        L = choleskies(np.moveaxis(S, 0, -1))
+        inverse = forward(L[:p, :p], np.broadcast_to(np.eye(p)[..., None], (p, p, len(S))))
+        log_det = log_det + 2 * np.log(np.einsum("kkn->kn", L[:p, :p])).sum(axis=0)
         root = np.moveaxis(inverse, -1, 0).swapaxes(1, 2)
         alpha = np.einsum("nij,jn->ni", root, L[p, :p])
         value = -(log_det + (criterion.n - p) * np.log(2 * np.pi) + criterion.constant) / 2
