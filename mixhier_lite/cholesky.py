@@ -10,11 +10,12 @@ from .inputs import Array
 
 def choleskies(M: Array) -> Array:
     """Lower Cholesky factors of many p.d. matrices at once, shape (q, q, ...)."""
-    L = np.zeros_like(M)
+    L = np.array(M, order="C")  # whatever the order of M: numpy runs over the last axis
     for k in range(len(M)):
-        L[k, k] = np.sqrt(M[k, k] - (L[k, :k] ** 2).sum(axis=0))
+        L[k, k + 1 :] = 0.0
+        L[k, k] = np.sqrt(L[k, k] - (L[k, :k] ** 2).sum(axis=0))
         for i in range(k + 1, len(M)):
-            L[i, k] = (M[i, k] - (L[i, :k] * L[k, :k]).sum(axis=0)) / L[k, k]
+            L[i, k] = (L[i, k] - (L[i, :k] * L[k, :k]).sum(axis=0)) / L[k, k]
     return L
 
 

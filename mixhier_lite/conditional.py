@@ -35,6 +35,8 @@ def draw_effects(
     rng : numpy.random.Generator
     """
     system, unit = assembly.criterion.system, assembly.scale[-1]
+    if (system.m, len(system.A)) == (0, 1) and assembly.gram.blocks[0].root is None:
+        return [_draw_levels(assembly, T[0][:, 0, 0], v, tau, rng)]
     out = [np.empty((len(tau), k.J, k.q)) for k in assembly.gram.blocks]
     for part, at in _factors(assembly, T):
         f1, f2 = at.forward(
@@ -46,6 +48,33 @@ def draw_effects(
         for whole, effects in zip(out, at.backward(f1, f2), strict=True):
             whole[part] = effects[..., 0] * unit
     return out
+
+
+def _draw_levels(
+    assembly: Assembly, T: Array, v: Array, tau: Array, rng: np.random.Generator
+) -> Array:
+    """Draw one coefficient for each of independent levels, shape (N, J, 1), T of shape (N,).
+
+    Normal with precision 1 / sigma^2 + A_j / tau^2 and mean B_j v / tau^2 over the precision.
+    Blocks that fit into a cache are filled in place, where memory and not algebra takes the time.
+    """
+    system, unit = assembly.criterion.system, assembly.scale[-1] / assembly.units[0]
+    A, tau = np.stack([np.ones(system.J), system.A[0, 0]]), tau * unit
+    with np.errstate(divide="ignore"):  # sigma may be zero
+        precisions = np.column_stack([(T * tau) ** -2, tau**-2])
+    v = v * unit * precisions[:, 1:]
+    out, step = np.empty((len(tau), system.J)), max(1, CELLS // system.J)
+    roots, shifts = np.empty((2, min(step, len(tau)), system.J))
+    for start in range(0, len(tau), step):
+        part = slice(start, start + step)
+        z = rng.standard_normal(out=out[part])
+        root = np.matmul(precisions[part], A, out=roots[: len(z)])
+        shift = np.matmul(v[part], system.B[0], out=shifts[: len(z)])
+        np.sqrt(root, out=root)
+        shift /= root
+        z += shift
+        z /= root
+    return out[..., None]
 
 
 def moments(

@@ -128,14 +128,14 @@ class Landscape:
             T[t][:, i, i] = left * np.sqrt(1 - w**2)
         return T
 
+    @np.errstate(invalid="ignore", divide="ignore")  # S may be lost where T is large
     def given(self, T: Sequence[Array]) -> Given:
         """Integrate alpha and beta out, at each T."""
         criterion, p = self.assembly.criterion, self.model.gram.p
         log_det, S = criterion.many(T)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            L = choleskies(np.moveaxis(S, 0, -1))
-            inverse = forward(L[:p, :p], np.broadcast_to(np.eye(p)[..., None], (p, p, len(S))))
-            log_det = log_det + 2 * np.log(np.einsum("kkn->kn", L[:p, :p])).sum(axis=0)
+        L = choleskies(np.moveaxis(S, 0, -1))
+        inverse = forward(L[:p, :p], np.broadcast_to(np.eye(p)[..., None], (p, p, len(S))))
+        log_det = log_det + 2 * np.log(np.einsum("kkn->kn", L[:p, :p])).sum(axis=0)
         root = np.moveaxis(inverse, -1, 0).swapaxes(1, 2)
         alpha = np.einsum("nij,jn->ni", root, L[p, :p])
         value = -(log_det + (criterion.n - p) * np.log(2 * np.pi) + criterion.constant) / 2
@@ -147,7 +147,7 @@ class Landscape:
             e[seen], axes[seen] = np.linalg.eigh(spread.swapaxes(1, 2) @ P @ spread)
             e, root = np.clip(e, 0, None), root @ axes
             g = np.einsum("nij,ni->nj", back @ root, fixed @ P - h)
-        height = fixed @ h - np.einsum("ni,ij,nj->n", fixed, P, fixed) / 2
+        height = fixed @ h - np.einsum("nj,nj->n", fixed @ P, fixed) / 2
         height += _normaliser(self.on_fixed)
         return Given(value, L[p, p] ** 2, alpha, root, e, g, height)
 
@@ -177,9 +177,9 @@ class Landscape:
         with np.errstate(all="ignore"):
             value = given.log_likelihood[:, None] + given.height[:, None]
             value = value - nu * np.log(tau) - given.r2[:, None] / (2 * tau**2)
-            for e, g in zip(given.e.T, given.g.T, strict=True):
-                precise = 1 / tau**2 + e[:, None]
-                value = value + g[:, None] ** 2 / precise / 2 - np.log1p(e[:, None] * tau**2) / 2
+            if self.on_fixed.precision.any():  # otherwise e and g are zero
+                for e, g in zip(given.e.T[..., None], given.g.T[..., None], strict=True):
+                    value = value + g**2 / (1 / tau**2 + e) / 2 - np.log1p(e * tau**2) / 2
             for k, (term, i) in enumerate(self.sds):
                 unit = tau * (self.y_unit / self.assembly.units[term][i] * self.c[k])
                 prior, x = self.on_sds[term][i], at[:, k, None]
