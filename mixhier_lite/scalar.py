@@ -39,7 +39,7 @@ class Scalar(Criterion):
     def many(self, T: Sequence[Array]) -> tuple[Array, Array]:
         """See :meth:`Criterion.many`."""
         x = T[0][:, 0, 0] ** 2
-        some = np.array_split(x, 1 + x.size * self.a.size // 10**6)
+        some = np.array_split(x, 1 + x.size * self.a.size // 10**5)
         log_det = np.concatenate([np.log1p(np.outer(k, self.a)) @ self.count for k in some])
         S = self.within + np.concatenate([self.between(k)[0] for k in some])
         return log_det, S.reshape(-1, *self.C.shape)

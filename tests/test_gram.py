@@ -125,6 +125,7 @@ def test_rows_are_gathered_in_blocks():
     for weights in (None, w):
         gram = Gram.from_arrays(y, X, [Term(g, X[:, :2]), Term(g)], weights)
         V = np.column_stack([X, y]) @ gram.H_inverse
+        assert abs(V[:, 3]).max() < 10, "y is shifted in every row, the last one included"
         W = np.ones(n) if weights is None else weights
         np.testing.assert_allclose(gram.C, V.T @ (W[:, None] * V), rtol=1e-9, atol=1e-6)
         for block, Z in zip(gram.blocks, (X[:, :2], np.ones((n, 1))), strict=True):

@@ -5,7 +5,7 @@ from scipy.optimize import minimize
 
 from mixhier_lite import Gram, InputError, Term, datasets, fit
 from mixhier_lite.assembly import assemble
-from mixhier_lite.optimum import Face, leave
+from mixhier_lite.optimum import DEAR, Face, _scored, leave, whole
 
 
 def random_model(seed):
@@ -260,3 +260,98 @@ def test_a_narrow_valley_with_correlation_minus_one_is_found():
     assert criterion(y, X, terms, [T], "ML", w) == pytest.approx(32.56, abs=1e-3)
     assert model.criterion <= criterion(y, X, terms, [T], "ML", w) + 1e-9
     assert model.singular and model.theta[1] < 0
+
+
+def balanced(seed):
+    """Every group has the same X, which is also Z."""
+    rng, J, X = np.random.default_rng(seed), 12, np.column_stack([np.ones(6), np.arange(6.0)])
+    beta = rng.normal(size=(J, 2)) * [2.0, 0.7]
+    y = (X @ (beta.T + [[1.0], [0.5]])).T.ravel() + rng.normal(size=6 * J)
+    return y, np.tile(X, (J, 1)), Term(np.repeat(np.arange(J), 6), np.tile(X, (J, 1)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_step_of_scoring_is_the_answer_where_groups_are_alike(seed):
+    """From wherever it starts: REML is then the estimate from mean squares."""
+    y, X, term = balanced(seed)
+    assembly = assemble(Gram.from_arrays(y, X, term), True, None)
+    face = whole(assembly.criterion, [(2, True)])
+    # mean squares: the groups' own lines, their covariance, and the noise around them
+    own = np.stack([np.linalg.lstsq(X[:6], part, rcond=None)[0] for part in y.reshape(12, 6)])
+    tau2 = ((y.reshape(12, 6) - own @ X[:6].T) ** 2).sum() / (12 * 4)
+    Sigma = np.cov(own.T) - tau2 * np.linalg.inv(X[:6].T @ X[:6])
+    for x in ([0.2, 0.0, 0.2], [5.0, -3.0, 0.5], [30.0, 4.0, 30.0]):
+        (T,) = face.unpack(_scored(face, np.array(x))[0])
+        T = T / assembly.units[0][:, None]
+        np.testing.assert_allclose(tau2 * T @ T.T, Sigma, rtol=1e-8)
+
+
+def test_expected_second_derivatives():
+    """They are the mean, over data drawn at T, of what the slope in T T' changes by."""
+    y, X, term = balanced(0)
+    keep = np.random.default_rng(1).random(len(y)) < 0.7  # groups differ now
+    g, X, T = term.codes[keep], X[keep], np.array([[1.5, 0.0], [0.4, 0.6]])
+    rng, own, observed = np.random.default_rng(2), [], []
+    for _ in range(300):
+        y = ((rng.normal(size=(12, 2)) @ T.T)[g] * X).sum(axis=1) + rng.normal(size=len(X))
+        assembly = assemble(Gram.from_arrays(y, X, Term(g, X)), True, 1.0)
+        (t,) = assembly.to_scaled([T])
+        slope, bend = assembly.criterion.expected(t[None])
+        N = assembly.criterion.gradient([t], None)[0] / 2 @ np.linalg.inv(t)
+        np.testing.assert_allclose(slope, N, atol=1e-9 * abs(N).max())
+        changes = []
+        for E in np.array([[[1, 0], [0, 0]], [[0, 1], [1, 0]], [[0, 0], [0, 1]]]) * 1e-4:
+            up, down = (np.linalg.cholesky(t @ t.T + e)[None] for e in (E, -E))
+            found = [assembly.criterion.expected(root)[0] for root in (up, down)]
+            changes.append((found[0] - found[1]) / 2 - np.einsum("acbd,bd->ac", bend, E))
+        observed.append(changes)
+        own.append(bend)
+    gap = np.array(observed)
+    assert np.ptp(own, axis=0).max() < 1e-9 * np.max(own)  # known before there is a y
+    assert (abs(gap.mean(axis=0)) < 5 * gap.std(axis=0) / np.sqrt(len(gap))).all()
+
+
+def crossed(n=900, J=400, m=250):
+    rng = np.random.default_rng(0)
+    g, h = (rng.permutation(np.append(np.arange(k), rng.integers(0, k, n - k))) for k in (J, m))
+    y = rng.normal(size=J)[g] + 0.7 * rng.normal(size=m)[h] + rng.normal(size=n)
+    return y, np.column_stack([np.ones(n), rng.normal(size=n)]), g, h
+
+
+@pytest.mark.parametrize("slopes", [False, True])
+def test_few_and_many_pairs_agree(slopes):
+    """Where the products of a level's entries are too many to be kept, others do the same."""
+    y, X, g, h = crossed()
+    gram = Gram.from_arrays(y, X, [Term(g, X if slopes else None), Term(h)])
+    system = assemble(gram, True, None).criterion.system
+    rng, (q, _, J), m = np.random.default_rng(1), system.A.shape, system.m
+    A12 = np.stack([side.toarray() for side in system.sides])
+    H, Q = rng.normal(size=(q, q, J)), rng.normal(size=(m, m))
+    H, Q = H + H.swapaxes(0, 1), Q + Q.T
+    left = system.A22 - np.einsum("kjm,klj,ljn->mn", A12, H, A12, optimize=True)
+    inner = np.einsum("kjm,mn,ljn->klj", A12, Q, A12, optimize=True)
+    assert system.pairs is not None
+    for _ in range(2):
+        np.testing.assert_allclose(system.reduced(H)[0], left, atol=1e-10 * abs(left).max())
+        np.testing.assert_allclose(system.inner(Q), inner, atol=1e-10 * abs(inner).max())
+        vars(system)["pairs"] = None
+
+
+@pytest.mark.parametrize("method", ["ML", "REML"])
+def test_a_dear_fit_has_its_digits(method):
+    """Six digits are enough where an evaluation is dear; the next step would be that short."""
+    y, X, g, h = crossed()
+    terms = [Term(g), Term(h)]
+    model = fit(y, X, terms, method)
+    assembly = assemble(model.gram, method == "REML", None)
+    assert assembly.criterion.size[1] > DEAR
+    face = whole(assembly.criterion, [(1, True), (1, True)])
+    at = face.pack(assembly.to_scaled(model.T))[None]
+    _, g, H = face.local(at)
+    assert abs(np.linalg.solve(H[0], g[0]) / (1 + at[0])).max() < 1e-5
+    dense = [(t.codes, np.ones((len(y), 1)), None) for t in terms]
+    own = criterion(y, X, dense, list(model.T), method, None)
+    assert model.criterion == pytest.approx(own, abs=1e-7)
+    for away in ([1.03, 1.0], [1.0, 1.03], [0.97, 1.0], [1.0, 0.97]):
+        moved = [T * c for T, c in zip(model.T, away, strict=True)]
+        assert criterion(y, X, dense, moved, method, None) > own
