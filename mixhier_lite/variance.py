@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solve_triangular
-from scipy.linalg.lapack import dpotrf
+from scipy.linalg.lapack import dpotrf, dtrtrs
 
 from .inputs import Array
 
@@ -84,7 +83,7 @@ class Criterion(ABC):
         Returns it with the best (or known) tau2 and with Cholesky factors of S.
         """
         L = self.roots(S)
-        diagonal = np.einsum("nkk->nk", L)
+        diagonal = L.diagonal(0, 1, 2)
         r2 = diagonal[:, -1] ** 2
         tau2 = r2 / self.nu if self.known_tau2 is None else np.full(len(S), self.known_tau2)
         value = log_det + self.nu * np.log(2 * np.pi * tau2) + r2 / tau2 + self.constant
@@ -128,5 +127,5 @@ def triangular_solve(L: Array, B: Array, transposed: bool = False) -> Array:
     """Solve L X = B or L'X = B; both may be empty."""
     if not L.size:
         return B
-    X: Array = solve_triangular(L, B, 1 if transposed else 0, lower=True, check_finite=False)
+    X: Array = dtrtrs(L, B, lower=1, trans=int(transposed))[0]
     return X

@@ -5,7 +5,7 @@ from scipy.optimize import minimize
 
 from mixhier_lite import Gram, InputError, Term, datasets, fit
 from mixhier_lite.assembly import assemble
-from mixhier_lite.optimum import DEAR, Face, _scored, leave, whole
+from mixhier_lite.optimum import DEAR, Face, _scored, leave, minimise, whole
 
 
 def random_model(seed):
@@ -355,3 +355,33 @@ def test_a_dear_fit_has_its_digits(method):
     for away in ([1.03, 1.0], [1.0, 1.03], [0.97, 1.0], [1.0, 0.97]):
         moved = [T * c for T, c in zip(model.T, away, strict=True)]
         assert criterion(y, X, dense, moved, method, None) > own
+
+
+def test_wrong_second_derivatives_at_the_start_are_no_end():
+    """They make the first step short, which is not to be taken for an arrival."""
+    y, X, g, h = crossed()
+    gram = Gram.from_arrays(y, X, [Term(g), Term(h)])
+    criterion, shapes = assemble(gram, True, None).criterion, [(1, True), (1, True)]
+    best = minimise(criterion, shapes)
+    for wrong in (1e2, 1e5):
+        found = minimise(criterion, shapes, ([1.1 * T for T in best], wrong * np.eye(2)))
+        np.testing.assert_allclose(np.ravel(found), np.ravel(best), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("i", "j"), [(3, 0), (64, 63), (63, 64), (20, 149), (149, 148), (128, 5)])
+def test_an_asymmetry_is_found_wherever_it_is(i, j):
+    K = np.eye(150)
+    K[i, j] = 0.1
+    with pytest.raises(InputError, match=rf"K\[{i}, {j}\] = 0.1|K\[{j}, {i}\] = 0 "):
+        Term(np.arange(150), K=K)
+
+
+def test_roots_of_what_is_not_positive_definite():
+    """One at a time or among others, it has a root so large that no search goes there."""
+    y, X, g, _ = crossed()
+    c = assemble(Gram.from_arrays(y, X, Term(g)), True, None).criterion
+    good, bad = 4 * np.eye(3), np.array([[1.0, 2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    for S in ([bad], [good, bad], [bad, good, bad]):
+        for matrix, L in zip(S, c.roots(np.array(S)), strict=True):
+            assert (L[0, 0] > 1e99) if matrix is bad else np.array_equal(L, 2 * np.eye(3))
+    assert c.solution(np.zeros(1), bad[None]) is None
