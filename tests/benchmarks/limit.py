@@ -1,4 +1,4 @@
-"""What no fit can undercut: one pass over the rows, or the factorisation that the model needs."""
+"""What a fit has to do at least: one plain pass over the rows, or the model's factorisations."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ import numpy as np
 def one_pass(work):
     """Gather X'X, X'y, y'y and, for every level, Z'Z, Z'X, Z'y with numpy and scipy alone.
 
-    Nothing is checked, shifted or stacked: of several ways tried this is the fastest.
+    Plain numpy, whole columns at a time: nothing is checked, shifted, stacked or cut into blocks.
     """
     from scipy.sparse import csc_matrix
 
