@@ -1,4 +1,4 @@
-"""The global minimum of a criterion: look everywhere, descend, polish, certify the boundary.
+"""The global minimum of a criterion: look everywhere, score, descend, certify the boundary.
 
 The search is over the entries of T, in which a covariance of lower rank is no edge but a matrix
 with columns of zeros. Leaving these columns out makes it an ordinary point again: a *face*.
@@ -155,11 +155,14 @@ def _starts(face: Face) -> Array:
     low = np.flatnonzero(values <= values[near].min(axis=1))
     x = points[low[np.argsort(values[low])[: min(max(afford, 1), 16)]]]
     easy = face.criterion.size[1] or len(face.cells) == 1
-    return x if easy else np.append(_scored(face, x[0]), x[:afford], axis=0)
+    return x if easy else np.append(scored(face, x[0]), x[:afford], axis=0)
 
 
-def _scored(face: Face, x: Array) -> Array:
-    """One step of Fisher's scoring in T T', shape (1, k)."""
+def scored(face: Face, x: Array) -> Array:
+    """One step of Fisher's scoring in T T', shape (1, k).
+
+    With REML it ends at the minimum, from anywhere, where all groups have the same rows of Z and X.
+    """
     (T,), ((q, correlated),) = face.unpack(x), face.shapes
     free = np.flatnonzero(np.ones((q, q)) if correlated else np.eye(q))
     slope, bend = (part.reshape(q * q, -1)[free] for part in face.criterion.expected(T[None]))

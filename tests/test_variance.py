@@ -5,7 +5,7 @@ from scipy.optimize import minimize
 
 from mixhier_lite import Gram, InputError, Term, datasets, fit
 from mixhier_lite.assembly import assemble
-from mixhier_lite.optimum import DEAR, Face, _scored, leave, minimise, whole
+from mixhier_lite.optimum import DEAR, Face, scored, leave, minimise, whole
 
 
 def random_model(seed):
@@ -281,7 +281,7 @@ def test_one_step_of_scoring_is_the_answer_where_groups_are_alike(seed):
     tau2 = ((y.reshape(12, 6) - own @ X[:6].T) ** 2).sum() / (12 * 4)
     Sigma = np.cov(own.T) - tau2 * np.linalg.inv(X[:6].T @ X[:6])
     for x in ([0.2, 0.0, 0.2], [5.0, -3.0, 0.5], [30.0, 4.0, 30.0]):
-        (T,) = face.unpack(_scored(face, np.array(x))[0])
+        (T,) = face.unpack(scored(face, np.array(x))[0])
         T = T / assembly.units[0][:, None]
         np.testing.assert_allclose(tau2 * T @ T.T, Sigma, rtol=1e-8)
 

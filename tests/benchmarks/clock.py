@@ -1,6 +1,7 @@
 """CPU seconds of several sides, in turns, and the memory of one."""
 
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -17,11 +18,12 @@ def in_turns(sides, repetitions, patience=30.0):
     """Median CPU seconds of each side, {name: seconds}; a side is callable and is warmed up once.
 
     A side that returns a float has measured itself (a program in another process). Each
-    repetition runs every side once; a side that has used up ``patience`` seconds sits out.
+    repetition runs every side once, in another order, for a side finds the caches as the one
+    before has left them; one that has used up ``patience`` seconds sits out.
     """
-    seconds = {name: [] for name in sides}
+    seconds, shuffled = {name: [] for name in sides}, random.Random(1)
     for repetition in range(repetitions + 1):
-        for name, run in sides.items():
+        for name, run in shuffled.sample(list(sides.items()), len(sides)):
             if sum(seconds[name]) > patience:
                 continue
             before = spent()
