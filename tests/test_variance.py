@@ -5,7 +5,7 @@ from scipy.optimize import minimize
 
 from mixhier_lite import Gram, InputError, Term, datasets, fit
 from mixhier_lite.assembly import assemble
-from mixhier_lite.optimum import DEAR, Face, scored, leave, minimise, whole
+from mixhier_lite.optimum import DEAR, Face, leave, minimise, scored, whole
 
 
 def random_model(seed):
