@@ -39,8 +39,8 @@ def slopes(W: Array, T: Array, L: Array, D: Array, omega: Array) -> tuple[Array,
 def expected(W: Array, L: Array, D: Array, omega: Array) -> tuple[Array, Array]:
     """Slope (q, q) in T T' at one T, and the second derivatives to be expected, (q, q, q, q).
 
-    With REML, Newton's step with these is exact where all levels have the same Z_j and X_j. W, L,
-    D and omega are as in ``slopes``.
+    With REML these are exactly the mean, given tau2, of what the slope changes by at the true T.
+    W, L, D and omega are as in ``slopes``.
     """
     q, p1 = W.shape[1] // 2, L.shape[1]
     G, E = W[0, q:, p1:], (np.linalg.inv(L) * np.sqrt(D)[0, :, None]) @ W[0, q:, :p1]

@@ -161,7 +161,8 @@ def _starts(face: Face) -> Array:
 def scored(face: Face, x: Array) -> Array:
     """One step of Fisher's scoring in T T', shape (1, k).
 
-    With REML it ends at the minimum, from anywhere, where all groups have the same rows of Z and X.
+    With REML, from anywhere, it ends at a minimum inside where all groups have the same rows of X
+    and, correlated, of Z, and X spans Z: the estimate is linear in the mean squares there.
     """
     (T,), ((q, correlated),) = face.unpack(x), face.shapes
     free = np.flatnonzero(np.ones((q, q)) if correlated else np.eye(q))
