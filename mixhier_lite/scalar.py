@@ -3,7 +3,7 @@
 log det is a sum over the Z_j'WZ_j, or over their eigenvalues where the levels are related.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,8 +22,8 @@ class Scalar(Criterion):
     """The different Z_j'WZ_j, or the eigenvalues of Z K Z'W, shape (A,)."""
     count: Array
     """How many levels have each of them, shape (A,)."""
-    between: Callable[[Array], Array]
-    """S less ``within``, and its derivatives in x, for x of shape (N,): (3, N, (p + 1)^2).
+    between: Callable[[Array], Iterator[Array]]
+    """S less ``within``, then its two derivatives in x, for x of shape (N,): each (N, (p + 1)^2).
 
     It is a sum of squares: nothing cancels where x is large.
     """
@@ -31,7 +31,7 @@ class Scalar(Criterion):
     @cached_property
     def within(self) -> Array:
         """S where x is infinite, shape ((p + 1)^2,)."""
-        within: Array = self.C - self.between(np.zeros(1))[0].reshape(self.C.shape)
+        within: Array = self.C - next(self.between(np.zeros(1))).reshape(self.C.shape)
         gone = np.diag(within) <= 1e-13 * np.diag(self.C)  # columns constant within levels
         within[gone] = within[:, gone] = 0.0
         return within.ravel()
@@ -41,13 +41,13 @@ class Scalar(Criterion):
         x = T[0][:, 0, 0] ** 2
         some = np.array_split(x, 1 + x.size * self.a.size // 10**5)
         log_det = np.concatenate([np.log1p(np.outer(k, self.a)) @ self.count for k in some])
-        S = self.within + np.concatenate([self.between(k)[0] for k in some])
+        S = self.within + np.concatenate([next(self.between(k)) for k in some])
         return log_det, S.reshape(-1, *self.C.shape)
 
     def derivatives(self, T: Array) -> tuple[Array, Array, Array]:
         """See :meth:`Criterion.derivatives`."""
         x, v = T[:, 0, 0] ** 2, self.a / (1 + T[:, 0] ** 2 * self.a)
-        S, *changes = self.between(x).reshape(3, -1, *self.C.shape)
+        S, *changes = (part.reshape(-1, *self.C.shape) for part in self.between(x))
         S += self.within.reshape(self.C.shape)
         value, L, D, omega = self.profiled(np.log1p(np.outer(x, self.a)) @ self.count, S)
         inverse = np.linalg.inv(L)
@@ -67,10 +67,11 @@ def pooled(about: About, a: Array, B: Array) -> Scalar:
     products = [np.bincount(kind, r * s / a, len(different)) for r in B for s in B]
     moments = np.array(products, dtype=np.float64).T
 
-    def between(x: Array) -> Array:
+    def between(x: Array) -> Iterator[Array]:
         w = 1 / (1 + np.outer(x, different))
+        yield w @ moments
         v = w * different
-        return np.stack([w, -v * w, 2 * v**2 * w]) @ moments
+        yield from (-v * w @ moments, 2 * v**2 * w @ moments)
 
     found = different.astype(np.float64), np.bincount(kind).astype(np.float64)
     return Scalar(*about, (len(different), 0), *found, between)
@@ -103,4 +104,4 @@ def related(about: About, K: Array, a: Array, B: Array) -> Scalar:
         return np.stack([b.T @ u, -u.T @ v, 2 * v.T @ w]).reshape(3, -1)
 
     found = np.clip(values, 0, None), np.ones(len(b))
-    return Scalar(*about, (len(b), 0), *found, lambda x: np.stack([*map(at, x)], axis=1))
+    return Scalar(*about, (len(b), 0), *found, lambda x: iter(np.stack([*map(at, x)], axis=1)))
