@@ -81,7 +81,7 @@ def _power_of_two(x: Array) -> Array:
 
 def _unit(block: Block) -> Array:
     """Typical size of Z_j'W Z_j over the levels with rows."""
-    return _power_of_two(np.sqrt(np.diag(block.A.sum(axis=0)) / max((block.rows > 0).sum(), 1)))
+    return _power_of_two(np.sqrt(np.diag(block.A.sum(axis=0)) / (block.rows > 0).sum().clip(1)))
 
 
 def _basis(block: Block, unit: Array) -> Any:

@@ -88,7 +88,7 @@ def related(about: About, K: Array, a: Array, B: Array) -> Scalar:
     Q, diagonal, beside, tau, _ = dsytrd(R.T, lower=1, lwork=64 * len(R), overwrite_a=1)
     b = np.asfortranarray(B[seen] / root[:, None])
     if len(R) > 2:  # the reflections start one row down
-        down = Q.ravel(order="K")[1 : 1 + Q[:-1].size].reshape(Q[:-1].T.shape, order="F")
+        down = np.reshape(Q.ravel(order="K")[1 : 1 + Q[:-1].size], Q[:-1].T.shape, order="F")
         b[1:] = dormqr("L", "T", down, tau, b[1:], 64 * b.shape[1])[0]
     values = np.asarray(eigvalsh_tridiagonal(diagonal, beside), dtype=np.float64)
     if values[0] < -1e-10 * values[-1]:

@@ -79,7 +79,7 @@ FOAL = Exercise(
 
 def _on_markers(rng: np.random.Generator) -> tuple[Any, ...]:
     X, D = material.design(rng)
-    M = rng.choice([-1.0, 1.0], (D.shape[1], int(rng.integers(12, 20))))
+    M = 1.0 * rng.choice([-1.0, 1.0], (D.shape[1], int(rng.integers(12, 20))))
     M += 0.1 * rng.standard_normal(M.shape)
     return X, D, M, rng.normal(10, 3, len(X)), *material.variances(rng)
 
