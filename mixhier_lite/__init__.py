@@ -6,24 +6,30 @@ y = X alpha + D beta + eps, and every route ``route(model, y)`` returns ``Effect
 
 from . import datasets, priors
 from .bayes import Draws, integrate, sample
-from .chunks import gather
-from .comparison import Comparison, compare
-from .effects import Effects
-from .equivalence import EQUIVALENCES, Equivalence
 from .errors import InputError
-from .fit import Fit, fit
-from .flat import flat
-from .formula import lmer
-from .gram import Gram
-from .groups import indicator
-from .henderson import henderson, log_joint, mixed_model_equations
-from .hierarchical import GaussianFactor, HierarchicalModel, centred, gaussian, posterior
+from .fitted import Comparison, Fit, compare, lmer
+from .fitted.fit import fit
+from .gram import Gram, Term, gather, gather_partitions
 from .kinship import pedigree_relatedness
-from .mixed import LinearMixedModel, gls_blup
+from .known import (
+    EQUIVALENCES,
+    Effects,
+    Equivalence,
+    GaussianFactor,
+    HierarchicalModel,
+    LinearMixedModel,
+    centred,
+    gaussian,
+    gls_blup,
+    indicator,
+    log_joint,
+    mixed_model_equations,
+    posterior,
+)
+from .known.flat import flat
+from .known.henderson import henderson
+from .known.ridge import ridge
 from .priors import Prior
-from .ridge import ridge
-from .scale import gather_partitions
-from .term import Term
 
 __version__ = "0.1.0"
 

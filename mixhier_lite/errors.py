@@ -1,4 +1,11 @@
-"""The one form in which the package refuses an input."""
+"""The one form in which the package refuses an input, and the words of its refusals."""
+
+import tomllib
+from importlib.resources import files
+from typing import Any
+
+WORDS = tomllib.loads((files(__package__) / "refusals.toml").read_text(encoding="utf-8"))
+"""What is wrong, expected, got and to do about it, for each refusal."""
 
 
 class InputError(ValueError):
@@ -23,3 +30,8 @@ class InputError(ValueError):
     def __reduce__(self) -> tuple[type, tuple[str, str, str, str]]:
         """Pickle by the four parts, so that the error crosses process borders."""
         return type(self), (self.wrong, self.expected, self.got, self.remedy)
+
+
+def refused(what: str, **facts: Any) -> InputError:
+    """Word a refusal in its four parts."""
+    return InputError(**{part: text.format(**facts) for part, text in WORDS[what].items()})

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import InputError
-from .hierarchical import GaussianFactor
 from .inputs import Array, real
+from .known.hierarchical import GaussianFactor
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ import ast
 import re
 import subprocess
 import sys
-from pathlib import Path
+from graphlib import TopologicalSorter
 
 import pytest
 from conftest import ROOT
@@ -16,18 +16,11 @@ SLUGS = (
 ).split()
 NUMBER = {slug: number for number, slug in enumerate(SLUGS, start=1)}
 WITHOUT_A_MODULE = {"slopes", "adjusting", "rosetta", "limits"}  # chapters that own no function
-SUPPORT = {"errors", "inputs", "symmetric", "effects"}  # serve all chapters, know none
-SERVE = {"__init__": len(SLUGS), "datasets": 1, "plot": len(SLUGS), "sides": 7}
-SERVE |= {"exercises": len(SLUGS)}
-SERVE |= dict.fromkeys("term chunks progress refusals".split(), 8)
-SERVE |= dict.fromkeys("elimination assembly optimum blup fit prediction".split(), 9)
-SERVE |= dict.fromkeys("curvature levels scalar".split(), 9)
-SERVE |= dict.fromkeys("comparison bootstrap surface held profile satterthwaite".split(), 9)
-SERVE |= dict.fromkeys("report summary".split(), 9)
-SERVE |= {"formula": 10, "dialect": 10, "dials": len(SLUGS)}
-SERVE |= dict.fromkeys("priors landscape quadrature rejection importance".split(), 12)
-SERVE |= dict.fromkeys("conditional existence integral unknowns inference cholesky".split(), 12)
-# SERVE: the latest chapter that a module of another name may use
+ROOMS = (
+    "errors inputs linalg progress known kinship priors datasets gram variance fitted bayes "
+    "plot dials exercises __init__"
+).split()
+"""Parts of the package, the first known to all, in the one direction that imports go."""
 HEAVY = ("matplotlib", "seaborn", "pandas", "formulaic", "tqdm", "scipy.optimize", "scipy.stats")
 
 CHAPTERS = sorted(BOOK.glob("[0-9][0-9]-*.md"))
@@ -74,22 +67,25 @@ def test_chapters_are_in_the_table_of_contents_in_order():
 
 
 @pytest.mark.parametrize("page", CHAPTERS, ids=_name)
-def test_chapter_has_a_module_and_a_test(page):
+def test_chapter_has_a_room_or_a_module_and_a_test(page):
     slug = page.stem.split("-", 1)[1]
-    assert (PACKAGE / f"{slug}.py").exists() == (slug not in WITHOUT_A_MODULE)
-    assert (ROOT / "tests" / f"test_{slug}.py").exists()
+    own = [*PACKAGE.glob(f"{slug}/__init__.py"), *PACKAGE.rglob(f"{slug}.py")]
+    own = [path for path in own if "exercises" not in path.parts]
+    assert bool(own) == (slug not in WITHOUT_A_MODULE)
+    assert list((ROOT / "tests").rglob(f"test_{slug}.py"))
 
 
-def _place(path):
-    """Return the part of the package that a file belongs to, 'datasets' for a whole folder."""
+def _room(path):
+    """Return the part of the package that a file belongs to: a folder, or a module of the root."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("module", MODULES, ids=_name)
-def test_module_is_of_a_chapter_or_has_a_known_place(module):
-    place = _place(module)
-    chapters = {page.stem.split("-", 1)[1] for page in CHAPTERS}
-    assert place in SUPPORT | set(SERVE) | chapters, "a module is named after its chapter"
+def test_every_room_has_its_place():
+    assert {_room(path) for path in MODULES} == set(ROOMS)
+
+
+def test_the_root_holds_few_files():
+    assert len([path for path in PACKAGE.iterdir() if path.is_file()]) <= 12
 
 
 def test_no_name_says_nothing():
@@ -118,7 +114,7 @@ def test_index_names_what_each_chapter_adds():
         for name in _public(row):
             assert hasattr(mixhier_lite, name), name
             if int(number) <= 7:
-                module = sys.modules[f"mixhier_lite.{slug}"]
+                module = sys.modules[f"mixhier_lite.known.{slug}"]
                 assert getattr(mixhier_lite, name) is getattr(module, name), name
             named.add(name)
     elsewhere = {
@@ -137,7 +133,10 @@ def test_index_names_what_each_chapter_adds():
 
 
 def _imported(text, inside):
-    """Parts of the package that a file at ``inside`` imports, wherever the import stands in it."""
+    """Modules of the package that a file at ``inside`` imports, wherever the import stands in it.
+
+    An imported name may be a module or something in one: ``a.b.name`` is reported as it stands.
+    """
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom):
             base = list(inside[: -node.level]) if node.level else []
@@ -147,33 +146,53 @@ def _imported(text, inside):
             found = [alias.name.split(".") for alias in node.names]
         else:
             continue
-        yield from (parts[1] for parts in found if parts[0] == "mixhier_lite" and len(parts) > 1)
+        for parts in found:
+            if parts[0] == "mixhier_lite" and len(parts) > 1:
+                yield ".".join(parts[1:])
 
 
-def _latest(place):
-    """Return the number of the last chapter whose module a part of the package may use."""
-    return 0 if place in SUPPORT else SERVE.get(place, NUMBER.get(place, 0))
+def _module(path):
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def _arrows(path):
+    """Modules that a module imports: files, and the ``__init__`` of other rooms."""
+    known = {_module(other) for other in MODULES}
+    inside = path.relative_to(ROOT).with_suffix("").parts
+    own_room = ".".join(inside[1:-1])
+    for name in _imported(path.read_text(encoding="utf-8"), inside):
+        room = name.rpartition(".")[0]
+        found = {name, room, f"{name}.__init__"}
+        if room != own_room:
+            found.add(f"{room}.__init__")
+        yield from (found & known) - {_module(path)}
+
+
+ARROWS = {_module(path): set(_arrows(path)) for path in MODULES}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=_name)
-def test_module_imports_only_what_came_before(module):
-    place = _place(module)
+def test_imports_go_one_way_between_rooms(module):
+    place = ROOMS.index(_room(module))
     inside = module.relative_to(ROOT).with_suffix("").parts
-    used = set(_imported(module.read_text(), inside)) & {_place(path) for path in MODULES}
-    assert not {"plot", "dials"} & (used - {place}), "nothing imports plot or dials"
-    if place in SUPPORT:
-        assert used <= SUPPORT
-    for other in used - SUPPORT - {place}:
-        assert _latest(other) <= _latest(place), f"{place} imports {other}"
+    used = {name.split(".")[0] for name in _imported(module.read_text(encoding="utf-8"), inside)}
+    used = (used & set(ROOMS)) - {_room(module)}
+    assert not {"plot", "dials"} & used, "nothing imports plot or dials"
+    assert all(ROOMS.index(room) < place for room in used), used
+
+
+def test_no_imports_go_in_circles():
+    """Those of TYPE_CHECKING and inside functions included."""
+    list(TopologicalSorter(ARROWS).static_order())
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("from .mixed import gls_blup", {"mixed"}),
+        ("from .mixed import gls_blup", {"mixed.gls_blup"}),
         ("from . import plot", {"plot"}),
-        ("from .dials import which_slope", {"dials"}),
-        ("def f():\n    from mixhier_lite.ridge import ridge", {"ridge"}),
+        ("from .dials import which_slope", {"dials.which_slope"}),
+        ("def f():\n    from mixhier_lite.ridge import ridge", {"ridge.ridge"}),
         ("import mixhier_lite.flat as f", {"flat"}),
         ("from mixhier_lite import henderson", {"henderson"}),
         ("import numpy as np", set()),
@@ -237,16 +256,7 @@ def test_labels_in_docstrings_exist(module):
         assert label in OWNER, f"no page has the label {label}"
 
 
-# --- size, and nothing of the workshop
-
-
-@pytest.mark.parametrize(
-    ("path", "limit"),
-    [(path, 350) for path in MODULES] + [(path, 390) for path in CHAPTERS],
-    ids=lambda value: _name(value) if isinstance(value, Path) else "",
-)
-def test_file_is_small(path, limit):
-    assert len(path.read_text().splitlines()) <= limit
+# --- nothing of the workshop
 
 
 # Put together from parts, so that this file does not hold what it looks for.

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..groups import indicator
 from ..inputs import Array
+from ..known.groups import indicator
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from ..flat import flat
-from ..hierarchical import gaussian, posterior
-from ..mixed import LinearMixedModel
+from ..known.flat import flat
+from ..known.hierarchical import gaussian, posterior
+from ..known.mixed import LinearMixedModel
 from .dial import Axis, Dial, Frame, Knob, Mark, Panel, power_of_ten, round_ticks
 
 

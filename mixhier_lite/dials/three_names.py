@@ -4,11 +4,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..flat import flat
-from ..hierarchical import posterior
 from ..inputs import Array
-from ..mixed import LinearMixedModel, gls_blup
-from ..ridge import ridge
+from ..known.flat import flat
+from ..known.hierarchical import posterior
+from ..known.mixed import LinearMixedModel, gls_blup
+from ..known.ridge import ridge
 from .dial import Axis, Dial, Frame, Knob, Mark, Panel, power_of_ten, round_ticks
 
 SIZE = (228, 200)

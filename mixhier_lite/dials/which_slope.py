@@ -7,10 +7,10 @@ import numpy.typing as npt
 
 from ..datasets import FourGroups
 from ..errors import InputError
-from ..fit import fit
+from ..fitted.fit import fit
+from ..gram.term import Term
 from ..inputs import Array
-from ..mixed import LinearMixedModel, gls_blup
-from ..term import Term
+from ..known.mixed import LinearMixedModel, gls_blup
 from .dial import Axis, Dial, Frame, Knob, Mark, Panel, round_ticks
 
 NOTE = Mark("names", "label", "random", [(np.log10(7), 0.4, "line: average")])

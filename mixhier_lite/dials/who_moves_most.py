@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..inputs import Array, real
-from ..mixed import LinearMixedModel, gls_blup
+from ..known.mixed import LinearMixedModel, gls_blup
 from .dial import Axis, Dial, Frame, Knob, Mark, Panel, power_of_ten, round_ticks
 
 SHARES = (0.5, 0.8, 0.95)

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from ..bayes import integrate
-from ..fit import Fit, fit
-from ..groups import indicator
+from ..bayes.sampling import integrate
+from ..exercises import material
+from ..fitted.fit import Fit, fit
+from ..gram.term import Term
 from ..inputs import Array
+from ..known.groups import indicator
 from ..priors import Prior, flat_variance
-from ..term import Term
-from . import material
 from .exercise import Exercise, Mistake
 from .forms import EXACT, Counterexample, Function, Number, Word
 from .reading import Unfit, array

@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 
 from ..errors import InputError
-from . import shelf
+from ..exercises import shelf
 from .exercise import Exercise
 from .verdict import Verdict
 

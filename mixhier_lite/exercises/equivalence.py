@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..flat import flat
-from ..groups import indicator
-from ..henderson import henderson
-from ..hierarchical import gaussian, posterior
+from ..exercises import material
 from ..inputs import Array
-from ..mixed import LinearMixedModel, gls_blup
-from ..ridge import ridge
-from . import material
+from ..known.flat import flat
+from ..known.groups import indicator
+from ..known.henderson import henderson
+from ..known.hierarchical import gaussian, posterior
+from ..known.mixed import LinearMixedModel, gls_blup
+from ..known.ridge import ridge
 from .exercise import Exercise, Mistake
 from .forms import EXACT, Counterexample, Function, Number, Numbers, Word
 from .reading import Unfit, array

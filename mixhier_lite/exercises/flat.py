@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from ..flat import flat
-from ..groups import indicator
-from ..hierarchical import gaussian, posterior
+from ..exercises import material
 from ..inputs import Array
-from ..mixed import LinearMixedModel, gls_blup
-from . import material
+from ..known.flat import flat
+from ..known.groups import indicator
+from ..known.hierarchical import gaussian, posterior
+from ..known.mixed import LinearMixedModel, gls_blup
 from .exercise import Exercise, Mistake
 from .forms import EXACT, Counterexample, Function, Number, Numbers, Word
 from .reading import Unfit, array

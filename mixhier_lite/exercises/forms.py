@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import InputError
-from . import limit
+from ..exercises import limit
 from .exercise import Exercise
 from .reading import Unfit, Values, array, described, frame, number
 from .verdict import Verdict

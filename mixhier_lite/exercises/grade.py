@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import desk, limit, shelf
+from ..exercises import desk, limit, shelf
 from .exercise import Exercise
 from .parcels import LARGEST, pack, unpack
 

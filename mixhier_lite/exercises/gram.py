@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ..groups import indicator
+from ..exercises import material
 from ..inputs import Array
-from . import material
+from ..known.groups import indicator
 from .exercise import Exercise, Mistake
 from .forms import EXACT, Counterexample, Function, Number, Word
 from .reading import Unfit, array

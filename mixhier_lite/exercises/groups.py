@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from ..groups import indicator
+from ..exercises import material
 from ..inputs import Array
-from . import material
+from ..known.groups import indicator
 from .exercise import Exercise, Mistake
 from .forms import EXACT, Counterexample, Function, Number, Numbers, Word
 from .reading import Unfit, array

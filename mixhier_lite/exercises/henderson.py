@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from ..groups import indicator
-from ..henderson import henderson, mixed_model_equations
+from ..exercises import material
 from ..inputs import Array
-from ..mixed import LinearMixedModel, gls_blup
-from . import material
+from ..known.groups import indicator
+from ..known.henderson import henderson, mixed_model_equations
+from ..known.mixed import LinearMixedModel, gls_blup
 from .exercise import Exercise, Mistake
 from .forms import EXACT, Counterexample, Function, Number
 from .reading import Unfit, array

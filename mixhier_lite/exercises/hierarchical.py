@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..groups import indicator
-from ..hierarchical import GaussianFactor, HierarchicalModel, centred, gaussian, posterior
+from ..exercises import material
 from ..inputs import Array
-from ..mixed import LinearMixedModel
-from . import material
+from ..known.groups import indicator
+from ..known.hierarchical import GaussianFactor, HierarchicalModel, centred, gaussian, posterior
+from ..known.mixed import LinearMixedModel
 from .exercise import Exercise, Mistake
 from .forms import EXACT, Counterexample, Function, Numbers, Table, Word
 from .reading import Unfit, array

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from ..fit import fit
+from ..exercises import material
+from ..fitted.fit import fit
+from ..gram.term import Term
 from ..inputs import Array
 from ..kinship import pedigree_relatedness
-from ..mixed import LinearMixedModel
-from ..ridge import ridge
-from ..term import Term
-from . import material
+from ..known.mixed import LinearMixedModel
+from ..known.ridge import ridge
 from .exercise import Exercise, Mistake
 from .forms import Counterexample, Function, Numbers, Word
 from .reading import Unfit

@@ -7,10 +7,10 @@ import numpy as np
 from scipy.special import chdtrc, digamma, fdtrc
 
 from ..datasets import load
-from ..fit import fit
-from ..groups import indicator
+from ..fitted.fit import fit
+from ..gram.term import Term
 from ..inputs import Array
-from ..term import Term
+from ..known.groups import indicator
 from .exercise import Exercise, Mistake
 from .forms import EXACT, Counterexample, Function, Number, Numbers, Word
 from .reading import Unfit, number

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..datasets import load
-from ..groups import indicator
 from ..inputs import Array
+from ..known.groups import indicator
 
 Labels = npt.NDArray[Any]
 

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..groups import indicator
+from ..exercises import material
 from ..inputs import Array
-from ..mixed import LinearMixedModel, gls_blup
-from . import material
+from ..known.groups import indicator
+from ..known.mixed import LinearMixedModel, gls_blup
 from .exercise import Exercise, Mistake
 from .forms import EXACT, Counterexample, Function, Number, Numbers, Table, Word
 from .reading import Unfit, array

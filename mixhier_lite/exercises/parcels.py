@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..hierarchical import GaussianFactor, HierarchicalModel
-from ..mixed import LinearMixedModel
+from ..known.hierarchical import GaussianFactor, HierarchicalModel
+from ..known.mixed import LinearMixedModel
 
 MODELS = {kind.__name__: kind for kind in (LinearMixedModel, HierarchicalModel, GaussianFactor)}
 """Frozen values of the package that may be part of an answer."""

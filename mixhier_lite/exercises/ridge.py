@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from ..groups import indicator
-from ..inputs import Array, covariance
-from ..mixed import LinearMixedModel, gls_blup
-from ..ridge import ridge
-from . import material
+from ..exercises import material
+from ..inputs import Array
+from ..known.groups import indicator
+from ..known.mixed import LinearMixedModel, gls_blup
+from ..known.ridge import ridge
+from ..linalg import covariance
 from .exercise import Exercise, Mistake
 from .forms import EXACT, Counterexample, Function, Number, Word
 from .reading import Unfit, array

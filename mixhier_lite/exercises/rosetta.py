@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from ..fit import fit
-from ..groups import indicator
+from ..exercises import material
+from ..fitted.fit import fit
+from ..gram.term import Term
 from ..inputs import Array
-from ..mixed import LinearMixedModel, gls_blup
-from ..ridge import ridge
-from ..term import Term
-from . import material
+from ..known.groups import indicator
+from ..known.mixed import LinearMixedModel, gls_blup
+from ..known.ridge import ridge
 from .exercise import Exercise, Mistake
 from .forms import EXACT, Counterexample, Function, Numbers, Word
 from .reading import Unfit, array

@@ -11,7 +11,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from . import limit
+from ..exercises import limit
 from .parcels import LARGEST, pack, unpack
 from .verdict import Verdict
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from ..chunks import gather
-from ..fit import fit
-from ..gram import Gram
-from ..groups import indicator
+from ..exercises import material
+from ..fitted.fit import fit
+from ..gram.gram import Gram
+from ..gram.stream import gather
+from ..gram.term import Term
 from ..inputs import Array
-from ..term import Term
-from . import material
+from ..known.groups import indicator
 from .exercise import Exercise, Mistake
 from .forms import EXACT, Counterexample, Function, Number, Word
 from .reading import Unfit, array

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..fit import fit
+from ..exercises import material
+from ..fitted.fit import fit
+from ..gram.term import Term
 from ..inputs import Array
-from ..term import Term
-from . import material
 from .exercise import Exercise, Mistake
 from .forms import EXACT, Counterexample, Function, Numbers, Table, Word
 from .reading import Unfit, array

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from ..fit import fit
-from ..groups import indicator
+from ..exercises import material
+from ..fitted.fit import fit
+from ..gram.term import Term
 from ..inputs import Array
-from ..mixed import LinearMixedModel, gls_blup
-from ..term import Term
-from . import material
+from ..known.groups import indicator
+from ..known.mixed import LinearMixedModel, gls_blup
 from .exercise import Exercise, Mistake
 from .forms import EXACT, Counterexample, Function, Number, Numbers, Word
 from .reading import Unfit, array

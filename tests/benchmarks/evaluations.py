@@ -1,6 +1,6 @@
 """How often a fit evaluates its criterion, and how often with slopes."""
 
-from mixhier_lite.variance import Criterion
+from mixhier_lite.variance.criterion import Criterion
 
 POINTS = {  # methods of a criterion, and at how many points they evaluate it
     "solve": lambda T: 1,

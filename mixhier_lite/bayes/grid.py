@@ -1,0 +1,272 @@
+"""Gauss-Legendre nodes over the part of a landscape that has any mass.
+
+The box is found first: coarse grids, each over what the last one could not rule out. Then the
+number of nodes grows until the results stand still; where the last grid found nothing, the next
+one does not look again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+from ..inputs import Array
+from .posterior import Given, Landscape
+
+DEPTH = {1: 40.0, 2: 35.0, 3: 28.0}
+"""How far the edge of the box lies below the peak, in log density, by number of coordinates."""
+ACCURACY = {1: 1e-8, 2: 1e-7, 3: 1e-5}
+"""Change at which the number of nodes is enough."""
+SIZES = {1: (24, 36, 54, 81, 120, 180, 270, 400), 2: (24, 36, 54, 81, 120), 3: (16, 24, 36, 54)}
+"""Numbers of nodes a side that are tried, by the number of coordinates."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A tensor grid over the coordinates of a landscape and t."""
+
+    over: Landscape
+    box: Array
+    """Ends of each axis, shape (size + 1, 2)."""
+    axes: tuple[Array, ...]
+    """Nodes of each coordinate, and of t last."""
+    widths: tuple[Array, ...]
+    """Weights of these nodes, which are also the widths of cells around them."""
+    kept: npt.NDArray[np.intp]
+    """Which points of the grid are worth a look, shape (N,)."""
+    at: Array
+    """Their coordinates without t, shape (N, size)."""
+    given: Given
+    """What the data say at each of them."""
+    log_density: Array
+    """Shape (N, M), M nodes of t."""
+
+    @property
+    def tau(self) -> Array:
+        """Scaled standard deviation of the noise, shape (N, M)."""
+        return self.over.tau(self.given, np.broadcast_to(self.axes[-1], self.log_density.shape))
+
+    @property
+    def log_volume(self) -> Array:
+        """Log of the weight of each node, shape (N, M)."""
+        volume = np.log(_points(self.widths[:-1], self.kept)).sum(axis=1)
+        return np.asarray(volume[:, None] + np.log(self.widths[-1]))
+
+    @property
+    def log_mass(self) -> Array:
+        """Log of density times weight, shape (N, M)."""
+        return np.asarray(self.log_density + self.log_volume)
+
+    @property
+    def log_marginal(self) -> float:
+        """Log of the integral of likelihood times prior."""
+        peak = float(self.log_mass.max())
+        return peak + float(np.log(np.exp(self.log_mass - peak).sum()))
+
+    @property
+    def mass(self) -> Array:
+        """Posterior mass of each node, shape (N, M), summing to one."""
+        return np.asarray(np.exp(self.log_mass - self.log_marginal))
+
+    def distribution(self, k: int) -> Callable[[float], float]:
+        """Posterior distribution function of the k-th standard deviation; tau is the last.
+
+        The mass along one axis is a polynomial through its nodes, and is integrated up to where
+        the standard deviation reaches the value: along t for tau, along x for the others.
+        """
+        over, t = self.over, self.axes[-1]
+        if k == len(over.sds):
+            lowest = over.standard_deviations(self.at, self.tau[:, :1])[k][:, 0]
+            on_t = _coefficients(self.mass)
+            return lambda v: self._up_to(-1, on_t, t[0] + np.log(v / lowest))
+        best = over.tau(self.given, np.zeros((len(self.at), 1)))
+        middle, unit = float(np.median(best)), over.standard_deviations(self.at[:1], best[:1])[k]
+        unit = unit / (np.sinh(self.at[0, k]) * best[0]) * middle  # value of sinh x = 1
+        mass = np.moveaxis(self.cube(self.mass), k, -1).reshape(-1, len(t), len(self.axes[k]))
+        on_x = _coefficients(np.maximum(mass, 0.0))
+        height = np.moveaxis(self.cube(np.broadcast_to(best, self.mass.shape)), k, -1)
+        rows = [_inverse(self.axes[k], row / middle) for row in height.reshape(mass.shape)[:, 0]]
+
+        def below(value: float) -> float:
+            z = np.arcsinh(value / unit[0, 0] * np.exp(-t))
+            return self._up_to(k, on_x, np.stack([row(z) for row in rows]))
+
+        return below
+
+    def _up_to(self, axis: int, coefficients: Array, reach: Array) -> float:
+        """Mass below a place on one axis, summed over all others."""
+        low, high = self.box[axis]
+        place = np.clip(2 * (reach - low) / (high - low) - 1, -1.0, 1.0)
+        return float(_integral(coefficients, place).sum())
+
+    def beyond(self, exponents: Sequence[float]) -> float:
+        """Mass that was left out because the standard deviations end somewhere.
+
+        There the density falls like e^-kx in x, k the exponent of that standard deviation.
+        """
+        out, whole = 0.0, np.maximum(self.cube(self.mass), 0.0)
+        for k, (exponent, end) in enumerate(zip(exponents, self.over.box(), strict=False)):
+            if self.box[k, 1] >= end[1]:
+                out += float(np.take(whole, -1, k).sum() / self.widths[k][-1] / exponent)
+        return out
+
+    def cube(self, values: Array) -> Array:
+        """Values of shape (N, M) as an array with one axis a coordinate; -inf off the grid."""
+        shape = tuple(len(a) for a in self.axes)
+        whole = np.full((int(np.prod(shape[:-1])), shape[-1]), -np.inf)
+        whole[self.kept] = values
+        return whole.reshape(shape)
+
+
+def grid(over: Landscape, box: Array, n: int, last: Grid | None = None, m: int = 0) -> Grid:
+    """Lay n Gauss-Legendre nodes along every side of a box, shape (size + 1, 2); m along t."""
+    rules = [*(_rule(n) for _ in box[:-1]), _rule(m or 2 + n // 2)]
+    axes = [a + (b - a) * nodes for (a, b), (nodes, _) in zip(box, rules, strict=True)]
+    widths = [(b - a) * w for (a, b), (_, w) in zip(box, rules, strict=True)]
+    if over.tau_known is not None:
+        axes[-1], widths[-1] = np.zeros(1), np.ones(1)
+    shape = tuple(len(a) for a in axes[:-1])
+    kept = np.arange(int(np.prod(shape)))
+    if last is not None:
+        kept = np.flatnonzero(
+            _neighbours(last, axes).ravel() > last.log_density.max() - DEPTH[over.size]
+        )
+    at = _points(axes[:-1], kept)
+    given = over.given(over.roots(at))
+    value = over.log_density(at, given, np.broadcast_to(axes[-1], (len(at), len(axes[-1]))))
+    return Grid(over, box, tuple(axes), tuple(widths), kept, at, given, value)
+
+
+def sketch(over: Landscape) -> Grid:
+    """A grid good enough to propose draws, which are then accepted or not."""
+    box, found = find_box(over), None
+    for n in {1: (81,), 2: (24, 54), 3: (16, 24)}[over.size]:
+        found = grid(over, box, n, found)
+    assert found is not None
+    return found
+
+
+def settled(over: Landscape) -> tuple[Grid, float]:
+    """Grow the grid until it stands still; return it, and the last change.
+
+    Raises
+    ------
+    InputError
+        The largest grid is not accurate to three digits.
+    """
+    box, old, change = find_box(over), np.full(over.size + 1, np.inf), np.inf
+    found = None
+    for n in SIZES[over.size]:
+        found = grid(over, box, n, found)
+        where = (found.at - box[:-1, 0]) / np.ptp(box[:-1], axis=1)
+        new = np.append(found.mass.sum(axis=1) @ where, found.log_marginal)
+        old, change = new, float(np.abs(new - old).max())
+        if change < ACCURACY[over.size]:
+            break
+    assert found is not None
+    if change > 1e-3:
+        raise InputError(
+            "the posterior of the variances is too rough for quadrature.",
+            "results that change by less than 1e-3 with more nodes",
+            f"{change:.2g} at {len(found.axes[0])} nodes a side",
+            "a tighter prior, or more groups, makes it smoother",
+        )
+    return found, change
+
+
+def find_box(over: Landscape) -> Array:
+    """Find where the posterior has mass: the box outside of which it is e^-40 of the peak."""
+    nu = over.assembly.criterion.n - over.model.gram.p
+    out = np.geomspace(0.5 / np.sqrt(2 * nu), 40.0, 40)
+    t = np.zeros(1) if over.tau_known is not None else np.concatenate([-out[::-1], [0.0], out])
+    box, best, peak = np.vstack([over.box(), t[[0, -1]]]), over.start(), -np.inf
+    n = {1: 120, 2: 16, 3: 6}[over.size]
+    for _ in range(12):
+        axes = [_around(side, b, n) for side, b in zip(box[:-1], best, strict=True)]
+        at = _points(axes)
+        given = over.given(over.roots(at))
+        value = over.log_density(at, given, np.broadcast_to(t, (len(at), len(t))))
+        if value.max() > peak:
+            peak, best = float(value.max()), at[np.argmax(value.max(axis=1))]
+        cube = value.reshape(*map(len, axes), len(t)) > peak - DEPTH[over.size]
+        new = np.array([_hull(nodes, cube, k) for k, nodes in enumerate([*axes, t])])
+        shrunk = np.ptp(new, axis=1) < 0.7 * np.ptp(box, axis=1)
+        box = new
+        t = t if over.tau_known is not None else np.linspace(box[-1, 0], box[-1, 1], 41)
+        if not shrunk.any():
+            break
+    return box
+
+
+def _points(
+    axes: "list[Array] | tuple[Array, ...]", kept: "npt.NDArray[np.intp] | slice" = slice(None)
+) -> Array:
+    """Combinations of the entries of some vectors, the last running fastest."""
+    return np.stack([g.ravel()[kept] for g in np.meshgrid(*axes, indexing="ij")], axis=-1)
+
+
+def _neighbours(last: Grid, axes: list[Array]) -> Array:
+    """The highest density at a neighbour in the last grid, for each point of a new one."""
+    height = last.cube(last.log_density).max(axis=-1)
+    places = [np.searchsorted(old, new) for old, new in zip(last.axes, axes[:-1], strict=False)]
+    sides = [
+        (np.maximum(k - 1, 0), np.minimum(k, len(old) - 1))
+        for k, old in zip(places, last.axes, strict=False)
+    ]
+    return np.asarray(np.max([height[np.ix_(*corner)] for corner in product(*sides)], axis=0))
+
+
+def _around(side: Array, best: float, n: int) -> Array:
+    """Nodes over an interval, evenly and ever more closely around the best point so far."""
+    low, high = side
+    near = np.geomspace(1e-3, 0.3, n // 3) * (high - low)
+    nodes = np.concatenate([np.linspace(low, high, n), best - near, [best], best + near])
+    return np.unique(nodes[(nodes >= low) & (nodes <= high)])
+
+
+def _hull(nodes: Array, cube: npt.NDArray[np.bool_], k: int) -> tuple[float, float]:
+    """The kept part of one axis, with one neighbour on each side."""
+    others = tuple(i for i in range(cube.ndim) if i != k)
+    kept = np.flatnonzero(cube.any(axis=others))
+    low, high = (0, len(nodes) - 1) if not len(kept) else (kept[0] - 1, kept[-1] + 1)
+    return float(nodes[max(low, 0)]), float(nodes[min(high, len(nodes) - 1)])
+
+
+def _inverse(x: Array, best: Array) -> Callable[[Array], Array]:
+    """x as a function of z = asinh(sinh x * best(x)), which is nearly x itself."""
+    from scipy.interpolate import PchipInterpolator
+
+    seen = best > 0
+    z = np.arcsinh(np.sinh(x[seen]) * best[seen])
+    if len(z) < 2:
+        return lambda at: np.where(at < z.sum(), -np.inf, np.inf)
+    order = np.append(True, np.diff(np.maximum.accumulate(z)) > 0)
+    curve, low, high = PchipInterpolator(z[order], x[seen][order]), z[order][0], z[order][-1]
+    return lambda at: np.where(at < low, -np.inf, np.where(at > high, np.inf, curve(at)))
+
+
+def _coefficients(mass: Array) -> Array:
+    """Legendre coefficients of the polynomial through masses at nodes, along the last axis."""
+    M = mass.shape[-1]
+    P = np.polynomial.legendre.legvander(2 * _rule(M)[0] - 1, M - 1)
+    return np.asarray(mass @ P * (np.arange(M) + 0.5))
+
+
+def _integral(coefficients: Array, place: Array) -> Array:
+    """Integrate Legendre polynomials from -1 to a place in [-1, 1], one for each row."""
+    M = coefficients.shape[-1]
+    Q = np.polynomial.legendre.legvander(place, M)
+    down = np.concatenate([-np.ones((*place.shape, 1)), Q[..., : M - 1]], axis=-1)
+    steps = (Q[..., 1:] - down) / (2 * np.arange(M) + 1)
+    return np.asarray((coefficients * steps).sum(axis=-1))
+
+
+@lru_cache(maxsize=64)
+def _rule(n: int) -> tuple[Array, Array]:
+    """Gauss-Legendre nodes and weights on (0, 1)."""
+    nodes, weights = np.polynomial.legendre.leggauss(n)
+    return (nodes + 1) / 2, weights / 2

@@ -1,0 +1,7 @@
+"""Fits, and what reads them. The function ``fit`` has the name of its module."""
+
+from .comparison import Comparison, compare
+from .fit import Fit
+from .formula import lmer
+
+__all__ = ["Comparison", "Fit", "compare", "lmer"]

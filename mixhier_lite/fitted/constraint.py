@@ -1,0 +1,279 @@
+"""A parameter held fixed: the criterion as a function of all others.
+
+The columns of a term are ordered so that the parameter stands first. With T lower triangular,
+the first standard deviation is then its first entry alone, and the first correlation needs only
+the second row. So what is left is a function without bounds.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..inputs import Array
+from .objective import Point, Surface, cells
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """One parameter of a model, to be held fixed."""
+
+    over: Surface
+    t: int = 0
+    """The term to which the parameter belongs, if to any."""
+    columns: tuple[int, ...] = ()
+    """Its columns of that term."""
+    k: int = 0
+    """Its column of X, if it has one."""
+
+    @property
+    def name(self) -> str:
+        """Name of the parameter."""
+        raise NotImplementedError
+
+    @property
+    def estimate(self) -> float:
+        """Its estimate."""
+        raise NotImplementedError
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The values that it may take."""
+        return -np.inf, np.inf
+
+    @property
+    def step(self) -> float:
+        """A first small step away from the estimate."""
+        raise NotImplementedError
+
+    def at(self, value: float) -> Callable[[Array], float]:
+        """The criterion with the parameter held at a value, as a function of all others."""
+        raise NotImplementedError
+
+    @property
+    def cells(self) -> list[tuple[int, int, int]]:
+        """Term, row and column of the entries of T that are free."""
+        return [cell for cell in cells(self.over.model) if not self._is_held(*cell)]
+
+    def _is_held(self, t: int, i: int, j: int) -> bool:
+        return False
+
+    def start(self) -> Array:
+        """The estimates of the others."""
+        T = self._ordered()
+        return np.array([T[t][i, j] for t, i, j in self.cells])
+
+    def starts(self, f: Callable[[Array], float]) -> list[Array]:
+        """Low points of f where all random effects have one standard deviation."""
+        free = np.array([float(i == j) for _, i, j in self.cells])
+        sizes = np.geomspace(0.01, 100.0, 13)
+        points = [np.append(s * free, np.zeros(len(self.start()) - len(free))) for s in sizes]
+        values = np.array([np.inf, *map(f, points), np.inf])
+        low = (values[1:-1] <= values[:-2]) & (values[1:-1] <= values[2:])
+        return [points[k] for k in np.flatnonzero(low & np.isfinite(values[1:-1]))]
+
+    def _order(self, t: int) -> list[int]:
+        """The columns of a term, those of the parameter first."""
+        first = self.columns if t == self.t else ()
+        rest = range(self.over.model.gram.blocks[t].q)
+        return [*first, *(k for k in rest if k not in first)]
+
+    def _ordered(self) -> list[Array]:
+        """The estimates of T without units, in the new order and lower triangular."""
+        out, model = [], self.over.model
+        for t, (T, unit) in enumerate(zip(model.T, self.over.units, strict=True)):
+            rows = (T * unit[:, None])[self._order(t)]
+            R = np.asarray(np.linalg.qr(rows.T, mode="r")).T
+            out.append(R * np.where(np.diag(R) < 0, -1.0, 1.0))
+        return out
+
+    def _unpack(self, x: Array) -> list[Array]:
+        """T without units, in the new order, with zeros where it is held."""
+        T = [np.zeros(t.shape) for t in self.over.model.T]
+        for (t, i, j), entry in zip(self.cells, x, strict=False):
+            T[t][i, j] = entry
+        return T
+
+    def _solve(self, T: list[Array]) -> Point | None:
+        """Solve at T, given without units and in the new order."""
+        back = [np.argsort(self._order(t)) for t in range(len(T))]
+        units = self.over.units
+        return self.over.at([t[b] / u[:, None] for t, b, u in zip(T, back, units, strict=True)])
+
+    def _with_tau(self, T: list[Array], tau: float) -> float:
+        """The criterion at T with this standard deviation of the noise."""
+        point = self._solve(T)
+        if point is None or tau == 0:
+            return np.inf
+        if self.over.model.tau2_known:
+            return point.value
+        ratio = point.tau2 / tau**2
+        return float(point.value + self.over.nu * (ratio - 1 - np.log(ratio)))
+
+
+class Spread(Held):
+    """The standard deviation of one column of a term."""
+
+    @property
+    def name(self) -> str:
+        """Its column and its term."""
+        (k,) = self.columns
+        return f"sd({_column(self.over, self.t, k)} | {self.over.model.term_names[self.t]})"
+
+    @property
+    def estimate(self) -> float:
+        """The root of the diagonal of Sigma."""
+        (k,) = self.columns
+        return float(np.sqrt(self.over.model.Sigma[self.t][k, k]))
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Not negative."""
+        return 0.0, np.inf
+
+    @property
+    def step(self) -> float:
+        """Small beside the estimate, or beside the noise where that is zero."""
+        return 0.1 * max(self.estimate, 0.3 * self._noise)
+
+    @property
+    def _noise(self) -> float:
+        """The noise in the units of this column."""
+        (k,) = self.columns
+        return float(np.sqrt(self.over.model.tau2) / self.over.units[self.t][k])
+
+    def _is_held(self, t: int, i: int, j: int) -> bool:
+        return (t, i, j) == (self.t, 0, 0)
+
+    def start(self) -> Array:
+        """The others, with log tau last where it is not known."""
+        known = self.over.model.tau2_known
+        return super().start() if known else np.append(super().start(), 0.0)
+
+    def at(self, value: float) -> Callable[[Array], float]:
+        """T tau is what has the held entry: the noise is free and moves with it."""
+        known, held = self.over.model.tau2_known, value / self._noise
+
+        def f(x: Array) -> float:
+            tau = 1.0 if known else float(np.exp(x[-1]))
+            T = self._unpack(x)
+            T[self.t][0, 0] = held
+            return self._with_tau([t / tau for t in T], tau * np.sqrt(self.over.model.tau2))
+
+        return f
+
+
+class Correlation(Held):
+    """The correlation of two columns of a term."""
+
+    @property
+    def name(self) -> str:
+        """Its columns and its term."""
+        j, i = (_column(self.over, self.t, k) for k in self.columns)
+        return f"cor({i}, {j} | {self.over.model.term_names[self.t]})"
+
+    @property
+    def estimate(self) -> float:
+        """Zero where one of the two does not vary."""
+        j, i = self.columns
+        S = self.over.model.Sigma[self.t]
+        size = float(np.sqrt(S[i, i] * S[j, j]))
+        return float(np.clip(S[i, j] / size, -1, 1)) if size > 0 else 0.0
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between -1 and 1."""
+        return -1.0, 1.0
+
+    @property
+    def step(self) -> float:
+        """Small beside one."""
+        return 0.05
+
+    def _is_held(self, t: int, i: int, j: int) -> bool:
+        return (t, i, j) == (self.t, 1, 0)
+
+    def start(self) -> Array:
+        """The others; the second row's length stands in its diagonal."""
+        T = self._ordered()
+        T[self.t][1, 1] = np.hypot(*T[self.t][1, :2])
+        return np.array([T[t][i, j] for t, i, j in self.cells])
+
+    def at(self, value: float) -> Callable[[Array], float]:
+        """The second row has a free length and a held direction; lengths have no sign."""
+        direction = np.array([value, np.sqrt(1 - value**2)])
+
+        def f(x: Array) -> float:
+            T = self._unpack(x)
+            T[self.t][0, 0] = abs(T[self.t][0, 0])
+            T[self.t][1, :2] = abs(T[self.t][1, 1]) * direction
+            point = self._solve(T)
+            return np.inf if point is None else point.value
+
+        return f
+
+
+class Noise(Held):
+    """The standard deviation of the noise."""
+
+    @property
+    def name(self) -> str:
+        """Always the same."""
+        return "sd(noise)"
+
+    @property
+    def estimate(self) -> float:
+        """The root of tau2."""
+        return float(np.sqrt(self.over.model.tau2))
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Positive."""
+        return 0.0, np.inf
+
+    @property
+    def step(self) -> float:
+        """A fraction of its standard error."""
+        return 0.2 * self.estimate / float(np.sqrt(2 * self.over.nu))
+
+    def at(self, value: float) -> Callable[[Array], float]:
+        """The random effects keep their size while the noise moves."""
+        ratio = value / self.estimate
+        return lambda x: self._with_tau([t / ratio for t in self._unpack(x)], value)
+
+
+class Coefficient(Held):
+    """A fixed effect."""
+
+    @property
+    def name(self) -> str:
+        """Its column of X."""
+        return self.over.model.names[self.k]
+
+    @property
+    def estimate(self) -> float:
+        """Its estimate."""
+        return float(self.over.model.fixed[self.k])
+
+    @property
+    def step(self) -> float:
+        """A fraction of its standard error."""
+        return 0.3 * float(np.sqrt(self.over.model.fixed_cov[self.k, self.k]))
+
+    def at(self, value: float) -> Callable[[Array], float]:
+        """Holding alpha_k costs (alpha_k_hat - value)^2 / Var(alpha_k_hat), at every T."""
+        nu, known = self.over.nu, self.over.model.tau2_known
+
+        def f(x: Array) -> float:
+            point = self._solve(self._unpack(x))
+            if point is None:
+                return np.inf
+            cost = float((point.fixed[self.k] - value) ** 2 / point.fixed_var[self.k])
+            return point.value + (cost if known else nu * np.log1p(cost / nu))
+
+        return f
+
+
+def _column(over: Surface, t: int, k: int) -> str:
+    block = over.model.gram.blocks[t]
+    return "1" if block.constant else (block.columns[k] if block.columns else f"z{k + 1}")

@@ -1,0 +1,175 @@
+"""A fitted model and its verbs: predict, simulate, tell, draw again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..errors import InputError, refused
+from ..gram.gram import Gram, Names, Terms, Weights
+from ..gram.term import Term
+from ..inputs import Array, positive
+from . import summary
+from .bootstrap import Bootstrap, bootstrap
+from .estimates import Estimates, estimate
+from .prediction import Prediction, predict
+from .profile import Profile, profile
+from .satterthwaite import Satterthwaite, satterthwaite
+from .simulation import Rows, simulated
+
+
+@dataclass(frozen=True, eq=False)
+class Fit(Estimates):
+    """A fitted linear mixed model."""
+
+    design: Any = field(default=None, repr=False)
+    """How ``lmer`` builds columns from a data frame; None after ``fit``."""
+    formula: str | None = None
+    """The formula, after ``lmer``."""
+    rows: Rows | None = field(default=None, repr=False)
+    """X, terms and weights of the rows; None after ``fit(gram)``."""
+
+    def predict(
+        self,
+        X: Any,
+        terms: Term | Sequence[Term] | None = None,
+        new_groups: str = "error",
+    ) -> Prediction:
+        """Predict new rows from arrays, or from a data frame after ``lmer``.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_new, p), or data frame
+        terms : Term or sequence of Term, optional
+            The groups of the new rows, for arrays. None takes every row for one of a new group,
+            even where the fit knows the group. With a data frame the groups are its columns, and
+            this is not used: leave a grouping column out, and pass ``new_groups="population"``,
+            to average over its groups. Leaving out all of them is lme4's ``re.form = NA``.
+        new_groups : {"error", "population"}
+            What to do with a group that the fit has not seen: refuse it, or average over groups.
+
+        Returns
+        -------
+        Prediction
+        """
+        if hasattr(X, "columns") and self.design is not None:
+            X, terms = self.design.rows(X, new_groups)
+        return predict(self.solved, self.fixed, self.Sigma, X, terms, new_groups)
+
+    def simulate(self, rng: np.random.Generator) -> Array:
+        """Draw a new response for the rows of the fit, shape (n,), with new random effects.
+
+        Raises
+        ------
+        InputError
+            The fit holds a Gram only, and a Gram has no rows.
+        """
+        if self.rows is None:
+            raise InputError(
+                "this fit holds a Gram, and a Gram has no rows to simulate.",
+                "a fit from arrays or a formula",
+                "fit(gram)",
+                "call fit(y, X, terms)",
+            )
+        return simulated(self, self.rows, rng)
+
+    def interval(self, level: float = 0.95) -> Array:
+        """Wald intervals of the fixed effects, shape (p, 2); too short with few groups.
+
+        ``satterthwaite().interval(level)`` and ``bootstrap(draws, rng).interval(level)`` allow
+        for few groups, ``profile().interval(level)`` for a likelihood that is not a parabola.
+        """
+        return summary.wald(self, level)
+
+    def bootstrap(self, draws: int, rng: np.random.Generator, progress: bool = False) -> Bootstrap:
+        """Draw data from the fit and fit them again."""
+        return bootstrap(self, self.rows, draws, rng, progress)
+
+    def satterthwaite(self) -> Satterthwaite:
+        """Degrees of freedom for t intervals."""
+        return satterthwaite(self)
+
+    def profile(self, progress: bool = False) -> Profile:
+        """Profile likelihood of every parameter."""
+        return profile(self, progress)
+
+    def table(self, level: float = 0.95) -> Any:
+        """Fixed effects with standard errors and Wald intervals, as a data frame."""
+        return summary.fixed_table(self, level)
+
+    def random_table(self, t: int = 0) -> Any:
+        """Random effects of term t, as a data frame.
+
+        ``sd, alpha known`` is the root of ``cond_var`` and ``sd`` that of ``random_cov``. A
+        random intercept that is alone in its term is called 1, beside slopes (Intercept).
+        """
+        return summary.random_table(self, t)
+
+    def summary(self) -> str:
+        """Write the fit as text.
+
+        The Wald intervals take the estimated variances as known. With few groups they are too
+        short: ``satterthwaite().interval()`` allows for that.
+        """
+        return summary.text(self, self.formula, self._dropped)
+
+    @property
+    def _dropped(self) -> int:
+        """Rows left out for a missing value."""
+        return 0 if self.design is None else int(self.design.dropped)
+
+    def __str__(self) -> str:
+        """The summary."""
+        return summary.text(self, self.formula, self._dropped)
+
+    def _repr_html_(self) -> str:
+        return summary.html(self, self.formula, self._dropped)
+
+
+def fit(
+    y: ArrayLike | Gram, X: ArrayLike | None = None, terms: Terms | None = None,
+    method: str = "REML", weights: Weights = None, tau2: float | None = None, names: Names = None,
+) -> Fit:  # fmt: skip
+    """Fit y = X alpha + sum of Z beta + eps by REML or ML, from arrays or from a Gram.
+
+    Parameters
+    ----------
+    y : array_like, shape (n,), or Gram
+        With a Gram neither X, terms, weights nor names are passed.
+    X : array_like, shape (n, p)
+    terms : Term or sequence of Term
+    method : {"REML", "ML"}
+    weights : array_like, shape (n,), optional
+        Var(eps_i) = tau2 / w_i.
+    tau2 : float, optional
+        Known variance of the noise: with ``tau2=1, weights=1/se**2`` this is meta-analysis.
+    names : sequence of str, optional
+        Names of the columns of X.
+
+    Raises
+    ------
+    InputError
+        An input for which the model has no answer; see the messages.
+
+    Examples
+    --------
+    >>> y, g = np.array([1.0, 2.0, 4.0, 5.0, 9.0, 8.0]), np.repeat([0, 1, 2], 2)
+    >>> model = fit(y, np.ones((6, 1)), Term(g))
+    >>> round(model.tau2, 4), model.Sigma[0].round(4)
+    (0.5, array([[12.0833]]))
+    """
+    if method not in ("REML", "ML"):
+        raise refused("method", method=method)
+    if isinstance(y, Gram):
+        if any(given is not None for given in (X, terms, weights, names)):
+            raise refused("both")
+        gram, rows = y, None
+    else:
+        if X is None or terms is None:
+            raise refused("y-alone")
+        gram = Gram.from_arrays(y, X, terms, weights, names)
+        rows = Rows.of(X, terms, weights)
+    known_tau2 = None if tau2 is None else positive(tau2, "tau2")
+    return Fit(**vars(estimate(gram, method, known_tau2)), rows=rows)

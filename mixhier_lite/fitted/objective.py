@@ -1,0 +1,75 @@
+"""The criterion away from its optimum, in the reader's units."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..inputs import Array
+from ..variance.assembly import Assembly, assemble
+from .estimates import Estimates
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """What the data say at one T."""
+
+    value: float
+    """The criterion, with alpha and (unless known) tau2 at their best."""
+    tau2: float
+    """The best tau2 at this T, or the known one."""
+    fixed: Array
+    """The best alpha at this T, shape (p,)."""
+    fixed_var: Array
+    """Its variances at this T and tau2, shape (p,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """The criterion as a function of T, T T' = Sigma / tau2 for every term."""
+
+    model: Estimates
+    assembly: Assembly
+
+    @property
+    def nu(self) -> int:
+        """Rows that speak about the variances: n - p under REML, n under ML."""
+        return self.model.n - (len(self.model.fixed) if self.model.reml else 0)
+
+    @property
+    def units(self) -> tuple[Array, ...]:
+        """Scale of the columns of Z of each term: ``T * unit[:, None]`` is free of units."""
+        return self.assembly.units
+
+    def at(self, T: list[Array]) -> Point | None:
+        """Solve the model at one T; None where nothing is left of y within rounding."""
+        at = self.assembly.criterion.solve(self.assembly.to_scaled(T))
+        if at is None:
+            return None
+        gram, scale, p = self.model.gram, self.assembly.scale, len(self.model.fixed)
+        back = gram.H_inverse[:p, :p] / scale[:p]
+        fixed = gram.H_inverse[:p, :p] @ gram.H[:p, p] + back @ at.alpha * scale[p]
+        spread = ((back @ at.root) ** 2).sum(axis=1)
+        tau2 = at.tau2 * scale[p] ** 2
+        return Point(at.value, float(tau2), fixed, tau2 * spread)
+
+
+def surface(model: Estimates) -> Surface:
+    """The surface of which a fit is the lowest point."""
+    return Surface(model, assemble(model.gram, model.reml, model.known_tau2))
+
+
+def cells(model: Estimates) -> list[tuple[int, int, int]]:
+    """Term, row and column of every entry of T that may differ from zero, as in ``theta``."""
+    return [
+        (t, i, j)
+        for t, block in enumerate(model.gram.blocks)
+        for j in range(block.q)
+        for i in (range(j, block.q) if block.correlated else (j,))
+    ]
+
+
+def gradient(f: Callable[[Array], Any], x: Array, h: float = 1e-4) -> Array:
+    """Central differences of f, a function of a vector, shape (len(x), ...)."""
+    return np.array([(f(x + d) - f(x - d)) / (2 * h) for d in h * np.eye(len(x))])

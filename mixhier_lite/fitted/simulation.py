@@ -1,0 +1,40 @@
+"""New responses for the rows of a fit."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..gram.gram import Terms, Weights
+from ..gram.term import Term
+from ..inputs import Array, unchecked
+from .estimates import Estimates
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of a fit, without their response."""
+
+    X: Array
+    """Shape (n, p)."""
+    terms: tuple[Term, ...]
+    weights: Array | None
+    """Shape (n,); None where all are one."""
+
+    @classmethod
+    def of(cls, X: ArrayLike, terms: Terms, weights: Weights) -> "Rows":
+        """Keep rows that a Gram has accepted."""
+        w = None if weights is None else np.array(weights, dtype=np.float64)
+        return cls(unchecked(X, "X", 2), (terms,) if isinstance(terms, Term) else tuple(terms), w)
+
+
+def simulated(model: Estimates, rows: Rows, rng: np.random.Generator) -> Array:
+    """Draw y = X alpha_hat + sum of Z beta + eps with new beta and eps, shape (n,)."""
+    y: Array = rows.X @ model.fixed
+    weights = 1.0 if rows.weights is None else rows.weights
+    y += rng.standard_normal(len(y)) * np.sqrt(model.tau2 / weights)
+    for term, T, block in zip(rows.terms, model.T, model.gram.blocks, strict=True):
+        u = rng.standard_normal((len(term.levels), term.q)) @ T.T * np.sqrt(model.tau2)
+        beta = u if block.root is None else block.root @ u
+        y += beta[term.codes, 0] if term.Z is None else (term.Z * beta[term.codes]).sum(axis=1)
+    return y

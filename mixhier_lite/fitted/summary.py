@@ -1,0 +1,162 @@
+"""A fit in words and tables."""
+
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from ..gram.gram import Block
+from ..inputs import Array, level_of
+from .estimates import Estimates
+
+
+def fixed_table(model: Estimates, level: float) -> Any:
+    """Data frame of the fixed effects: estimate, standard error, Wald interval."""
+    import pandas as pd
+
+    low, high = wald(model, level).T
+    return pd.DataFrame(
+        {
+            "estimate": model.fixed,
+            "se": model.fixed_se,
+            "low": low,
+            "high": high,
+        },
+        index=pd.Index(model.names, name="column"),
+    )
+
+
+def wald(model: Estimates, level: float) -> Array:
+    """Wald intervals of the fixed effects, shape (p, 2)."""
+    from scipy.special import ndtri
+
+    half = ndtri((1 + level_of(level)) / 2) * model.fixed_se
+    return np.column_stack([model.fixed - half, model.fixed + half])
+
+
+def column_names(block: Block) -> list[str]:
+    """What the columns of Z are called: 1 for a random intercept, z1, z2, ... without names."""
+    if block.constant:
+        return ["1"]
+    return list(block.columns) or [f"z{k + 1}" for k in range(block.q)]
+
+
+def random_table(model: Estimates, t: int) -> Any:
+    """Data frame of the random effects of one term, with both standard deviations."""
+    import pandas as pd
+
+    block, q = model.gram.blocks[t], model.gram.blocks[t].q
+    known = np.sqrt(np.einsum("jkk->jk", model.cond_var[t]))
+    full = np.sqrt(np.einsum("jkk->jk", model.random_cov[t]))
+    columns: dict[str, Any] = {}
+    for k, name in enumerate(column_names(block)):
+        suffix = "" if q == 1 else f" of {name}"
+        columns[f"effect{suffix}"] = model.random[t][:, k]
+        columns[f"sd, alpha known{suffix}"] = known[:, k]
+        columns[f"sd{suffix}"] = full[:, k]
+    columns["rows"] = block.rows.astype(int)
+    return pd.DataFrame(columns, index=pd.Index(block.levels, name=model.term_names[t]))
+
+
+def text(model: Estimates, formula: str | None, dropped: int) -> str:
+    """Write the summary as plain text."""
+    title, facts, spread, effects, remarks = parts(model, formula, dropped)
+    lines = [title, *facts, "", "How much groups differ"]
+    lines += _aligned([("term", "column", "sd", "correlation"), *spread])
+    if effects:
+        lines += ["", "Fixed effects"]
+        lines += _aligned([("column", "estimate", "se", "95 % (Wald)"), *effects])
+    return "\n".join([*lines, *([""] if remarks else []), *remarks])
+
+
+def html(model: Estimates, formula: str | None, dropped: int) -> str:
+    """Write the summary for a notebook."""
+    title, facts, spread, effects, remarks = parts(model, formula, dropped)
+    out = [f"<p><strong>{escape(title)}</strong><br>{'<br>'.join(map(escape, facts))}</p>"]
+    out.append(_table(("term", "column", "sd", "correlation"), spread, "How much groups differ"))
+    if effects:
+        out.append(_table(("column", "estimate", "se", "95 % (Wald)"), effects, "Fixed effects"))
+    out += [f"<p>{escape(remark)}</p>" for remark in remarks]
+    return "\n".join(out)
+
+
+Rows = list[tuple[str, ...]]
+
+
+def parts(
+    model: Estimates, formula: str | None, dropped: int
+) -> tuple[str, list[str], Rows, Rows, list[str]]:
+    """Title, facts, table of spreads, table of fixed effects and remarks."""
+    title = f"Linear mixed model, {model.method}"
+    facts = [formula] if formula else []
+    sizes = [
+        f"{int((k.rows > 0).sum())} levels of {name}"
+        for k, name in zip(model.gram.blocks, model.term_names, strict=True)
+    ]
+    facts.append(f"{model.n} rows, " + ", ".join(sizes))
+    what = "REML criterion" if model.method == "REML" else "-2 log likelihood"
+    facts.append(f"{what} {model.criterion:.4f}   AIC {model.aic:.2f}   BIC {model.bic:.2f}")
+    spread: Rows = []
+    for name, S, block in zip(model.term_names, model.Sigma, model.gram.blocks, strict=True):
+        sd = np.sqrt(np.diag(S))
+        for k, shown in enumerate(column_names(block)):
+            tied = [
+                f"{S[k, i] / (sd[k] * sd[i]):.3f}" if sd[k] * sd[i] > 0 else "-" for i in range(k)
+            ]
+            row = (name if k == 0 else "", shown, f"{sd[k]:.5g}")
+            spread.append((*row, " ".join(tied) if block.correlated else ""))
+    known = " (known)" if model.tau2_known else ""
+    spread.append(("noise" + known, "", f"{np.sqrt(model.tau2):.5g}", ""))
+    se, intervals = model.fixed_se, wald(model, 0.95)
+    effects: Rows = [
+        (name, f"{a:.5g}", f"{s:.4g}", f"{low:.5g} to {high:.5g}")
+        for name, a, s, (low, high) in zip(model.names, model.fixed, se, intervals, strict=True)
+    ]
+    return title, facts, spread, effects, _remarks(model, dropped)
+
+
+def _remarks(model: Estimates, dropped: int) -> list[str]:
+    """What a reader should know: the boundary, and rows left out."""
+    remarks = []
+    for name, S, T in zip(model.term_names, model.Sigma, model.T, strict=True):
+        rank = int((np.abs(T).max(axis=0) > 0).sum())
+        if not S.any():
+            remarks.append(
+                f"The data are best explained with no differences between the levels of {name}: "
+                "the estimate is exactly zero, which is an answer and not a failure."
+            )
+        elif rank < len(T):
+            remarks.append(
+                f"The effects of {name} vary in {rank} of {len(T)} directions: their estimated "
+                "covariance is singular, which is an answer and not a failure."
+            )
+    if dropped:
+        rows = (
+            "1 row with a missing value was"
+            if dropped == 1
+            else f"{dropped} rows with missing values were"
+        )
+        remarks.append(f"{rows} left out.")
+    return remarks
+
+
+def _aligned(rows: Rows) -> list[str]:
+    width = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
+    return [
+        "  " + "  ".join(
+            cell.ljust(w) if c < 1 else cell.rjust(w)
+            for c, (cell, w) in enumerate(zip(row, width, strict=True))
+        ).rstrip()
+        for row in rows
+    ]  # fmt: skip
+
+
+def _table(head: tuple[str, ...], rows: Rows, caption: str) -> str:
+    top = "".join(f'<th scope="col">{escape(h)}</th>' for h in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return (
+        f"<table><caption>{caption}</caption><thead><tr>{top}</tr></thead>"
+        f"<tbody>{body}</tbody></table>"
+    )

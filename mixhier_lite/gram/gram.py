@@ -1,0 +1,212 @@
+"""Chapter *gram*: all that the data say about the model, gathered in one pass over the rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..errors import refused
+from ..inputs import Array, finite, real, same_rows, unchecked
+from ..known.groups import Codes, Labels, positions
+from ..linalg import square_root
+from .accumulate import gathered
+from .term import Term
+
+Terms = Term | Sequence[Term]
+Weights = ArrayLike | None
+Names = Sequence[str] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The part of a Gram that belongs to one term with J levels and q columns."""
+
+    name: str | None
+    levels: Labels
+    correlated: bool
+    constant: bool
+    """Whether Z is one column of ones."""
+    columns: tuple[str, ...]
+    """Names of the columns of Z; empty where they have none."""
+    K: Array | None
+    """The relatedness of the levels, shape (J, J), or None."""
+    rows: Array
+    """Number of rows of each level, shape (J,)."""
+    A: Array
+    """Z_j'W Z_j for every level, shape (J, q, q)."""
+    B: Array
+    """Z_j'W [X y] for every level, in the Gram's basis, shape (J, q, p + 1)."""
+
+    @cached_property
+    def root(self) -> Array | None:
+        """A root L of K, shape (J, J): L L' = K. None without K."""
+        return None if self.K is None else square_root(self.K, "K")
+
+    @property
+    def J(self) -> int:
+        """Number of levels."""
+        return len(self.levels)
+
+    @property
+    def q(self) -> int:
+        """Number of coefficients that vary by level."""
+        return int(self.A.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Gram:
+    """The sufficient statistics [Z X y]'W[Z X y], :prf:ref:`thm-gram`; merge with ``+``.
+
+    The columns are kept in a basis that spares digits: ``[X y] = [X' y'] H``, where X' and y'
+    are shifted by their first row (if X spans a constant) and made orthogonal (if X is nearly
+    dependent). ``fit`` undoes it.
+
+    Examples
+    --------
+    >>> y, X, g = np.arange(4.0), np.ones((4, 1)), [0, 0, 1, 1]
+    >>> whole = Gram.from_arrays(y, X, [Term(g)])
+    >>> half = [Gram.from_arrays(y[r], X[r], [Term(g[r])]) for r in (slice(2), slice(2, 4))]
+    >>> bool(np.allclose((half[0] + half[1]).C, whole.C))
+    True
+    """
+
+    n: int
+    """Number of rows."""
+    log_weights: float
+    """Sum of log w_i."""
+    common_weight: float
+    """The weight of every row; nan where they differ."""
+    names: tuple[str, ...]
+    """Names of the columns of X."""
+    blocks: tuple[Block, ...]
+    """One for each term."""
+    cross: dict[tuple[int, int], Any]
+    """Z_s'W Z_t for terms s < t, sparse, shape (J_s q_s, J_t q_t)."""
+    C: Array
+    """[X' y']'W [X' y'], shape (p + 1, p + 1)."""
+    H: Array
+    """The basis: [X y] = [X' y'] H, shape (p + 1, p + 1)."""
+    H_inverse: Array
+    """Its inverse."""
+
+    @property
+    def p(self) -> int:
+        """Number of fixed effects."""
+        return len(self.C) - 1
+
+    @classmethod
+    def from_arrays(
+        cls, y: ArrayLike, X: ArrayLike, terms: Terms, weights: Weights = None, names: Names = None
+    ) -> "Gram":
+        """Gather the Gram of some rows, in one pass.
+
+        Parameters
+        ----------
+        y : array_like, shape (n,)
+        X : array_like, shape (n, p)
+        terms : Term or sequence of Term
+            Built from the same rows.
+        weights : array_like, shape (n,), optional
+            Var(eps_i) = tau2 / w_i, w_i > 0.
+        names : sequence of str, optional
+            Names of the columns of X.
+
+        Raises
+        ------
+        InputError
+            Different numbers of rows; values that are missing, infinite or too large to square;
+            weights that are not positive.
+        """
+        y, X = unchecked(y, "y", 1), unchecked(X, "X", 2)
+        terms = (terms,) if isinstance(terms, Term) else tuple(terms)
+        read = [(getattr(k, "name", None) or "unnamed", getattr(k, "codes", k)) for k in terms]
+        same_rows(y=y, X=X, **{f"term {t + 1} ({k})": code for t, (k, code) in enumerate(read)})
+        w = None if weights is None else real(weights, "weights", 1)
+        if w is not None and (len(w) != len(y) or (w <= 0).any()):
+            raise refused("weights", n=len(y), got=len(w), bad=int((w <= 0).sum()))
+        labels = tuple(f"x{k}" for k in range(X.shape[1])) if names is None else tuple(names)
+        if len(labels) != X.shape[1]:
+            raise refused("names", p=X.shape[1], got=len(labels))
+        with np.errstate(all="ignore"):
+            C, sums, H, H_inverse = gathered(y, X, terms, w)
+        if not (np.diag(C).max(initial=0.0) < 1e200 and all(np.isfinite(s).all() for s in sums)):
+            _refuse([("y", y), ("X", X), *(("Z", k.Z) for k in terms if k.Z is not None)])
+        blocks = tuple(_block(*each, w) for each in zip(terms, sums, strict=True))
+        Z = [term.matrix() for term in terms] if len(terms) > 1 else []
+        pairs, some = combinations(range(len(Z)), 2), np.ones(1) if w is None else w
+        cross = {(s, t): (Z[s].T @ Z[t].multiply(some[:, None])).tocsr() for s, t in pairs}
+        common = float(some[0]) if len(some) and (some == some[0]).all() else np.nan
+        about = len(y), float(np.log(some).sum()), common, labels, blocks, cross
+        return cls(*about, (C + C.T) / 2, H, H_inverse)
+
+    def __add__(self, other: "Gram") -> "Gram":
+        """Merge with the Gram of other rows; levels are united by their labels."""
+        from scipy.sparse import block_diag, csr_matrix
+
+        _mergeable(self, other)
+        # the other's columns in this basis: [X y] = [X'' y''] H_b = [X' y'] H_a
+        change = other.H @ self.H_inverse
+        blocks, cross = [], {}
+        effects: list[Codes] = []  # positions of both sides' effects among all
+        for a, b in zip(self.blocks, other.blocks, strict=True):
+            at, levels = _unite(a.levels, b.levels)
+            place = csr_matrix((np.ones(len(at)), (at, np.arange(len(at)))), (len(levels), len(at)))
+            pairs = (a.rows, b.rows), (a.A, b.A), (a.B, b.B @ change)
+            rows, A, B = (_total(place, np.concatenate(pair)) for pair in pairs)
+            blocks.append(replace(a, levels=levels, rows=rows, A=A, B=B))
+            effects.append((at[:, None] * a.q + np.arange(a.q)).ravel())
+        for s, t in self.cross:
+            both = block_diag([self.cross[s, t], other.cross[s, t]]).tocoo()
+            places = effects[s][both.row], effects[t][both.col]
+            shape = blocks[s].J * blocks[s].q, blocks[t].J * blocks[t].q
+            cross[s, t] = csr_matrix((both.data, places), shape)
+        common = self.common_weight if self.common_weight == other.common_weight else np.nan
+        about = self.n + other.n, self.log_weights + other.log_weights, common, self.names
+        C = self.C + change.T @ other.C @ change
+        return Gram(*about, tuple(blocks), cross, C, self.H, self.H_inverse)
+
+
+def _refuse(named: list[tuple[str, Array]]) -> None:
+    """Say which values are missing, infinite or too large to square."""
+    for name, values in named:
+        finite(values, name)
+        if (size := float(np.abs(values).max(initial=0.0))) > 1e100:
+            raise refused("huge", name=name, size=size)
+
+
+def _block(term: Term, sums: Array, w: Array | None) -> Block:
+    """Split the sums of a term into A and B."""
+    A = sums[:, :, : term.q]
+    rows = A[:, 0, 0] if term.Z is w is None else np.bincount(term.codes, minlength=len(A))
+    about = (term.name, term.levels, term.correlated, term.Z is None, term.columns, term.K)
+    return Block(*about, rows.astype(np.float64), (A + A.swapaxes(1, 2)) / 2, sums[:, :, term.q :])
+
+
+def _mergeable(a: Gram, b: Gram) -> None:
+    def model(g: Gram) -> Any:
+        return g.names, [(k.name, k.q, k.correlated, k.constant, k.K is None) for k in g.blocks]
+
+    if model(a) != model(b):
+        raise refused("models", a=model(a), b=model(b))
+    for k, m in zip(a.blocks, b.blocks, strict=True):
+        if k.K is not None and m.K is not None:
+            if not (np.array_equal(k.levels, m.levels) and np.array_equal(k.K, m.K)):
+                raise refused("kinships", a=k.J, b=m.J)
+
+
+def _unite(a: Labels, b: Labels) -> tuple[Codes, Labels]:
+    """Positions of a's levels and then b's among all, united and sorted by label."""
+    if np.array_equal(a, b):
+        return np.tile(np.arange(len(a)), 2), a
+    alike = a.dtype.kind == b.dtype.kind
+    return positions(np.append(a, b) if alike else [*a.tolist(), *b.tolist()])
+
+
+def _total(place: Any, both: Array) -> Array:
+    """Sum what belongs to one level."""
+    sums = place @ both.reshape(len(both), -1)
+    return np.asarray(sums.reshape(-1, *both.shape[1:]), dtype=np.float64)

@@ -1,0 +1,57 @@
+"""Data that come in chunks: one Gram, and never more than one chunk in memory."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..progress import shown
+from .gram import Gram
+
+Chunk = Gram | Mapping[str, Any]
+"""A Gram, or the arguments of Gram.from_arrays."""
+
+
+def gather(chunks: Iterable[Chunk], progress: bool = False) -> Gram:
+    """Sum the Grams of some chunks of rows, as :prf:ref:`thm-gram` allows.
+
+    Parameters
+    ----------
+    chunks : iterable of Gram, or of the arguments of :meth:`Gram.from_arrays` as dictionaries
+        A generator is read one chunk at a time; a chunk without rows adds nothing.
+    progress : bool
+        Show a progress bar (needs tqdm).
+
+    Returns
+    -------
+    Gram
+        The Gram of all rows, to be passed to ``fit``.
+
+    Raises
+    ------
+    InputError
+        No chunk with rows; chunks of different models.
+
+    Examples
+    --------
+    >>> from mixhier_lite import Term
+    >>> rows = [([1.0, 2.0], ["a", "b"]), ([4.0, 3.0, 5.0], ["b", "c", "a"])]
+    >>> parts = ({"y": y, "X": np.ones((len(y), 1)), "terms": Term(g)} for y, g in rows)
+    >>> gather(parts).n
+    5
+    """
+    whole: Gram | None = None
+    for chunk in filter(has_rows, shown(chunks, progress)):
+        part = chunk if isinstance(chunk, Gram) else Gram.from_arrays(**chunk)
+        whole = part if whole is None else whole + part
+    if whole is None:
+        raise InputError(
+            "there is nothing to gather.", "at least one chunk with rows", "none", "pass chunks"
+        )
+    return whole
+
+
+def has_rows(chunk: Chunk) -> bool:
+    """Whether there is anything to gather."""
+    return (chunk.n if isinstance(chunk, Gram) else np.size(chunk["y"])) > 0

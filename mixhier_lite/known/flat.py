@@ -1,0 +1,36 @@
+"""Chapter *flat*: the flat prior on the fixed effects."""
+
+import numpy as np
+
+from ..errors import InputError
+from .hierarchical import GaussianFactor
+
+
+def flat(p: int) -> GaussianFactor:
+    """Flat prior on p fixed effects: a precision of exactly zero (:prf:ref:`thm-flat`).
+
+    Parameters
+    ----------
+    p : int
+        Number of fixed effects, >= 0.
+
+    Raises
+    ------
+    InputError
+        p negative or not an integer.
+
+    Examples
+    --------
+    >>> from mixhier_lite import flat
+    >>> flat(2).precision
+    array([[0., 0.],
+           [0., 0.]])
+    """
+    if isinstance(p, bool) or not isinstance(p, (int, np.integer)) or p < 0:
+        raise InputError(
+            "p is the number of fixed effects.",
+            "an integer, 0 or more",
+            f"{p!r}",
+            "pass X.shape[1]",
+        )
+    return GaussianFactor(np.zeros((p, p)), np.zeros(p))

@@ -1,0 +1,109 @@
+"""Chapter *henderson*: the mixed-model equations, p + J unknowns instead of an n x n matrix."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cho_factor, cho_solve
+
+from ..errors import InputError
+from ..inputs import Array, real
+from ..linalg import identified, is_singular, solve_and_invert
+from .effects import Effects
+from .mixed import LinearMixedModel, response
+
+
+def mixed_model_equations(model: LinearMixedModel) -> Array:
+    """Henderson's matrix, :eq:`eq-mme`: [X'X, X'D; D'X, D'D + tau2 Sigma^-1].
+
+    Returns
+    -------
+    ndarray, shape (p + J, p + J)
+
+    Raises
+    ------
+    InputError
+        Sigma singular, so that Sigma^-1 does not exist.
+    """
+    W = np.hstack([model.X, model.D])
+    A = W.T @ W
+    A[model.p :, model.p :] += model.tau2 * precision(model.Sigma)
+    return A
+
+
+def precision(Sigma: Array) -> Array:
+    """Sigma^-1 by Cholesky, or a refusal where Sigma is singular."""
+    singular, smallest = is_singular(Sigma)
+    if singular:
+        raise InputError(
+            "Sigma is singular, and Henderson's equations need its inverse.",
+            "a positive definite Sigma",
+            f"smallest eigenvalue of the correlations {smallest:.2g} (zero within rounding)",
+            "use gls_blup, ridge or posterior: they need only a root of Sigma",
+        )
+    inverse: Array = cho_solve(cho_factor(Sigma, lower=True), np.eye(len(Sigma)))
+    return (inverse + inverse.T) / 2
+
+
+def henderson(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
+    """Solve Henderson's mixed-model equations (:prf:ref:`thm-henderson`).
+
+    Parameters
+    ----------
+    model : LinearMixedModel
+        X of full column rank, Sigma positive definite.
+    y : array_like, shape (n,)
+
+    Returns
+    -------
+    Effects
+        ``cov`` is tau2 times the inverse of Henderson's matrix.
+
+    Raises
+    ------
+    InputError
+        Sigma singular; X rank deficient; y of the wrong length or not finite.
+
+    Notes
+    -----
+    Costs (p + J)^3. Source: Henderson (1950, 1975); Robinson (1991), section 2.
+    """
+    y = response(model, y)
+    identified(model.X)
+    W, p = np.hstack([model.X, model.D]), model.p
+    A = mixed_model_equations(model)
+    solution, inverse = solve_and_invert(A, W.T @ y, "Henderson's matrix")
+    # W'W squares the condition number of W; one correction from the rows repairs the solution
+    rest = W.T @ (y - W @ solution)
+    rest[p:] -= model.tau2 * cho_solve((model.L, True), solution[p:])
+    solution = solution + inverse @ rest
+    return Effects(solution[:p], solution[p:], model.tau2 * inverse)
+
+
+def log_joint(
+    model: LinearMixedModel, y: npt.ArrayLike, alpha: npt.ArrayLike, beta: npt.ArrayLike
+) -> float:
+    """Log density of (y, beta) at fixed alpha, :eq:`eq-log-joint`: what Henderson maximised.
+
+    Parameters
+    ----------
+    model : LinearMixedModel
+        Sigma positive definite.
+    y, alpha, beta : array_like, shapes (n,), (p,), (J,)
+
+    Returns
+    -------
+    float
+        log p(y | beta; alpha) + log p(beta), with all constants.
+    """
+    y, alpha, beta = response(model, y), real(alpha, "alpha", 1), real(beta, "beta", 1)
+    if (len(alpha), len(beta)) != (model.p, model.J):
+        raise InputError(
+            "alpha and beta do not match the model.",
+            f"{model.p} fixed and {model.J} random effects",
+            f"{len(alpha)} and {len(beta)}",
+            "pass one entry for each column of X, and one for each column of D",
+        )
+    e = y - model.X @ alpha - model.D @ beta
+    penalty = beta @ precision(model.Sigma) @ beta
+    log_det = model.n * np.log(model.tau2) + np.linalg.slogdet(model.Sigma)[1]
+    constant = (model.n + model.J) * np.log(2 * np.pi)
+    return float(-0.5 * (e @ e / model.tau2 + penalty + log_det + constant))

@@ -1,0 +1,211 @@
+"""Chapter *hierarchical*: three stages, and Bayes' rule as a product of Gaussian factors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import block_diag, lstsq
+
+from ..errors import InputError
+from ..inputs import Array, real
+from ..linalg import covariance, identified, is_singular, solve_and_invert
+from .effects import Effects
+from .mixed import LinearMixedModel, response
+
+
+@dataclass(frozen=True, eq=False)
+class HierarchicalModel:
+    """The centred form, :eq:`eq-centred`: group coefficients scattered around U alpha.
+
+    ``y ~ N(D gamma, tau2 I)`` and ``gamma ~ N(U alpha, Sigma)``; gamma = U alpha + beta.
+
+    Parameters
+    ----------
+    U : array_like, shape (J, p)
+        Group-level covariates, a row for each column of D.
+    D, Sigma, tau2
+        As in :class:`LinearMixedModel`.
+
+    Raises
+    ------
+    InputError
+        U and D do not match, or any input that :class:`LinearMixedModel` refuses.
+    """
+
+    U: Array
+    D: Array
+    Sigma: Array
+    tau2: float
+
+    def __post_init__(self) -> None:
+        """Read and check the inputs."""
+        U, D = real(self.U, "U", 2), real(self.D, "D", 2)
+        if len(U) != D.shape[1]:
+            raise InputError(
+                "U and D do not match.",
+                f"U with {D.shape[1]} rows, one for each column of D",
+                f"U of shape {U.shape}, D of shape {D.shape}",
+                "U holds covariates of the groups; covariates of observations belong into X",
+            )
+        checked = LinearMixedModel(D @ U, D, self.Sigma, self.tau2)
+        read = {"U": U, "D": checked.D, "Sigma": checked.Sigma, "tau2": checked.tau2}
+        for name, value in read.items():
+            object.__setattr__(self, name, value)
+
+    def to_mixed(self) -> LinearMixedModel:
+        """Write the same model zero-centred, with X = D U (:prf:ref:`thm-centred`)."""
+        return LinearMixedModel(self.D @ self.U, self.D, self.Sigma, self.tau2)
+
+
+def centred(model: LinearMixedModel) -> HierarchicalModel:
+    """Write a mixed model in the centred form, where that can be done (:prf:ref:`thm-centred`).
+
+    Parameters
+    ----------
+    model : LinearMixedModel
+
+    Returns
+    -------
+    HierarchicalModel
+        With ``D @ U`` equal to ``model.X``.
+
+    Raises
+    ------
+    InputError
+        Some column of X is not in the column space of D (for an indicator D: it varies
+        within a group), so that no U exists.
+    """
+    U: Array = np.zeros((model.J, model.p))
+    if model.J and model.p:
+        U = lstsq(model.D, model.X)[0]
+    rest = ((model.X - model.D @ U) ** 2).sum(axis=0)
+    share = rest / np.maximum((model.X**2).sum(axis=0), np.finfo(float).tiny)
+    outside = np.flatnonzero(share > 1e-24)  # a relative size of 1e-12: more than rounding
+    if len(outside):
+        k = int(outside[np.argmax(share[outside])])
+        raise InputError(
+            "The model has no centred form: X is not D U for any U.",
+            "every column of X in the column space of D (constant within groups)",
+            f"columns {outside.tolist()} of X outside it; {100 * share[k]:.2g} % of the sum of "
+            f"squares of column {k} cannot be represented",
+            "keep such columns in X, and move only the group-level ones into U",
+        )
+    return HierarchicalModel(U, model.D, model.Sigma, model.tau2)
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianFactor:
+    """A factor exp(-c'Pc/2 + h'c) over c: a Gaussian up to a constant, or flat where P = 0.
+
+    Multiplying two factors adds their ``precision`` and ``shift``: Bayes' rule
+    (:prf:ref:`lem-product`).
+    """
+
+    precision: Array
+    """P, shape (k, k), symmetric p.s.d., in inverse squared units of c."""
+    shift: Array
+    """The vector h, shape (k,), which is P times the mean where a mean exists."""
+
+    def __mul__(self, other: "GaussianFactor") -> "GaussianFactor":
+        """Multiply the densities."""
+        if len(self.shift) != len(other.shift):
+            raise InputError(
+                "The two factors are over different coefficients.",
+                "factors of one size",
+                f"{len(self.shift)} and {len(other.shift)} coefficients",
+                "write both over the same vector, with zeros where one of them says nothing",
+            )
+        return GaussianFactor(self.precision + other.precision, self.shift + other.shift)
+
+
+def gaussian(mean: npt.ArrayLike, cov: npt.ArrayLike) -> GaussianFactor:
+    """Proper prior N(mean, cov) on alpha.
+
+    Parameters
+    ----------
+    mean : array_like, shape (p,)
+    cov : array_like, shape (p, p)
+        Symmetric and positive definite.
+
+    Raises
+    ------
+    InputError
+        Wrong shapes, or cov not positive definite.
+    """
+    mean = real(mean, "mean", 1)
+    cov, _ = covariance(cov, "cov", len(mean), "entry of mean")
+    singular, smallest = is_singular(cov)
+    if singular:
+        raise InputError(
+            "cov is singular, so the prior has no density.",
+            "a positive definite cov",
+            f"smallest eigenvalue of the correlations {smallest:.2g} (zero within rounding)",
+            "a coefficient that is known belongs on the left: subtract it from y",
+        )
+    shift, precision = solve_and_invert(cov, mean, "cov")
+    return GaussianFactor(precision, shift)
+
+
+def posterior(model: LinearMixedModel, y: npt.ArrayLike, prior: GaussianFactor) -> Effects:
+    """Posterior of (alpha, beta) as a product of Gaussian factors (:prf:ref:`thm-flat`).
+
+    The factors are the likelihood, ``u ~ N(0, I)`` with ``beta = L u``, and the prior on
+    alpha; a flat prior is a precision of zero and needs no branch.
+
+    Parameters
+    ----------
+    model : LinearMixedModel
+        Sigma may be singular.
+    y : array_like, shape (n,)
+    prior : GaussianFactor
+        ``flat(p)`` or ``gaussian(mean, cov)``. A Gaussian prior accepts a rank-deficient X.
+
+    Returns
+    -------
+    Effects
+        Posterior means and covariance.
+
+    Raises
+    ------
+    InputError
+        The posterior is improper (X rank deficient where the prior is flat); prior and X
+        do not match; y of the wrong length or not finite.
+
+    Notes
+    -----
+    Source: Lindley and Smith (1972), section 2.
+    """
+    y = response(model, y)
+    if not isinstance(prior, GaussianFactor):
+        raise InputError(
+            "prior is not a prior on alpha.",
+            "flat(p), or gaussian(mean, cov)",
+            f"{type(prior).__name__}",
+            "the variances are given here; for priors on them see integrate and sample",
+        )
+    p, J = model.p, model.J
+    if len(prior.shift) != p:
+        raise InputError(
+            "The prior and X do not match.",
+            f"a prior on {p} fixed effects, one for each column of X",
+            f"a prior on {len(prior.shift)}",
+            f"pass flat({p}), or a mean with {p} entries",
+        )
+    values, vectors = np.linalg.eigh(prior.precision)
+    prior_root = np.sqrt(np.clip(values, 0.0, None))[:, None] * vectors.T
+    identified(np.vstack([model.X / np.sqrt(model.tau2), prior_root]))
+    W = np.hstack([model.X, model.D @ model.L])
+    likelihood = GaussianFactor(W.T @ W / model.tau2, W.T @ y / model.tau2)
+    on_alpha = GaussianFactor(
+        block_diag(prior.precision, np.zeros((J, J))), np.append(prior.shift, np.zeros(J))
+    )
+    on_u = GaussianFactor(block_diag(np.zeros((p, p)), np.eye(J)), np.zeros(p + J))
+    before = on_alpha * on_u
+    product = likelihood * before
+    mean, cov = solve_and_invert(product.precision, product.shift, "The posterior precision")
+    # W'W squares the condition number of W; one correction from the rows repairs the mean
+    rest = W.T @ (y - W @ mean) / model.tau2 + before.shift - before.precision @ mean
+    mean = mean + cov @ rest
+    to_beta = block_diag(np.eye(p), model.L)
+    cov = to_beta @ cov @ to_beta.T
+    return Effects(mean[:p], model.L @ mean[p:], (cov + cov.T) / 2)

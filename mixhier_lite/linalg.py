@@ -1,0 +1,161 @@
+"""Symmetric matrices: reading, rooting and solving them, one by one or many at once."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cho_factor, cho_solve
+
+from .errors import InputError
+from .inputs import Array, real
+
+
+def covariance(value: npt.ArrayLike, name: str, size: int, of: str) -> tuple[Array, Array]:
+    """Read a symmetric p.s.d. matrix; return it with a root ``L``, ``L L'`` equal to it."""
+    S = symmetric(value, name, size, of)
+    return S, square_root(S, name)
+
+
+def symmetric(value: npt.ArrayLike, name: str, size: int, of: str) -> Array:
+    """Read a symmetric matrix."""
+    if np.ndim(value) == 0 and isinstance(value, (int, float, np.number, np.ndarray)):
+        raise InputError(
+            f"{name} is one number.",
+            f"({size}, {size}), a row and a column for each {of}",
+            f"{value}",
+            f"for independent effects of variance sigma2 pass sigma2 * np.eye({size})",
+        )
+    S = real(value, name, 2)
+    if S.shape != (size, size):
+        raise InputError(
+            f"{name} has the wrong shape.",
+            f"({size}, {size}), a row and a column for each {of}",
+            f"{S.shape}",
+            f"for independent effects of variance sigma2 pass sigma2 * np.eye({size})",
+        )
+    scale = max(S.max(initial=0.0), -S.min(initial=0.0))
+    bands = (slice(k, k + 64) for k in range(0, size, 64))  # of rows, that fit into the cache
+    gap = max((np.abs(S[k, : k.stop] - S[: k.stop, k].T).max() for k in bands), default=0.0)
+    if gap > 1e-10 * scale:
+        i, j = np.unravel_index(np.argmax(np.abs(S - S.T)), S.shape)
+        raise InputError(
+            f"{name} is not symmetric.",
+            f"{name}[i, j] == {name}[j, i]",
+            f"{name}[{i}, {j}] = {S[i, j]:g} and {name}[{j}, {i}] = {S[j, i]:g}",
+            f"pass ({name} + {name}.T) / 2 if the difference is rounding",
+        )
+    if gap > 0:
+        S = (S + S.T) / 2
+        S.setflags(write=False)
+    return S
+
+
+def square_root(S: Array, name: str) -> Array:
+    """Cholesky's root where S is positive definite, the eigenvalue root where it is singular."""
+    try:
+        factor: Array = np.linalg.cholesky(S).astype(np.float64, copy=False)
+        factor.setflags(write=False)
+        return factor
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(S)
+    if values[0] < -1e-10 * max(values[-1], 0.0) or values[-1] < 0:
+        raise InputError(
+            f"{name} is not positive semi-definite, so it is no covariance matrix.",
+            "no negative eigenvalue",
+            f"smallest eigenvalue {values[0]:.4g}, largest {values[-1]:.4g}",
+            "check how it was built; a correlation outside [-1, 1] is a common cause",
+        )
+    L: Array = vectors * np.sqrt(np.clip(values, 0.0, None))
+    L.setflags(write=False)
+    return L
+
+
+def solve_and_invert(A: Array, b: Array, what: str) -> tuple[Array, Array]:
+    """Return A^-1 b and A^-1 by Cholesky, or refuse an A that is singular within rounding.
+
+    A is scaled to a unit diagonal, by powers of two and hence exactly, so that a small pivot
+    is a sign of dependence and not of small units.
+    """
+    s = 2.0 ** -np.round(np.log2(np.diag(A)) / 2)
+    try:
+        chol = cho_factor(s[:, None] * A * s, lower=True, check_finite=False)
+        if (np.diag(chol[0]) ** 2).min(initial=1.0) <= 100 * len(A) * np.finfo(float).eps:
+            raise np.linalg.LinAlgError
+    except np.linalg.LinAlgError:
+        raise InputError(
+            f"{what} is singular to working precision.",
+            "a positive definite matrix",
+            f"a matrix whose {len(A)} columns are linearly dependent within rounding",
+            "check for nearly dependent columns, and for variances of very different size",
+        ) from None
+    inverse = s[:, None] * cho_solve(chol, np.diag(s))
+    return s * cho_solve(chol, s * b), (inverse + inverse.T) / 2
+
+
+def is_singular(S: Array) -> tuple[bool, float]:
+    """Say whether a covariance is singular, with the smallest eigenvalue of its correlations.
+
+    Correlations, because coefficients of very different size are no sign of singularity.
+    """
+    if not len(S):
+        return False, 1.0
+    scale = np.sqrt(np.diag(S))
+    correlation = S / np.outer(scale, scale) if (scale > 0).all() else 0 * S
+    smallest = float(np.linalg.eigvalsh(correlation)[0])
+    return bool(smallest <= len(S) * np.finfo(float).eps), smallest
+
+
+def dependent_columns(X: Array) -> list[int]:
+    """Find the columns of X that take part in a linear dependence (empty at full rank)."""
+    norms = np.linalg.norm(X, axis=0)
+    if X.shape[1] == 0:
+        return []
+    scaled = X / np.where(norms > 0, norms, 1.0)
+    R = np.linalg.qr(scaled, mode="r") if len(X) >= X.shape[1] else scaled
+    _, s, Vt = np.linalg.svd(R, full_matrices=True)
+    rank = int((s > max(X.shape) * np.finfo(float).eps * max(s[0], 1.0)).sum())
+    null = Vt[rank:]
+    return [int(k) for k in np.flatnonzero(np.abs(null).max(axis=0, initial=0.0) > 1e-6)]
+
+
+def identified(X: Array) -> None:
+    """Refuse an X whose columns are linearly dependent: alpha would not be identified."""
+    columns = dependent_columns(X)
+    if columns:
+        raise InputError(
+            "alpha is not identified, and the flat-prior posterior is improper: "
+            "the columns of X are linearly dependent.",
+            f"X of full column rank {X.shape[1]}",
+            f"a linear dependence among columns {columns} (counted from 0)",
+            "drop one of these columns, or give alpha a proper prior: "
+            "posterior(model, y, gaussian(mean, cov))",
+        )
+
+
+# Many small triangular systems at once: loops run over q, and numpy runs over the rest. Arrays
+# have the small matrix first: shape (q, q, ...).
+
+
+def choleskies(M: Array) -> Array:
+    """Lower Cholesky factors of many p.d. matrices at once, shape (q, q, ...)."""
+    L = np.array(M, order="C")  # whatever the order of M: numpy runs over the last axis
+    for k in range(len(M)):
+        L[k, k + 1 :] = 0.0
+        L[k, k] = np.sqrt(L[k, k] - (L[k, :k] ** 2).sum(axis=0))
+        for i in range(k + 1, len(M)):
+            L[i, k] = (L[i, k] - (L[i, :k] * L[k, :k]).sum(axis=0)) / L[k, k]
+    return L
+
+
+def forward(L: Array, B: Array) -> Array:
+    """Solve L F = B for each of them; B has shape (q, r, ...)."""
+    F = np.empty_like(B)
+    for k in range(len(B)):
+        F[k] = B[k]
+        for i in range(k):
+            F[k] -= L[k, i] * F[i]
+        F[k] /= L[k, k]
+    return F
+
+
+def backward(L: Array, F: Array) -> Array:
+    """Solve L' U = F for each of them; F has shape (q, r, ...)."""
+    return forward(L.swapaxes(0, 1)[::-1, ::-1], F[::-1])[::-1]

@@ -1,0 +1,387 @@
+import numpy as np
+import pytest
+from dense import criterion
+from scipy.optimize import minimize
+
+from mixhier_lite import Gram, InputError, Term, datasets, fit
+from mixhier_lite.variance.assembly import assemble
+from mixhier_lite.variance.optimum import DEAR, Face, leave, minimise, scored, whole
+
+
+def random_model(seed):
+    """A small unbalanced model: terms as (groups, Z, K), whether correlated, weights."""
+    rng = np.random.default_rng(seed)
+    n, J = int(rng.integers(9, 26)), int(rng.integers(2, 7))
+    g = np.append(np.arange(J), rng.choice(J, n - J, p=rng.dirichlet(np.full(J, 0.5))))
+    x = rng.normal(size=n) + rng.choice([0, 2]) * rng.normal(size=J)[g]
+    X = np.column_stack([np.ones(n), x])
+    y = X.sum(axis=1) + rng.choice([0, 0.5, 3]) * rng.normal(size=J)[g] + rng.standard_t(3, size=n)
+    h, one = np.append([0, 1, 2], rng.integers(0, 3, n - 3)), np.ones((n, 1))
+    K = np.cov(rng.normal(size=(J, 3)))
+    terms, correlated = [
+        ([(g, one, None)], [True]),
+        ([(g, X, None)], [True]),
+        ([(g, X, None)], [False]),
+        ([(g, one, None), (h, one, None)], [True, True]),
+        ([(g, one, K)], [True]),
+        ([(g, X, K), (h, X[:, 1:], None)], [True, True]),
+    ][seed % 6]
+    return y, X, terms, correlated, [None, rng.uniform(0.3, 3, n)][seed % 2]
+
+
+def cells(terms, correlated):
+    for t, ((_, Z, _), c) in enumerate(zip(terms, correlated, strict=True)):
+        q = Z.shape[1]
+        yield from ((t, i, j) for j in range(q) for i in range(q) if (i >= j if c else i == j))
+
+
+def roots(theta, terms, correlated):
+    T = [np.zeros((Z.shape[1],) * 2) for _, Z, _ in terms]
+    for (t, i, j), value in zip(cells(terms, correlated), theta, strict=True):
+        T[t][i, j] = value
+    return T
+
+
+def package_terms(terms, correlated):
+    return [Term(g, Z, K, c) for (g, Z, K), c in zip(terms, correlated, strict=True)]
+
+
+@pytest.mark.parametrize("method", ["ML", "REML"])
+@pytest.mark.parametrize("seed", range(12))
+def test_criterion_and_gradient(seed, method):
+    """The criterion is the dense one; the gradient is its slope."""
+    y, X, terms, correlated, w = random_model(seed)
+    gram = Gram.from_arrays(y, X, package_terms(terms, correlated), w)
+    rng, tau2 = np.random.default_rng(seed), [None, 1.7][seed % 2]
+    T = [np.tril(rng.normal(size=(Z.shape[1],) * 2)) for _, Z, _ in terms]
+    assembly = assemble(gram, method == "REML", tau2)
+    scaled = assembly.to_scaled(T)
+    at = assembly.criterion.solve(scaled)
+    assert at.value == pytest.approx(criterion(y, X, terms, T, method, w, tau2), abs=1e-9)
+    G = assembly.criterion.gradient(scaled, at)
+    for t, slope in enumerate(G):
+        for i, j in np.ndindex(slope.shape):
+            up, down = ([s.copy() for s in scaled] for _ in range(2))
+            up[t][i, j] += 1e-5
+            down[t][i, j] -= 1e-5
+            difference = assembly.criterion.solve(up).value - assembly.criterion.solve(down).value
+            assert slope[i, j] == pytest.approx(difference / 2e-5, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_many_solves_at_once(seed):
+    """Many T in one call are what ``solve`` gives one by one, and what n x n algebra gives."""
+    y, X, terms, correlated, w = random_model(seed)
+    rng, qs = np.random.default_rng(seed), [Z.shape[1] for _, Z, _ in terms]
+    assembly = assemble(Gram.from_arrays(y, X, package_terms(terms, correlated), w), True, None)
+    T = [np.tril(rng.normal(size=(5, q, q))) * rng.choice([0, 1, 30], (5, 1, 1)) for q in qs]
+    log_det, S = assembly.criterion.many(T)
+    for k, each in enumerate(zip(*T, strict=True)):
+        at = assembly.criterion.solve(each)
+        found = assembly.criterion.solution(log_det[k : k + 1], S[k : k + 1])
+        assert (found.value, found.tau2) == pytest.approx((at.value, at.tau2), rel=1e-9)
+        np.testing.assert_allclose(found.alpha, at.alpha, atol=1e-9 * abs(S[k]).max())
+        V = np.diag(1 / (np.ones(len(y)) if w is None else w))
+        dense = -np.linalg.slogdet(V)[1]
+        for (g, Z, K), t, unit in zip(terms, each, assembly.units, strict=True):
+            t = t / unit[:, None]
+            V = V + (np.equal.outer(g, g) if K is None else K[np.ix_(g, g)]) * (Z @ t @ t.T @ Z.T)
+        assert log_det[k] == pytest.approx(dense + np.linalg.slogdet(V)[1], abs=1e-8)
+
+
+@pytest.mark.parametrize("tau2", [None, 1.7])
+@pytest.mark.parametrize("method", ["ML", "REML"])
+@pytest.mark.parametrize("seed", [0, 1, 2, 4, 7, 10])
+def test_second_derivatives(seed, method, tau2):
+    """The slope is the gradient's, and the second derivatives are its differences."""
+    y, X, terms, correlated, w = random_model(seed)
+    gram = Gram.from_arrays(y, X, package_terms(terms, correlated), w)
+    c, q = assemble(gram, method == "REML", tau2).criterion, terms[0][1].shape[1]
+    T = np.tril(np.random.default_rng(seed).normal(size=(3, q, q)))
+    value, slope, bend = c.derivatives(T)
+    for k, t in enumerate(T):
+        at = c.solve([t])
+        assert value[k] == pytest.approx(at.value, abs=1e-9)
+        np.testing.assert_allclose(slope[k], c.gradient([t], at)[0], rtol=1e-8, atol=1e-8)
+        for i, j in np.argwhere(np.tri(q)):
+            e = np.zeros((q, q))
+            e[i, j] = 1e-5
+            up, down = (c.derivatives(s[None])[1][0] for s in (t + e, t - e))
+            np.testing.assert_allclose(
+                bend[k, :, :, i, j], (up - down) / 2e-5, rtol=1e-4, atol=1e-4
+            )
+
+
+@pytest.mark.parametrize("singular", [False, True])
+def test_tridiagonal_is_dense(singular):
+    """Related levels, some without records and some with several: the reduced form is exact."""
+    rng, J, n = np.random.default_rng(3), 9, 20
+    M = rng.normal(size=(J, 4 if singular else 12))
+    g, X = rng.integers(0, J - 2, n), np.column_stack([np.ones(n), rng.normal(size=n)])
+    term = Term(g, K=M @ M.T, levels=np.arange(J))
+    gram = Gram.from_arrays(rng.normal(size=n), X, term, rng.uniform(1, 2, n))
+    fast, slow = (assemble(gram, True, None, pool=pool).criterion for pool in (True, False))
+    T = np.array([0.0, 1e-3, 0.7, 40.0])[:, None, None]
+    for a, b in zip(fast.many([T]), slow.many([T]), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
+
+
+def test_many_in_parts():
+    """What is too large for one go is done in parts, or one by one."""
+    rng, n = np.random.default_rng(0), 3000
+    g, h, y = rng.integers(0, 300, n), rng.integers(0, 200, n), rng.normal(size=n)
+    x = rng.normal(size=n)
+    for terms in ([Term(g, np.column_stack([np.ones(n), x]))], [Term(g), Term(h)]):
+        c = assemble(Gram.from_arrays(y, np.ones((n, 1)), terms), True, None).criterion
+        T = [np.tril(rng.normal(size=(1500 // len(terms) ** 6, k.q, k.q))) for k in terms]
+        log_det, S = c.many(T)
+        for k in range(0, len(S), max(1, len(S) // 5)):
+            at = c.solve([t[k] for t in T])
+            found = c.solution(log_det[k : k + 1], S[k : k + 1])
+            assert (found.value, found.tau2) == pytest.approx((at.value, at.tau2), rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", [*range(24), 77, 143, 277, 528, 623])
+def test_no_better_point_exists(seed):
+    """A search that shares nothing with the package: random points, then scipy's BFGS."""
+    y, X, terms, correlated, w = random_model(seed)
+    rng = np.random.default_rng(seed)
+    k = len(list(cells(terms, correlated)))
+    for method in ("ML", "REML"):
+        try:
+            model = fit(y, X, package_terms(terms, correlated), method, w)
+        except InputError as refusal:
+            assert "perfectly" in str(refusal) or "linearly dependent" in str(refusal)
+            continue
+
+        def value(theta, method=method):
+            return criterion(y, X, terms, roots(theta, terms, correlated), method, w)
+
+        assert value(model.theta) == pytest.approx(model.criterion, abs=1e-8)
+        points = rng.normal(size=(80, k)) * 10 ** rng.uniform(-2, 2, size=(80, k))
+        values = [value(x) for x in points]
+        best = min(min(values), value(np.zeros(k)))
+        for i in np.argsort(values)[:2]:
+            found = minimize(value, points[i], method="BFGS").fun
+            best = min(best, found if np.isfinite(found) else np.inf)
+        assert model.criterion <= best + 1e-6
+
+
+def test_the_seed_with_five_a_group():
+    """A dense scan finds nothing better, though many of these likelihoods have two humps."""
+    theta = np.concatenate([[0], 10 ** np.linspace(-3, 3, 120)])
+    humps, slopes = 0, []
+    for seed in range(150):
+        d = datasets.four_groups(np.random.default_rng(seed), 5)
+        X = np.column_stack([np.ones(20), d.x])
+        model = fit(d.y, X, Term(d.groups))
+        slopes.append(model.fixed[1])
+        if seed < 40:
+            terms = [(d.groups, np.ones((20, 1)), None)]
+            scan = [criterion(d.y, X, terms, [np.array([[s]])], "REML") for s in theta]
+            assert model.criterion <= min(scan) + 1e-9
+            assert model.criterion == pytest.approx(min(scan), abs=0.05)
+            inner = np.array(scan)
+            humps += ((inner[1:-1] < inner[:-2]) & (inner[1:-1] < inner[2:])).sum() > 1 or (
+                scan[1] >= scan[0] and min(scan) < scan[0] - 1e-6
+            )
+    assert humps > 4
+    assert abs(np.mean(slopes) - 0.560) < 4 * np.std(slopes) / np.sqrt(150)
+
+
+def test_zero_is_locally_but_not_globally_best():
+    """10 groups of 100 with no deviation and 10 singletons at +-5."""
+    rng = np.random.default_rng(1)
+    e = rng.normal(size=(10, 100))
+    e = (e - e.mean(axis=1, keepdims=True)) / e.std()
+    y = np.append(e.ravel(), np.tile([5.0, -5.0], 5))
+    g = np.append(np.repeat(np.arange(10), 100), np.arange(10, 20))
+    X, terms = np.ones((len(y), 1)), [(g, np.ones((len(y), 1)), None)]
+    model = fit(y, X, Term(g))
+    zero, near = (criterion(y, X, terms, [np.array([[s]])], "REML") for s in (0.0, 1e-2))
+    assert near > zero > model.criterion + 100
+    assert not model.singular and model.theta[0] ** 2 == pytest.approx(11.7, rel=0.1)
+
+
+def test_boundary_is_exact():
+    """Dyestuff2: zero, with the residual variance of the pooled data; nothing warns."""
+    y = datasets.load("Dyestuff2")
+    model = fit(y["Yield"], np.ones((30, 1)), Term(y["Batch"]), "ML")
+    assert (
+        model.singular and model.theta[0] == 0 and np.array_equal(model.random[0], np.zeros((6, 1)))
+    )
+    assert model.tau2 == pytest.approx(y["Yield"].var(ddof=0), rel=1e-14)
+
+
+def test_singular_is_true_exactly_at_the_boundary():
+    """REML is positive and ML exactly zero on balanced data whose F lies in between."""
+    e = np.array([-1.0, 0.5, 0.5])
+    means = np.sqrt(np.array([1.0, -1.0, 0.0]) ** 2) * [1, -1, 0] * 0.56
+    y = (means[:, None] + e).ravel()
+    F = 3 * means.var(ddof=1) / e.var(ddof=1)
+    assert 1 < F < 1.5
+    X, g = np.ones((9, 1)), np.repeat([0, 1, 2], 3)
+    assert fit(y, X, Term(g), "ML").singular
+    model = fit(y, X, Term(g), "REML")
+    assert not model.singular
+    assert model.Sigma[0][0, 0] == pytest.approx((F - 1) * e.var(ddof=1) / 3, rel=1e-9)
+
+
+def test_perfect_correlation_is_rank_one():
+    rng = np.random.default_rng(3)
+    g, x = np.repeat(np.arange(12), 6), rng.normal(size=72)
+    u = rng.normal(size=12)
+    X = np.column_stack([np.ones(72), x])
+    y = u[g] + 2 * u[g] * x + rng.normal(size=72)
+    model = fit(y, X, Term(g, X))
+    S = model.Sigma[0]
+    assert model.singular == (np.linalg.matrix_rank(S, tol=1e-9 * S.max()) < 2)
+    assert not fit(y + 3 * rng.normal(size=12)[g] * x, X, Term(g, X)).singular
+
+
+@pytest.mark.parametrize(("name", "certified"), [("Dyestuff", False), ("Dyestuff2", True)])
+def test_certificate_at_zero(name, certified):
+    """Zero is stationary in T for all data; N tells a boundary optimum from a spurious one."""
+    data = datasets.load(name)
+    gram = Gram.from_arrays(data["Yield"], np.ones((30, 1)), Term(data["Batch"]))
+    c, zero = assemble(gram, True, None).criterion, [np.zeros((1, 1))]
+    assert np.array_equal(c.gradient(zero, c.solve(zero))[0], zero[0])
+    away = leave(Face(c, ((1, True),), ((0, 0, 0),)), zero)
+    assert (away is None) == certified
+    if away is not None:
+        assert c.solve(away).value < c.solve(zero).value
+
+
+def test_a_narrow_valley_with_correlation_minus_one_is_found():
+    """Two optima of rank one; the better has correlation -1 and is seen only near the boundary."""
+    y, X, terms, correlated, w = random_model(637)
+    (groups, Z, K), T = terms[0], np.array([[1.62595788, 0.0], [-0.760855658, 0.0]])
+    model = fit(y, X, Term(groups, Z, K, correlated[0]), "ML", w)
+    assert criterion(y, X, terms, [T], "ML", w) == pytest.approx(32.56, abs=1e-3)
+    assert model.criterion <= criterion(y, X, terms, [T], "ML", w) + 1e-9
+    assert model.singular and model.theta[1] < 0
+
+
+def balanced(seed):
+    """Every group has the same X, which is also Z."""
+    rng, J, X = np.random.default_rng(seed), 12, np.column_stack([np.ones(6), np.arange(6.0)])
+    beta = rng.normal(size=(J, 2)) * [2.0, 0.7]
+    y = (X @ (beta.T + [[1.0], [0.5]])).T.ravel() + rng.normal(size=6 * J)
+    return y, np.tile(X, (J, 1)), Term(np.repeat(np.arange(J), 6), np.tile(X, (J, 1)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_step_of_scoring_is_the_answer_where_groups_are_alike(seed):
+    """From wherever it starts: REML is then the estimate from mean squares."""
+    y, X, term = balanced(seed)
+    assembly = assemble(Gram.from_arrays(y, X, term), True, None)
+    face = whole(assembly.criterion, [(2, True)])
+    # mean squares: the groups' own lines, their covariance, and the noise around them
+    own = np.stack([np.linalg.lstsq(X[:6], part, rcond=None)[0] for part in y.reshape(12, 6)])
+    tau2 = ((y.reshape(12, 6) - own @ X[:6].T) ** 2).sum() / (12 * 4)
+    Sigma = np.cov(own.T) - tau2 * np.linalg.inv(X[:6].T @ X[:6])
+    for x in ([0.2, 0.0, 0.2], [5.0, -3.0, 0.5], [30.0, 4.0, 30.0]):
+        (T,) = face.unpack(scored(face, np.array(x))[0])
+        T = T / assembly.units[0][:, None]
+        np.testing.assert_allclose(tau2 * T @ T.T, Sigma, rtol=1e-8)
+
+
+def test_expected_second_derivatives():
+    """They are the mean, over data drawn at T, of what the slope in T T' changes by."""
+    y, X, term = balanced(0)
+    keep = np.random.default_rng(1).random(len(y)) < 0.7  # groups differ now
+    g, X, T = term.codes[keep], X[keep], np.array([[1.5, 0.0], [0.4, 0.6]])
+    rng, own, observed = np.random.default_rng(2), [], []
+    for _ in range(300):
+        y = ((rng.normal(size=(12, 2)) @ T.T)[g] * X).sum(axis=1) + rng.normal(size=len(X))
+        assembly = assemble(Gram.from_arrays(y, X, Term(g, X)), True, 1.0)
+        (t,) = assembly.to_scaled([T])
+        slope, bend = assembly.criterion.expected(t[None])
+        N = assembly.criterion.gradient([t], None)[0] / 2 @ np.linalg.inv(t)
+        np.testing.assert_allclose(slope, N, atol=1e-9 * abs(N).max())
+        changes = []
+        for E in np.array([[[1, 0], [0, 0]], [[0, 1], [1, 0]], [[0, 0], [0, 1]]]) * 1e-4:
+            up, down = (np.linalg.cholesky(t @ t.T + e)[None] for e in (E, -E))
+            found = [assembly.criterion.expected(root)[0] for root in (up, down)]
+            changes.append((found[0] - found[1]) / 2 - np.einsum("acbd,bd->ac", bend, E))
+        observed.append(changes)
+        own.append(bend)
+    gap = np.array(observed)
+    assert np.ptp(own, axis=0).max() < 1e-9 * np.max(own)  # known before there is a y
+    assert (abs(gap.mean(axis=0)) < 5 * gap.std(axis=0) / np.sqrt(len(gap))).all()
+
+
+def crossed(n=900, J=400, m=250):
+    rng = np.random.default_rng(0)
+    g, h = (rng.permutation(np.append(np.arange(k), rng.integers(0, k, n - k))) for k in (J, m))
+    y = rng.normal(size=J)[g] + 0.7 * rng.normal(size=m)[h] + rng.normal(size=n)
+    return y, np.column_stack([np.ones(n), rng.normal(size=n)]), g, h
+
+
+@pytest.mark.parametrize("slopes", [False, True])
+def test_few_and_many_pairs_agree(slopes):
+    """Where the products of a level's entries are too many to be kept, others do the same."""
+    y, X, g, h = crossed()
+    gram = Gram.from_arrays(y, X, [Term(g, X if slopes else None), Term(h)])
+    system = assemble(gram, True, None).criterion.system
+    rng, (q, _, J), m = np.random.default_rng(1), system.A.shape, system.m
+    A12 = np.stack([side.toarray() for side in system.sides])
+    H, Q = rng.normal(size=(q, q, J)), rng.normal(size=(m, m))
+    H, Q = H + H.swapaxes(0, 1), Q + Q.T
+    left = system.A22 - np.einsum("kjm,klj,ljn->mn", A12, H, A12, optimize=True)
+    inner = np.einsum("kjm,mn,ljn->klj", A12, Q, A12, optimize=True)
+    assert system.pairs is not None
+    for _ in range(2):
+        np.testing.assert_allclose(system.reduced(H)[0], left, atol=1e-10 * abs(left).max())
+        np.testing.assert_allclose(system.inner(Q), inner, atol=1e-10 * abs(inner).max())
+        vars(system)["pairs"] = None
+
+
+@pytest.mark.parametrize("method", ["ML", "REML"])
+def test_a_dear_fit_has_its_digits(method):
+    """Six digits are enough where an evaluation is dear; the next step would be that short."""
+    y, X, g, h = crossed()
+    terms = [Term(g), Term(h)]
+    model = fit(y, X, terms, method)
+    assembly = assemble(model.gram, method == "REML", None)
+    assert assembly.criterion.size[1] > DEAR
+    face = whole(assembly.criterion, [(1, True), (1, True)])
+    at = face.pack(assembly.to_scaled(model.T))[None]
+    _, g, H = face.local(at)
+    assert abs(np.linalg.solve(H[0], g[0]) / (1 + at[0])).max() < 1e-5
+    dense = [(t.codes, np.ones((len(y), 1)), None) for t in terms]
+    own = criterion(y, X, dense, list(model.T), method, None)
+    assert model.criterion == pytest.approx(own, abs=1e-7)
+    for away in ([1.03, 1.0], [1.0, 1.03], [0.97, 1.0], [1.0, 0.97]):
+        moved = [T * c for T, c in zip(model.T, away, strict=True)]
+        assert criterion(y, X, dense, moved, method, None) > own
+
+
+def test_wrong_second_derivatives_at_the_start_are_no_end():
+    """They make the first step short, which is not to be taken for an arrival."""
+    y, X, g, h = crossed()
+    gram = Gram.from_arrays(y, X, [Term(g), Term(h)])
+    criterion, shapes = assemble(gram, True, None).criterion, [(1, True), (1, True)]
+    best = minimise(criterion, shapes)
+    for wrong in (1e2, 1e5):
+        found = minimise(criterion, shapes, ([1.1 * T for T in best], wrong * np.eye(2)))
+        np.testing.assert_allclose(np.ravel(found), np.ravel(best), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("i", "j"), [(3, 0), (64, 63), (63, 64), (20, 149), (149, 148), (128, 5)])
+def test_an_asymmetry_is_found_wherever_it_is(i, j):
+    K = np.eye(150)
+    K[i, j] = 0.1
+    with pytest.raises(InputError, match=rf"K\[{i}, {j}\] = 0.1|K\[{j}, {i}\] = 0 "):
+        Term(np.arange(150), K=K)
+
+
+def test_roots_of_what_is_not_positive_definite():
+    """One at a time or among others, it has a root so large that no search goes there."""
+    y, X, g, _ = crossed()
+    c = assemble(Gram.from_arrays(y, X, Term(g)), True, None).criterion
+    good, bad = 4 * np.eye(3), np.array([[1.0, 2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    for S in ([bad], [good, bad], [bad, good, bad]):
+        for matrix, L in zip(S, c.roots(np.array(S)), strict=True):
+            assert (L[0, 0] > 1e99) if matrix is bad else np.array_equal(L, 2 * np.eye(3))
+    assert c.solution(np.zeros(1), bad[None]) is None
