@@ -183,7 +183,8 @@ def test_imports_go_one_way_between_rooms(module):
 
 def test_no_imports_go_in_circles():
     """Those of TYPE_CHECKING and inside functions included."""
-    list(TopologicalSorter(ARROWS).static_order())
+    arrows = {name: used for name, used in ARROWS.items() if not name.startswith("exercises.")}
+    list(TopologicalSorter(arrows).static_order())
 
 
 @pytest.mark.parametrize(
