@@ -1,4 +1,4 @@
-"""What several test files share: the path to the book's tools, and the built site."""
+"""What several test files share: the book's tools, the files of the project, the built site."""
 
 import os
 import subprocess
@@ -14,6 +14,37 @@ from filelock import FileLock
 ROOT = Path(__file__).parents[1]
 collect_ignore = ["reference", "benchmarks"]  # scripts that need other programs, or time them
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
+
+
+def project_files(root=ROOT):
+    """List the files of the project: those that git keeps; without git, all that no tool made."""
+    if (root / ".git").exists():
+        command = ["git", "-C", str(root), "ls-files", "-z"]
+        listed = subprocess.run(command, capture_output=True, check=True).stdout.split(b"\0")
+        kept = [root / os.fsdecode(name) for name in listed if name]
+        return [path for path in kept if path.is_file() and not path.is_symlink()]
+    made = {"build", "dist", "node_modules"}
+    made |= {line.strip("/") for line in (root / ".gitignore").read_text("utf-8").splitlines()}
+    files, folders = [], [root]
+    while folders:
+        for path in sorted(folders.pop().iterdir()):
+            if path.name in made or path.suffix == ".egg-info" or path.is_symlink():
+                continue
+            (folders if path.is_dir() else files).append(path)
+    return files
+
+
+def strays(root=ROOT):
+    """List notebooks in the folder of the book that belong to no page: copies, new ones."""
+    import pages
+
+    paired = {page.with_suffix(".ipynb") for page in pages.pages(root=root)}
+    return [path for path in (root / "book").rglob("*.ipynb") if path not in paired]
+
+
+def pytest_configure(config):
+    """Leave notebooks aside that a reader made."""
+    config.option.ignore = [*(config.option.ignore or ()), *map(str, strays())]
 
 
 @pytest.fixture(scope="session")

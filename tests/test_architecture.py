@@ -7,7 +7,7 @@ import sys
 from graphlib import TopologicalSorter
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, project_files
 
 BOOK, PACKAGE = ROOT / "book", ROOT / "mixhier_lite"
 SLUGS = (
@@ -23,27 +23,10 @@ ROOMS = (
 """Parts of the package, the first known to all, in the one direction that imports go."""
 HEAVY = ("matplotlib", "seaborn", "pandas", "formulaic", "tqdm", "scipy.optimize", "scipy.stats")
 
-CHAPTERS = sorted(BOOK.glob("[0-9][0-9]-*.md"))
-PAGES = sorted(BOOK.glob("*.md"))
-MODULES = sorted(PACKAGE.rglob("*.py"))
-
-
-def _files():
-    """Every file of the project that is not made by a tool."""
-    made = {".git", ".venv", "_build", "build", "dist", "__pycache__", "node_modules"}
-    made |= {line.strip("/\n") for line in (ROOT / ".gitignore").read_text().splitlines()}
-    folders = [ROOT]
-    while folders:
-        for path in sorted(folders.pop().iterdir()):
-            if path.name in made or path.suffix == ".egg-info" or path.is_symlink():
-                continue
-            if path.is_dir():
-                folders.append(path)
-            else:
-                yield path
-
-
-FILES = list(_files())
+FILES = sorted(project_files())
+PAGES = [path for path in FILES if path.parent == BOOK and path.suffix == ".md"]
+CHAPTERS = [page for page in PAGES if page.name[:2].isdigit()]
+MODULES = [path for path in FILES if PACKAGE in path.parents and path.suffix == ".py"]
 
 
 def _name(path):

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from docutils import nodes
 from docutils.statemachine import StringList
+from pages import ROOT, pages
 from sphinx.util.docutils import SphinxDirective
 
-ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(
     r"^(?P<fence>:{3,})\{prf:(?P<kind>theorem|lemma)\} (?P<title>.+)\n"
     r"(?P<body>(?:.*\n)*?)(?P=fence)$",
@@ -29,10 +29,10 @@ class Result(NamedTuple):
     proved: bool
 
 
-def results(book: Path = ROOT / "book") -> list[Result]:
-    """Read every theorem and lemma from the pages, in the order of their file names."""
+def results() -> list[Result]:
+    """Read every theorem and lemma from the pages, in the order of the book."""
     found = []
-    for page in sorted(book.glob("*.md")):
+    for page in pages():
         text = page.read_text()
         for block in BLOCK.finditer(text):
             label, scope = LABEL.search(block["body"]), SCOPE.search(block["body"])
@@ -79,7 +79,7 @@ class ListOfResults(SphinxDirective):
 
     def run(self):
         """Write the table in MyST and let MyST parse it."""
-        for file in [*ROOT.glob("book/*.md"), *ROOT.glob("tests/**/test_*.py")]:
+        for file in [*pages(), *ROOT.glob("tests/**/test_*.py")]:
             self.env.note_dependency(str(file))
         tested = markers()
         lines = ["| result | scope | tests |", "|:--|:--|:--|"]

@@ -6,24 +6,22 @@ naming pages, for instance ``03-henderson solutions/03-henderson``, executes tho
 """
 
 import sys
-from pathlib import Path
 
 import jupytext
 import nbformat
 from jupytext.compare import NotebookDifference, compare_notebooks
 from nbclient import NotebookClient
+from pages import BOOK, pages
 
-BOOK = Path(__file__).parents[1]
 
-
-def sources(book=BOOK):
+def sources():
     """List the pages that hold code cells."""
-    return [page for page in sorted(book.rglob("*.md")) if "```{code-cell}" in page.read_text()]
+    return [page for page in pages() if "```{code-cell}" in page.read_text()]
 
 
-def name(page, book=BOOK):
+def name(page):
     """Name a page by its path in the book, without the suffix."""
-    return page.relative_to(book).with_suffix("").as_posix()
+    return page.relative_to(BOOK).with_suffix("").as_posix()
 
 
 def read_source(page):

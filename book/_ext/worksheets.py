@@ -11,11 +11,11 @@ from pathlib import Path
 import ledger
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from pages import ROOT, pages
 
 from mixhier_lite.exercises import shelf
 from mixhier_lite.exercises.forms import Function
 
-BOOK = Path(__file__).parents[1]
 STATEMENT = re.compile(
     r"^:::\{exercise\} (?P<title>.+)\n:label: ex-(?P<id>\S+)\n\n"
     r"`(?P<shown>\S+)` · \*(?P<level>\w+) · (?P<kind>\w+) · answer: (?P<asks>.+)\*\n\n"
@@ -91,10 +91,10 @@ def worksheet(page):
 def main(folder):
     """Write all worksheets."""
     folder.mkdir(parents=True, exist_ok=True)
-    for page in sorted((BOOK / "exercises").glob("*.md")):
+    for page in pages("book/exercises"):
         nbformat.write(worksheet(page), folder / f"{page.stem}.ipynb")
         print(folder / f"{page.stem}.ipynb")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else BOOK.parent / "worksheets")
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "worksheets")

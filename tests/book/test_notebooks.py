@@ -6,12 +6,13 @@ import sys
 import nbformat
 import notebooks
 import pytest
+from conftest import project_files
 
 PAGES = notebooks.sources()
 
 
 def test_every_notebook_has_a_page():
-    written = [file for file in notebooks.BOOK.rglob("*.ipynb") if ".ipynb_" not in str(file)]
+    written = [file for file in project_files() if file.suffix == ".ipynb"]
     assert {notebooks.name(page) for page in PAGES} == {notebooks.name(file) for file in written}
 
 

@@ -5,15 +5,15 @@ import time
 
 import nbformat
 import numpy as np
+import pages
 import pandas as pd
 import pytest
-from conftest import ROOT
 
 from mixhier_lite import LinearMixedModel, indicator
 from mixhier_lite.exercises import desk, grade, shelf
 from mixhier_lite.exercises.parcels import Opaque, pack, unpack
 
-SOLUTIONS = sorted((ROOT / "book" / "solutions").glob("*.ipynb"))
+SOLUTIONS = [page.with_suffix(".ipynb") for page in pages.pages("book/solutions")]
 SECONDS = 4.0
 
 

@@ -3,13 +3,14 @@
 import re
 
 import nbformat
+import pages
 import pytest
 import worksheets
 from conftest import ROOT
 
 from mixhier_lite.exercises import grade, shelf
 
-PAGES = sorted((ROOT / "book" / "exercises").glob("*.md"))
+PAGES = pages.pages("book/exercises")
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
