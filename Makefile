@@ -16,7 +16,7 @@ notebooks: $(READY)  ## execute the chapters whose source has changed
 	$(BIN)/python book/_ext/notebooks.py
 
 lab: $(READY)  ## read and run the chapters in JupyterLab
-	$(BIN)/jupyter lab book
+	$(BIN)/python book/_ext/lab.py
 
 worksheets: $(READY)  ## write the exercises of each chapter as a notebook to hand out
 	$(BIN)/python book/_ext/worksheets.py

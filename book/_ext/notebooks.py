@@ -3,6 +3,8 @@
 Each ``book/NAME.md`` with code cells is paired with ``book/NAME.ipynb``, which holds the
 outputs that the built pages show. A notebook is executed anew when its source has changed;
 naming pages, for instance ``03-henderson solutions/03-henderson``, executes those in any case.
+
+As an extension of the build, this refuses to show notebooks that are older than their source.
 """
 
 import sys
@@ -33,14 +35,17 @@ def read_source(page):
 
 
 def differences(page):
-    """Say how a page and its notebook differ in their sources; '' where they agree."""
-    notebook = page.with_suffix(".ipynb")
-    if not notebook.exists():
-        return f"{notebook.name} does not exist"
+    """Say how a page and its notebook differ in their sources; '' where they agree.
+
+    Which kernel and which Python a notebook names depends on the program that saved it last.
+    """
+    file = page.with_suffix(".ipynb")
+    if not file.exists():
+        return f"{file.name} does not exist"
+    source, notebook = read_source(page), nbformat.read(file, 4)
+    notebook.metadata = source.metadata
     try:
-        compare_notebooks(
-            nbformat.read(notebook, 4), read_source(page), fmt="md:myst", compare_ids=False
-        )
+        compare_notebooks(notebook, source, fmt="md:myst", compare_ids=False)
     except NotebookDifference as problem:
         return str(problem)
     return ""
@@ -66,12 +71,32 @@ def execute(page):
     nbformat.write(notebook, page.with_suffix(".ipynb"))
 
 
+def stale():
+    """List the pages whose source is not that of their notebook."""
+    return [page for page in sources() if differences(page)]
+
+
 def main(names):
     """Execute the named pages, or all whose source has changed."""
-    for page in sources():
-        if name(page) in names or not names and differences(page):
-            print(name(page), flush=True)
-            execute(page)
+    for page in [page for page in sources() if name(page) in names] if names else stale():
+        print(name(page), flush=True)
+        execute(page)
+
+
+def refuse_stale(app, config):
+    """Stop a build that would show outputs of another source."""
+    if found := ", ".join(map(name, stale())):
+        sys.exit(  # an exception would bury the sentence under the build's traceback
+            f"These pages and their notebooks differ: {found}.\n"
+            "Run `make notebooks` first, which makes the notebooks anew from the pages; "
+            "without make: .venv/bin/python book/_ext/notebooks.py"
+        )
+
+
+def setup(app):
+    """Connect the check, before anything is read."""
+    app.connect("config-inited", refuse_stale)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import ledger
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from pages import ROOT, pages
+from words import ROLE
 
 from mixhier_lite.exercises import shelf
 from mixhier_lite.exercises.forms import Function
@@ -23,9 +24,6 @@ STATEMENT = re.compile(
     re.MULTILINE,
 )
 BLOCK = re.compile(r"^```python\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
-ROLE = re.compile(
-    r"\{(?P<role>[\w:]+)\}`(?:(?P<text>[^`<]+?) *<(?P<target>[^`>]+)>|(?P<bare>[^`]+))`"
-)
 TOP = """# Worksheet: {slug}
 
 Name:

@@ -1,12 +1,14 @@
 """Each notebook holds exactly its page's source, with every cell executed, in order."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import notebooks
 import pytest
-from conftest import project_files
+from conftest import ROOT, project_files
 
 PAGES = notebooks.sources()
 
@@ -46,15 +48,38 @@ def test_no_cell_ends_with_a_semicolon(page):
         assert cell.cell_type != "code" or not cell.source.rstrip().endswith(";"), cell.source
 
 
-def test_a_change_is_noticed(tmp_path):
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    """A book of one page with its notebook."""
+    copied = [shutil.copy(PAGES[0].with_suffix(suffix), tmp_path) for suffix in (".md", ".ipynb")]
+    monkeypatch.setattr(notebooks, "BOOK", tmp_path)
+    monkeypatch.setattr(notebooks, "pages", lambda: [Path(copied[0])])
+    return Path(copied[0])
+
+
+def test_a_change_is_noticed(page):
     """A page that differs from its notebook in one character is found."""
-    page = tmp_path / PAGES[0].name
-    page.write_text(PAGES[0].read_text())
-    notebook = PAGES[0].with_suffix(".ipynb").read_text()
-    page.with_suffix(".ipynb").write_text(notebook)
     assert notebooks.differences(page) == ""
-    page.write_text(page.read_text().replace("np.", "xp.", 1))
+    page.write_text(page.read_text("utf-8").replace("np.", "xp.", 1), "utf-8")
     assert notebooks.differences(page) != ""
+
+
+def test_the_build_refuses_a_notebook_that_is_older_than_its_page(page):
+    notebooks.refuse_stale(None, None)
+    page.write_text(page.read_text("utf-8").replace(" a ", " one ", 1), "utf-8")
+    with pytest.raises(SystemExit, match=rf"differ: {page.stem}\.\nRun `make notebooks` first"):
+        notebooks.refuse_stale(None, None)
+    assert "    notebooks: book/_ext\n" in (ROOT / "_config.yml").read_text("utf-8")
+
+
+def test_who_saved_a_notebook_does_not_matter(page):
+    """JupyterLab writes the name of the kernel and the version of Python."""
+    file = page.with_suffix(".ipynb")
+    notebook = nbformat.read(file, 4)
+    notebook.metadata.kernelspec.display_name = "Python 3 (ipykernel)"
+    notebook.metadata.language_info = {"name": "python", "version": "3.99.0"}
+    nbformat.write(notebook, file)
+    assert notebooks.differences(page) == ""
 
 
 def test_jupyterlab_renders_theorem_boxes():

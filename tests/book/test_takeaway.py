@@ -78,4 +78,4 @@ def test_the_menu_hands_out_the_file(browser, server, site, entry):  # noqa: F81
 def test_the_command_that_opens_the_chapters_is_documented(page):
     assert "`make lab`" in (ROOT / page).read_text()
     makefile = (ROOT / "Makefile").read_text()
-    assert "\nlab: $(READY)" in makefile and "\n\t$(BIN)/jupyter lab book\n" in makefile
+    assert "\nlab: $(READY)" in makefile and "\n\t$(BIN)/python book/_ext/lab.py\n" in makefile
