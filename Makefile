@@ -43,8 +43,18 @@ $(SIDE)/ready: tests/benchmarks/requirements.txt pyproject.toml
 clean:  ## remove what was built
 	rm -rf _build .venv .venv-benchmarks
 
+# Where PYTHON was given and .venv is of another interpreter, .venv is made anew.
+WHICH := import sys; print(*sys.version_info[:3], sys.base_prefix)
+ifneq ($(origin PYTHON),file)
+ifneq ($(shell $(PYTHON) -c "$(WHICH)"),$(shell $(BIN)/python -c "$(WHICH)" 2>&1))
+ANEW := --clear
+$(READY): another-interpreter
+endif
+endif
+.PHONY: another-interpreter
+
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else 'This book needs Python 3.11, 3.12 or 3.13; PYTHON=python3.12 make ... picks one. Found %d.%d.' % v)"
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(ANEW) .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $(READY)

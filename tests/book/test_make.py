@@ -1,0 +1,49 @@
+"""What make does before it does anything: the environment is of the interpreter asked for."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+SAME = f'exec "{sys.executable}" "$@"'
+OTHER = "echo 3 9 0 /elsewhere"
+
+
+def planned(folder, interpreter, *words, **environment):
+    """List what `make lint` would do beside an environment that is ready, of some interpreter."""
+    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+        os.utime(folder / name, (0, 0))
+    python = folder / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\n{interpreter}\n", "utf-8")
+    python.chmod(0o755)
+    (folder / ".venv" / "ready").touch()
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHON"}
+    run = subprocess.run(
+        ["make", "--dry-run", "lint", *words],
+        cwd=folder, env=clean | environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "ruff format" in run.stdout
+    return run.stdout
+
+
+def test_an_environment_of_another_interpreter_is_made_anew(tmp_path):
+    expected = f"{sys.executable} -m venv --clear .venv"
+    assert expected in planned(tmp_path, OTHER, f"PYTHON={sys.executable}")
+
+
+def test_the_interpreter_can_come_from_the_environment(tmp_path):
+    assert "-m venv --clear .venv" in planned(tmp_path, OTHER, PYTHON=sys.executable)
+
+
+def test_an_environment_of_the_same_interpreter_stays(tmp_path):
+    assert "-m venv" not in planned(tmp_path, SAME, f"PYTHON={sys.executable}")
+
+
+def test_without_a_wish_the_environment_stays(tmp_path):
+    assert "-m venv" not in planned(tmp_path, OTHER)
