@@ -97,6 +97,8 @@ def resolve(app, doctree, page):
     The search reads what is left here. Without their index entries, which would come first and
     are all called "Glossary", the words of the glossary are found under their own names.
     """
+    if app.builder.format != "html":
+        return
     statement = None
     for node in list(doctree.findall(addnodes.index)):
         if isinstance(node.parent, nodes.term):

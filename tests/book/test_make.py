@@ -1,6 +1,7 @@
 """What make does before it does anything: the environment is of the interpreter asked for."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -47,3 +48,14 @@ def test_an_environment_of_the_same_interpreter_stays(tmp_path):
 
 def test_without_a_wish_the_environment_stays(tmp_path):
     assert "-m venv" not in planned(tmp_path, OTHER)
+
+
+@pytest.mark.parametrize("target", ["lab", "notebooks", "worksheets"])
+def test_without_make_the_same_is_run(target):
+    """The README gives the command that make runs."""
+    script = f".venv/bin/python book/_ext/{target}.py"
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert re.search(rf"^{script} +# make {target}$", readme, re.MULTILINE)
+    recipe = (ROOT / "Makefile").read_text("utf-8").partition(f"\n{target}: $(READY)")[2]
+    assert recipe.split("\n")[1].strip().replace("$(BIN)", ".venv/bin") == script
+    assert (ROOT / "book" / "_ext" / f"{target}.py").is_file()
