@@ -60,7 +60,7 @@ def test_the_order_of_imports_does_not_depend_on_folders(tmp_path):
     """A folder `worksheets` does not make `import worksheets` an import of the project's own."""
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     shutil.copytree(ROOT / "book" / "_ext", tmp_path / "book" / "_ext")
-    shutil.copy(ROOT / "tests" / "test_worksheets.py", tmp_path / "book" / "_ext")
+    shutil.copy(ROOT / "tests" / "exercises" / "test_worksheets.py", tmp_path / "book" / "_ext")
     command = [sys.executable, "-m", "ruff", "check", "--no-cache", "--select", "I", "."]
     for folder in ("worksheets", "notebooks", "pages"):
         (tmp_path / folder).mkdir()
