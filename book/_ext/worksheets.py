@@ -12,8 +12,8 @@ import ledger
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from mixhier_lite.exercises import shelf
-from mixhier_lite.exercises.forms import Function
+from mixhier_lite.exercises import registry
+from mixhier_lite.exercises.framework.forms import Function
 
 BOOK = Path(__file__).parents[1]
 STATEMENT = re.compile(
@@ -72,7 +72,7 @@ def worksheet(page):
     slug = page.stem.split("-", 1)[1]
     cells = [new_markdown_cell(TOP.format(slug=slug)), new_code_cell(FIRST)]
     for number, statement in enumerate(statements(page), start=1):
-        exercise = shelf.find(statement["id"])
+        exercise = registry.find(statement["id"])
         head = (
             f"## {number}. {exercise.title}\n\n`{exercise.id}` · *{exercise.level} · "
             f"{exercise.kind} · answer: {statement['asks']}*\n\n"

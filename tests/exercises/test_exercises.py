@@ -19,12 +19,20 @@ import worksheets
 from conftest import ROOT
 
 from mixhier_lite import InputError
-from mixhier_lite.exercises import Verdict, check, desk, limit, progress, shelf
-from mixhier_lite.exercises.exercise import Exercise, Mistake
-from mixhier_lite.exercises.forms import Counterexample, Function, Number, Numbers, Table, Word
+from mixhier_lite.exercises import Verdict, check, progress, registry, session
+from mixhier_lite.exercises.framework import timeout
+from mixhier_lite.exercises.framework.definition import Exercise, Mistake
+from mixhier_lite.exercises.framework.forms import (
+    Counterexample,
+    Function,
+    Number,
+    Numbers,
+    Table,
+    Word,
+)
 
 BOOK, PACKAGE = ROOT / "book", ROOT / "mixhier_lite" / "exercises"
-EXERCISES = shelf.everything()
+EXERCISES = registry.everything()
 FILES = {page.stem.split("-", 1)[1]: page for page in BOOK.glob("[0-9][0-9]-*.md")}
 
 
@@ -36,7 +44,7 @@ def _answers(slug):
     return module
 
 
-ANSWERS = {slug: _answers(slug) for slug in shelf.chapters()}
+ANSWERS = {slug: _answers(slug) for slug in registry.chapters()}
 
 
 def name(exercise):
@@ -52,7 +60,7 @@ def wrong(exercise):
 
 
 each = pytest.mark.parametrize("exercise", EXERCISES, ids=name)
-each_chapter = pytest.mark.parametrize("slug", shelf.chapters())
+each_chapter = pytest.mark.parametrize("slug", registry.chapters())
 
 
 # --- every exercise
@@ -173,7 +181,7 @@ def test_a_bad_answer_is_described(id, answer, words):
 
 
 def test_the_rows_of_a_data_frame_may_stand_in_any_order():
-    table = right(shelf.find("mixed-4"))
+    table = right(registry.find("mixed-4"))
     for frame in (table, table.reset_index(), table.iloc[::-1], table.sample(frac=1)):
         assert check("mixed-4", frame).right
     swapped = table.assign(own=table["own"].to_numpy()[::-1])
@@ -244,7 +252,7 @@ def test_the_reader_of_messages_finds_roundings(message, value, told):
 @each
 def test_no_answer_stands_as_a_literal(exercise):
     """No number in the package is an answer; words are computed by running something."""
-    files = [PACKAGE / f"{exercise.chapter}.py", *PACKAGE.glob("material.py")]
+    files = [PACKAGE / "chapters" / f"{exercise.chapter}.py", PACKAGE / "framework" / "data.py"]
     trees = [ast.parse(file.read_text()) for file in files]
     nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     numbers = [abs(n.value) for n in nodes if type(n.value) in (int, float)]
@@ -261,7 +269,7 @@ def test_no_answer_stands_as_a_literal(exercise):
 
 @each_chapter
 def test_a_chapter_has_a_full_set(slug):
-    exercises = shelf.of_chapter(slug)
+    exercises = registry.of_chapter(slug)
     assert [e.id for e in exercises] == [f"{slug}-{k + 1}" for k in range(len(exercises))]
     assert len(exercises) >= 4
     assert {e.kind for e in exercises} == {"prove", "compute", "predict", "break"}
@@ -277,10 +285,10 @@ def test_statements_agree_with_the_package(slug):
     text = page.read_text()
     found = worksheets.statements(page)
     assert text.count("{exercise}") == len(found), "a statement in another form"
-    expected = [(e.title, e.id, e.id, e.level, e.kind, e.id) for e in shelf.of_chapter(slug)]
+    expected = [(e.title, e.id, e.id, e.level, e.kind, e.id) for e in registry.of_chapter(slug)]
     keys = ("title", "id", "shown", "level", "kind", "solution")
     assert [tuple(s[k] for k in keys) for s in found] == expected
-    for exercise, statement in zip(shelf.of_chapter(slug), found, strict=True):
+    for exercise, statement in zip(registry.of_chapter(slug), found, strict=True):
         if isinstance(exercise.form, Word):
             for option in exercise.form.options:
                 assert f'`"{option}"`' in statement["text"], option
@@ -301,7 +309,7 @@ def test_code_in_statements_runs(slug):
 def test_solutions_pass_the_check(slug):
     page = BOOK / "solutions" / FILES[slug].name
     text = page.read_text()
-    exercises = shelf.of_chapter(slug)
+    exercises = registry.of_chapter(slug)
     opened = re.findall(
         r"^:::\{solution-start\} ex-(\S+)\n:label: sol-(\S+)\n:class: dropdown\n:::$", text, re.M
     )
@@ -340,7 +348,7 @@ def test_exercises_refer_to_no_later_chapter(slug):
 def test_every_page_is_of_a_chapter_with_exercises():
     for folder in ("exercises", "solutions"):
         pages = {page.stem.split("-", 1)[1] for page in (BOOK / folder).glob("*.md")}
-        assert pages == set(shelf.chapters())
+        assert pages == set(registry.chapters())
 
 
 # --- the check
@@ -352,7 +360,7 @@ def double(v):
 
 TWICE = Exercise(
     "sample-1", "Twice", "easy", "compute", Function("f(v)", lambda rng: (rng.normal(size=4),)),
-    double, (Mistake(lambda v: v**2, "You squared."),), "Well done.",
+    double, (Mistake("squared", lambda v: v**2, "You squared."),), "Well done.",
 )  # fmt: skip
 
 
@@ -390,25 +398,25 @@ def twice_if_positive(v):
     ],
 )
 def test_functions(answer, words, monkeypatch):
-    monkeypatch.setattr(limit, "SECONDS", 0.3)
-    verdict = desk.judge(TWICE, answer)
+    monkeypatch.setattr(timeout, "SECONDS", 0.3)
+    verdict = session.judge(TWICE, answer)
     assert not verdict.right and words in verdict.message, verdict.message
-    assert desk.judge(TWICE, double) == Verdict(True, "Well done.")
+    assert session.judge(TWICE, double) == Verdict(True, "Well done.")
 
 
 def test_right_for_some_inputs_only():
-    messages = {desk.judge(TWICE, twice_if_positive).message for _ in range(30)}
+    messages = {session.judge(TWICE, twice_if_positive).message for _ in range(30)}
     assert any(message.startswith("Right for some random inputs, not for all") for message in
                messages)  # fmt: skip
 
 
 def test_time_limit_without_an_alarm(monkeypatch):
     """In a thread, where no signal arrives, the check stops waiting."""
-    monkeypatch.setattr(limit, "SECONDS", 0.2)
+    monkeypatch.setattr(timeout, "SECONDS", 0.2)
     monkeypatch.delattr("signal.setitimer")
-    assert "in time" in desk.judge(TWICE, lambda v: __import__("time").sleep(2)).message
-    assert "ZeroDivision" in desk.judge(TWICE, lambda v: 1 / 0).message
-    assert desk.judge(TWICE, double).right
+    assert "in time" in session.judge(TWICE, lambda v: __import__("time").sleep(2)).message
+    assert "ZeroDivision" in session.judge(TWICE, lambda v: 1 / 0).message
+    assert session.judge(TWICE, double).right
 
 
 def test_time_limit_puts_back_an_earlier_alarm():
@@ -418,7 +426,7 @@ def test_time_limit_puts_back_an_earlier_alarm():
     before = signal.signal(signal.SIGALRM, lambda *_: rung.append(1))
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.3)
-        assert desk.judge(TWICE, double).right
+        assert session.judge(TWICE, double).right
         __import__("time").sleep(0.5)
         assert rung == [1]
     finally:
@@ -452,7 +460,7 @@ def test_unknown_id(id, words):
 
 @pytest.mark.parametrize("id", ["groups-1", "ex-groups-1", "groups_1", " Groups-1 "])
 def test_spellings_of_an_id(id):
-    assert check(id, right(shelf.find("groups-1"))).right
+    assert check(id, right(registry.find("groups-1"))).right
 
 
 def test_verdict_is_a_frozen_value():
@@ -464,8 +472,8 @@ def test_verdict_is_a_frozen_value():
 
 
 def test_progress_counts(monkeypatch):
-    monkeypatch.setattr(desk, "_seen", {})
-    exercises = shelf.of_chapter("groups")
+    monkeypatch.setattr(session, "_seen", {})
+    exercises = registry.of_chapter("groups")
     assert repr(progress("groups")).endswith(f"0 of {len(exercises)} solved")
     check("groups-1", 1)
     check("groups-2", right(exercises[1]))

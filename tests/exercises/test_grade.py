@@ -10,8 +10,9 @@ import pytest
 from conftest import ROOT
 
 from mixhier_lite import LinearMixedModel, indicator
-from mixhier_lite.exercises import desk, grade, shelf
-from mixhier_lite.exercises.parcels import Opaque, pack, unpack
+from mixhier_lite.exercises import grade, registry, session
+from mixhier_lite.exercises.grading import marks
+from mixhier_lite.exercises.grading.wire import Opaque, pack, unpack
 
 SOLUTIONS = sorted((ROOT / "book" / "solutions").glob("*.ipynb"))
 SECONDS = 4.0
@@ -25,7 +26,7 @@ def notebook(folder, name, *cells):
 
 
 def graded(path, seconds=SECONDS, megabytes=2000):
-    return grade.grade(path, path.stem, seconds, megabytes)
+    return marks.grade(path, path.stem, seconds, megabytes)
 
 
 # groups-3 and mixed-3 are right here, henderson-1 is not
@@ -37,7 +38,7 @@ USUAL = (
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
 def test_the_solutions_of_the_book_get_full_marks(path):
     slug = path.stem.split("-", 1)[1]
-    exercises = shelf.of_chapter(slug)
+    exercises = registry.of_chapter(slug)
     mark = graded(path, seconds=60)
     assert mark.passed == tuple(exercise.id for exercise in exercises)
     assert (mark.asked, mark.remark) == (len(exercises), "")
@@ -48,20 +49,21 @@ def test_a_usual_worksheet(tmp_path):
     mark = graded(notebook(tmp_path, "anna", USUAL, wrong, "%matplotlib inline\nx = 1"))
     chapters = ("groups", "henderson", "mixed")
     assert mark.passed == ("groups-3", "mixed-3")
-    assert mark.asked == sum(len(shelf.of_chapter(slug)) for slug in chapters)
+    assert mark.asked == sum(len(registry.of_chapter(slug)) for slug in chapters)
     assert mark.remark == ""
 
 
 CHEATS = {
     "redefines check": "from mixhier_lite.exercises import check\ncheck = lambda *a: True",
-    "patches the desk": (
-        "import mixhier_lite.exercises as e\nfrom mixhier_lite.exercises.verdict import Verdict\n"
+    "patches the session's judge": (
+        "import mixhier_lite.exercises as e\n"
+        "from mixhier_lite.exercises.framework.verdict import Verdict\n"
         "e.check = e.judge = lambda *a: Verdict(True, 'right')"
     ),
     "patches the package": (
         "import sys, mixhier_lite, mixhier_lite.groups as g\n"
         "g.indicator = mixhier_lite.indicator = lambda *a: 0\n"
-        "for name in ('shelf', 'desk', 'forms'):\n"
+        "for name in ('registry', 'session', 'framework.forms'):\n"
         "    sys.modules['mixhier_lite.exercises.' + name] = g"
     ),
     "equal to everything": (
@@ -71,7 +73,7 @@ CHEATS = {
     ),
     "writes a file in the package's place": (
         "import os\nos.makedirs('mixhier_lite/exercises', exist_ok=True)\n"
-        "open('mixhier_lite/exercises/desk.py', 'w').write('judge = lambda *a: True')"
+        "open('mixhier_lite/exercises/session.py', 'w').write('judge = lambda *a: True')"
     ),
     "talks on the line": (
         "import os, json\n"
@@ -92,7 +94,7 @@ def test_a_worksheet_that_redefines_things_gains_nothing(tmp_path, cheat):
 
 
 def test_the_truths_are_not_in_the_worksheets_process(tmp_path):
-    looks = "from mixhier_lite.exercises.henderson import _size\nhenderson_1 = _size()"
+    looks = "from mixhier_lite.exercises.chapters.henderson import _size\nhenderson_1 = _size()"
     mark = graded(notebook(tmp_path, "curious", USUAL, looks))
     assert mark.passed == ("groups-3", "mixed-3") and mark.remark == "1 cell failed"
 
@@ -210,10 +212,11 @@ def test_a_folder_with_everything_in_it(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     columns = [line.split("  ") for line in lines]
     found = {cells[0]: [cell.strip() for cell in cells[1:] if cell.strip()] for cells in columns}
-    both = sum(len(shelf.of_chapter(slug)) for slug in ("groups", "mixed"))
+    both = sum(len(registry.of_chapter(slug)) for slug in ("groups", "mixed"))
     assert found["worksheet"] == ["passed", "exercises passed", "remark"]
     assert found["anna"] == [f"2 of {both}", "groups-3 mixed-3"]
-    assert found[os.path.join("class b", "ben")] == [f"0 of {len(shelf.of_chapter('groups'))}", "-"]
+    of_groups = len(registry.of_chapter("groups"))
+    assert found[os.path.join("class b", "ben")] == [f"0 of {of_groups}", "-"]
     for name in ("essay", "empty", "list", "line?break"):
         assert found[name] == ["-", "-", "not a notebook"], name
     assert found["cells"] == ["-", "-"]
@@ -227,7 +230,7 @@ def test_an_empty_folder_and_none(tmp_path, capsys):
         grade.main([str(tmp_path / "nowhere")])
 
 
-# --- parcels
+# --- the wire
 
 
 def same(one, other):
@@ -277,7 +280,8 @@ def test_arrays_of_other_things_than_numbers_are_not_read_from_bytes(dtype):
 
 def test_other_objects_become_a_name():
     back = unpack(pack(object()))
-    assert isinstance(back, Opaque) and "object" in desk.judge(shelf.find("mixed-1"), back).message
+    verdict = session.judge(registry.find("mixed-1"), back)
+    assert isinstance(back, Opaque) and "object" in verdict.message
 
 
 @pytest.mark.parametrize(
@@ -288,4 +292,4 @@ def test_other_objects_become_a_name():
     ids=repr,
 )  # fmt: skip
 def test_a_bad_parcel_is_an_answer_that_is_not_right(parcel):
-    assert not grade.passes(shelf.find("mixed-1"), None, parcel)
+    assert not marks.passes(registry.find("mixed-1"), None, parcel)

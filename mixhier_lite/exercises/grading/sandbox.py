@@ -1,0 +1,170 @@
+"""The child process of the grader: runs one worksheet and hands its answers out as data.
+
+``python -m mixhier_lite.exercises.grading.sandbox WORKSHEET SECONDS MEGABYTES``, spoken to over its
+standard input and output, a line of JSON a message. It knows no truth and judges nothing.
+"""
+
+import copy
+import json
+import os
+import sys
+from types import ModuleType
+from typing import Any
+
+from ..framework.timeout import OutOfTime, run
+from ..framework.verdict import Verdict
+from .wire import LARGEST, pack, unpack
+
+
+def bounded(megabytes: int) -> None:
+    """Bound what this process may take: memory, the size of files, core dumps."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # not on this system
+        return
+    for what, most in (
+        (resource.RLIMIT_AS, megabytes * 2**20),
+        (resource.RLIMIT_FSIZE, 10 * 2**20),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(what)[1]
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        try:
+            resource.setrlimit(what, (most, most))
+        except (ValueError, OSError):  # a system that knows the limit but does not keep it
+            pass
+
+
+def without_truths() -> None:
+    """Put an empty module in the place of the exercises: the grader checks, not this process."""
+    package = "mixhier_lite.exercises"
+    empty = ModuleType(package)
+    empty.__dict__.update(
+        __path__=[],
+        Verdict=Verdict,
+        check=lambda id, answer: Verdict(False, "answers are checked when the folder is graded."),
+        progress=lambda chapter=None: None,
+    )
+    for name in [name for name in sys.modules if name.startswith(package)]:
+        del sys.modules[name]
+    sys.modules[package] = empty
+    parent = sys.modules[package.rpartition(".")[0]]
+    parent.exercises = empty  # type: ignore[attr-defined]
+
+
+def cells_of(path: str) -> list[str]:
+    """Read the code cells of a notebook."""
+    with open(path, encoding="utf-8") as file:
+        notebook = json.load(file)
+    if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
+        raise ValueError("no list of cells")
+    cells = [cell for cell in notebook["cells"] if isinstance(cell, dict)]
+    sources = [cell.get("source", "") for cell in cells if cell.get("cell_type") == "code"]
+    return ["".join(source) for source in sources]
+
+
+class Line:
+    """The line to the grader."""
+
+    def __init__(self) -> None:
+        self.into = os.fdopen(os.dup(0), "rb")
+        self.out = os.fdopen(os.dup(1), "wb")
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):  # what a worksheet prints or asks for goes nowhere
+            os.dup2(nothing, number)
+
+    def say(self, **message: Any) -> None:
+        """Send one message, or say that it is too large."""
+        line = json.dumps(message).encode()
+        if len(line) > LARGEST:
+            line = json.dumps(
+                {**message, "value": {"other": "large object"}, "args": None}
+            ).encode()
+        self.out.write(line[:LARGEST] + b"\n")
+        self.out.flush()
+
+    def hear(self) -> Any:
+        """Wait for one message; None where the grader has hung up."""
+        line = self.into.readline()
+        return json.loads(line) if line else None
+
+
+def run_cells(cells: list[str], wanted: list[str], seconds: float, line: Line) -> dict[str, Any]:
+    """Run the cells one by one, go on after a failure, and send answers as they appear."""
+    failures: list[str] = []
+    from IPython.core.interactiveshell import InteractiveShell
+
+    class Shell(InteractiveShell):
+        """IPython without a window: magics such as %matplotlib do no harm."""
+
+        def enable_gui(self, gui: Any = None) -> None:
+            """There is none."""
+
+        def showtraceback(self, *args: Any, **options: Any) -> None:
+            """Nobody reads it, and making it takes time and memory."""
+
+    shell = Shell.instance()
+    shell.history_manager.enabled = False  # type: ignore[union-attr]
+    names: dict[str, Any] = shell.user_ns
+    sent: dict[str, Any] = {}
+    for source in cells:
+        try:
+            problem = run(shell.run_cell, (source,), seconds).error_in_exec
+        except BaseException as stopped:  # out of time, out of memory: the next cell may still do
+            problem = stopped
+        failures += [type(problem).__name__] if problem else []
+        for name in wanted:
+            if name in names and (name not in sent or sent[name] is not names[name]):
+                send(line, name, names[name])
+                sent[name] = names[name]
+    for name in sent:  # once more: an array may have been filled since
+        if name in names:
+            send(line, name, names[name])
+    late, full = failures.count("OutOfTime"), failures.count("MemoryError")
+    line.say(done=True, late=late, full=full, failed=len(failures) - late - full)
+    return names
+
+
+def send(line: Line, name: str, value: Any) -> None:
+    """Send one answer."""
+    try:
+        parcel = pack(value)
+    except BaseException:
+        parcel = {"other": "unreadable object"}
+    line.say(answer=name, value=parcel)
+
+
+def answer_calls(names: dict[str, Any], line: Line) -> None:
+    """Call the functions of the worksheet with the inputs that the grader sends."""
+    while (call := line.hear()) is not None:
+        number, seconds = call["call"], call["seconds"]
+        try:
+            args = unpack(call["args"])
+            before = copy.deepcopy(args)
+            result = run(names[call["name"]], args, seconds)
+            changed = None if pack(before) == pack(args) else pack(args)
+            line.say(reply=number, value=pack(result), args=changed)
+        except OutOfTime:
+            line.say(reply=number, late=True)
+        except BaseException as problem:
+            line.say(reply=number, error=type(problem).__name__, text=str(problem)[:200])
+
+
+def main(path: str, seconds: float, megabytes: int) -> None:
+    """Run one worksheet."""
+    line = Line()
+    order = line.hear()
+    try:
+        cells = cells_of(path)
+    except Exception:
+        line.say(refused="not a notebook")
+        return
+    text = "\n".join(cells)
+    line.say(names=[name for name in order["wanted"] if name in text])
+    bounded(megabytes)
+    without_truths()
+    answer_calls(run_cells(cells, order["wanted"], seconds, line), line)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))
