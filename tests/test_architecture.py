@@ -70,7 +70,7 @@ def test_chapters_are_in_the_table_of_contents_in_order():
 def test_chapter_has_a_room_or_a_module_and_a_test(page):
     slug = page.stem.split("-", 1)[1]
     own = [*PACKAGE.glob(f"{slug}/__init__.py"), *PACKAGE.rglob(f"{slug}.py")]
-    own = [path for path in own if "exercises" not in path.parts]
+    own = [path for path in own if _room(path) != "exercises"]
     assert bool(own) == (slug not in WITHOUT_A_MODULE)
     assert list((ROOT / "tests").rglob(f"test_{slug}.py"))
 
