@@ -11,17 +11,12 @@ from pathlib import Path
 import ledger
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from statements import statements
 
 from mixhier_lite.exercises import registry
 from mixhier_lite.exercises.framework.forms import Function
 
 BOOK = Path(__file__).parents[1]
-STATEMENT = re.compile(
-    r"^:::\{exercise\} (?P<title>.+)\n:label: ex-(?P<id>\S+)\n\n"
-    r"`(?P<shown>\S+)` · \*(?P<level>\w+) · (?P<kind>\w+) · answer: (?P<asks>.+)\*\n\n"
-    r"(?P<text>(?:.*\n)*?)\n\{ref\}`Solution <sol-(?P<solution>\S+)>`\n:::$",
-    re.MULTILINE,
-)
 BLOCK = re.compile(r"^```python\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
 ROLE = re.compile(
     r"\{(?P<role>[\w:]+)\}`(?:(?P<text>[^`<]+?) *<(?P<target>[^`>]+)>|(?P<bare>[^`]+))`"
@@ -35,11 +30,6 @@ this notebook looks for them. `check` says whether an answer is right, or names 
 it looks like. You may try as often as you like."""
 
 FIRST = "import numpy as np\nfrom mixhier_lite.exercises import check, progress"
-
-
-def statements(page):
-    """Read the exercises of a page, in order."""
-    return list(STATEMENT.finditer(page.read_text()))
 
 
 def plain(text):

@@ -17,9 +17,11 @@ import pandas as pd
 import pytest
 import worksheets
 from conftest import ROOT
+from statements import statements, written_out
 
 from mixhier_lite import InputError
 from mixhier_lite.exercises import Verdict, check, progress, registry, session
+from mixhier_lite.exercises.framework import exercise as define
 from mixhier_lite.exercises.framework import timeout
 from mixhier_lite.exercises.framework.definition import Exercise, Mistake
 from mixhier_lite.exercises.framework.forms import (
@@ -283,17 +285,29 @@ def test_a_chapter_has_a_full_set(slug):
 def test_statements_agree_with_the_package(slug):
     page = BOOK / "exercises" / FILES[slug].name
     text = page.read_text()
-    found = worksheets.statements(page)
+    found = statements(page)
     assert text.count("{exercise}") == len(found), "a statement in another form"
-    expected = [(e.title, e.id, e.id, e.level, e.kind, e.id) for e in registry.of_chapter(slug)]
-    keys = ("title", "id", "shown", "level", "kind", "solution")
-    assert [tuple(s[k] for k in keys) for s in found] == expected
+    assert [statement["id"] for statement in found] == [e.id for e in registry.of_chapter(slug)]
     for exercise, statement in zip(registry.of_chapter(slug), found, strict=True):
         if isinstance(exercise.form, Word):
             for option in exercise.form.options:
                 assert f'`"{option}"`' in statement["text"], option
         if isinstance(exercise.form, Function):
             assert f"`{exercise.form.call}`" in statement["text"], exercise.form.call
+
+
+def test_a_statement_is_written_out():
+    short = (
+        "before\n\n:::{exercise} ridge-1\n:answer: a function\n\nHow many?\n\nAt least?\n:::\n\n"
+        "after\n"
+    )
+    assert written_out(short) == (
+        "before\n\n:::{exercise} How many records?\n:label: ex-ridge-1\n\n"
+        "`ridge-1` · *easy · compute · answer: a function*\n\nHow many?\n\nAt least?\n\n"
+        "{ref}`Solution <sol-ridge-1>`\n:::\n\nafter\n"
+    )
+    with pytest.raises(LookupError, match="ridge-1"):
+        written_out(short.replace("ridge-1", "rigde-1"))
 
 
 @each_chapter
@@ -356,6 +370,18 @@ def test_every_page_is_of_a_chapter_with_exercises():
 
 def double(v):
     return 2 * v
+
+
+def test_every_mistake_needs_its_hint():
+    """And every hint a mistake: words and mathematics stand in two files."""
+    form, truth = Function("f(v)", lambda rng: (rng.normal(size=4),), Number()), double
+    names = [mistake.name for mistake in registry.find("ridge-1").mistakes]
+    whole = dict.fromkeys(names, double)
+    assert [m.name for m in define("ridge-1", form, truth, **whole).mistakes] == names
+    with pytest.raises(ValueError, match="rounded_up"):
+        define("ridge-1", form, truth, **dict.fromkeys(names[:-1], double))
+    with pytest.raises(ValueError, match="rounded_down"):
+        define("ridge-1", form, truth, **whole, rounded_down=double)
 
 
 TWICE = Exercise(
