@@ -2,37 +2,73 @@
 
 import argparse
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from .grading.marks import Mark, grade, table, worksheets
-from .registry import everything
+from .grading.apart import grade_apart
+from .grading.marks import Mark, asked
+from .grading.processes import closed
+from .grading.returned import Sheet, returned
+from .grading.worksheet import Limits
+
+WIDEST = 60
+"""Letters that the table keeps free for the exercises passed; who has more gets a longer line."""
+
+
+def table(sheets: list[Sheet], marks: Iterable[Mark]) -> Iterator[str]:
+    """Write the marks as lines of text, each as soon as it is known."""
+    names = max(len("worksheet"), *(len(sheet.name) for sheet in sheets))
+    ids = max(len(" ".join(asked(sheet))) for sheet in sheets)
+    widths = names, len("passed"), min(max(len("exercises passed"), ids), WIDEST), 0
+
+    def line(*cells: str) -> str:
+        padded = (f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True))
+        return "  ".join(padded).rstrip()
+
+    yield line("worksheet", "passed", "exercises passed", "remark")
+    for mark in marks:
+        count = f"{len(mark.passed)} of {mark.asked}" if mark.asked else "-"
+        yield line(mark.name, count, " ".join(mark.passed) or "-", mark.remark)
+
+
+def graded(sheets: list[Sheet], limits: Limits) -> Iterator[Mark]:
+    """Grade one worksheet after the other."""
+    for sheet in sheets:
+        try:
+            yield grade_apart(sheet, limits)
+        except Exception as problem:  # one worksheet is never the end of the others
+            yield Mark(sheet.name, (), 0, f"could not be graded ({type(problem).__name__})")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Grade a folder and print the table."""
+    usual = Limits()
     parser = argparse.ArgumentParser(
         prog=f"python -m {__package__}.grade", description="Grade a folder of returned worksheets."
     )
     parser.add_argument("folder", type=Path, help="where the returned notebooks lie")
-    parser.add_argument("--seconds", type=float, default=30, help="for one cell (default 30)")
-    parser.add_argument("--megabytes", type=int, default=2000, help="of memory (default 2000)")
+    for name, kind, what in (
+        ("seconds", float, "for one cell"),
+        ("total", float, "seconds for a whole worksheet"),
+        ("megabytes", int, "of memory"),
+    ):
+        default = getattr(usual, name)
+        parser.add_argument(
+            f"--{name}", type=kind, default=default, help=f"{what} (default {default})"
+        )
     given = parser.parse_args(arguments)
     if not given.folder.is_dir():
         parser.error(f"{given.folder} is not a folder")
-    everything()  # all truths are loaded before any worksheet runs
-    marks = []
-    for path in worksheets(given.folder):
-        name = str(path.relative_to(given.folder).with_suffix(""))
-        name = "".join(c if c.isprintable() else "?" for c in name)[:60]
-        print(f"{name} ...", file=sys.stderr, flush=True)
-        try:
-            mark = grade(path, name, given.seconds, given.megabytes)
-        except Exception as problem:  # one worksheet is never the end of the others
-            mark = Mark(name, (), 0, f"could not be graded ({type(problem).__name__})")
-        marks.append(mark)
-    print(table(marks) if marks else f"There is no file in {given.folder}.")
+    sheets = returned(given.folder)  # all are read before any of them runs
+    if not sheets:
+        print(f"There is no file in {given.folder}.")
+        return 0
+    limits = Limits(given.seconds, given.total, given.megabytes)
+    for line in table(sheets, graded(sheets, limits)):
+        print(line, flush=True)
     return 0
 
 
 if __name__ == "__main__":
+    closed()
     sys.exit(main())

@@ -7,8 +7,10 @@ import pytest
 import worksheets
 from conftest import ROOT
 
-from mixhier_lite.exercises import registry
+from mixhier_lite.exercises import grade, registry
 from mixhier_lite.exercises.grading import marks
+from mixhier_lite.exercises.grading.returned import Sheet, sheet
+from mixhier_lite.exercises.grading.worksheet import Limits
 
 PAGES = sorted((ROOT / "book" / "exercises").glob("*.md"))
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -52,7 +54,7 @@ def test_a_worksheet_holds_no_solution(page):
 def test_a_worksheet_runs_as_it_is_and_passes_nothing(page, tmp_path):
     path = tmp_path / page.with_suffix(".ipynb").name
     nbformat.write(worksheets.worksheet(page), path)
-    mark = marks.grade(path, page.stem, 60, 2000)
+    mark = marks.grade(sheet(path, page.stem), Limits(seconds=60))
     exercises = registry.of_chapter(page.stem.split("-", 1)[1])
     assert mark == marks.Mark(page.stem, (), len(exercises), "")
 
@@ -92,12 +94,14 @@ def test_the_page_for_teachers_names_exercises_that_exist():
 def test_what_the_page_for_teachers_shows_is_what_the_grader_prints():
     text = (ROOT / "book" / "teaching.md").read_text()
     shown = re.search(r"```text\n(.*?)\n```", text, re.DOTALL)[1]
+    cells = tuple(exercise.variable for exercise in registry.of_chapter("ridge"))
+    sheets = [Sheet("anna", cells), Sheet("ben", cells), Sheet("chris", (), "not a notebook")]
     given = [
         marks.Mark("anna", ("ridge-1", "ridge-2", "ridge-3"), 5, ""),
         marks.Mark("ben", ("ridge-1",), 5, "1 cell ran out of time"),
         marks.Mark("chris", (), 0, "not a notebook"),
     ]
-    assert marks.table(given) == shown
+    assert "\n".join(grade.table(sheets, given)) == shown
 
 
 def test_make_writes_the_worksheets():

@@ -1,25 +1,22 @@
-"""From a worksheet to its mark, and from marks to a table.
+"""From a worksheet to its mark.
 
-Every worksheet runs in a process of its own, with limits of time and memory. Its answers come
-back as data and are checked here, where nothing of the worksheet is run.
+The worksheet runs in a process of its own, with limits of time and memory. Its answers come back
+as data and are checked here, where nothing of the worksheet is run.
 """
 
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..framework.definition import Exercise
 from ..framework.timeout import OutOfTime
-from ..registry import everything, of_chapter
+from ..registry import everything
 from ..session import judge
-from .wire import unpack
-from .worksheet import Gone, Worksheet
-
-NOTEBOOK = 50_000_000
-"""Bytes of a worksheet, with its figures."""
+from .processes import nothing_left
+from .returned import Sheet
+from .wire import received
+from .worksheet import Gone, Limits, Worksheet
 
 
 @dataclass(frozen=True)
@@ -36,14 +33,48 @@ class Mark:
     """Empty, or why it could not be run to its end."""
 
 
-def collected(sheet: Worksheet, wanted: list[str], deadline: float) -> Iterator[Any]:
+def grade(sheet: Sheet, limits: Limits, tell: Callable[[str], None] = lambda id: None) -> Mark:
+    """Run one worksheet and check its answers; ``tell`` hears of each that is right at once."""
+    if sheet.remark:
+        return Mark(sheet.name, (), 0, sheet.remark)
+    exercises = {exercise.variable: exercise for exercise in everything()}
+    parcels: dict[str, Any] = {}
+    right, remark = [], ""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, nothing_left():
+        worksheet = Worksheet(limits, folder)
+        try:
+            for message in collected(worksheet, sheet.cells, list(exercises)):
+                variable = str(message.get("answer"))[:60]
+                if variable in exercises:
+                    parcels[variable] = message.get("value")
+                remark = message.get("ended", "")
+            for variable, exercise in exercises.items():
+                if variable in parcels and passes(exercise, worksheet, parcels[variable]):
+                    right.append(exercise.id)
+                    tell(exercise.id)
+        finally:
+            worksheet.kill()
+    if worksheet.late:
+        remark = "stopped: out of time"
+    return Mark(sheet.name, tuple(right), len(asked(sheet, parcels)), remark)
+
+
+def asked(sheet: Sheet, found: Iterable[str] = ()) -> list[str]:
+    """Ids of the exercises of every chapter from which the worksheet names one."""
+    code = "\n".join(sheet.cells)
+    also = set(found)
+    named = {exercise.chapter for exercise in everything()
+             if exercise.variable in also or exercise.variable in code}  # fmt: skip
+    return [exercise.id for exercise in everything() if exercise.chapter in named]
+
+
+def collected(
+    worksheet: Worksheet, cells: tuple[str, ...], wanted: list[str]
+) -> Iterator[dict[str, Any]]:
     """Yield messages until the worksheet has run, then how it ended, in words of our own."""
     try:
-        sheet.say(wanted=wanted)
-        while not (message := sheet.hear(deadline)).get("done"):
-            if "refused" in message:
-                yield {"ended": "not a notebook"}
-                return
+        worksheet.say(wanted=wanted, cells=cells)
+        while not (message := worksheet.hear(worksheet.deadline)).get("done"):
             yield message
     except OutOfTime:
         yield {"ended": "stopped: out of time"}
@@ -56,63 +87,16 @@ def collected(sheet: Worksheet, wanted: list[str], deadline: float) -> Iterator[
                for count, word in counts if type(count) is int and 0 < count < 9999)}  # fmt: skip
 
 
-def passes(exercise: Exercise, sheet: Worksheet, parcel: Any) -> bool:
+def passes(exercise: Exercise, worksheet: Worksheet, parcel: Any) -> bool:
     """Check one answer here, in the grader's process."""
     name = exercise.variable
 
     def function(*args: Any) -> Any:
-        return sheet.call(name, args)
+        return worksheet.call(name, args)
 
     try:
-        return judge(exercise, unpack(parcel, function)).right
+        return judge(exercise, received(parcel, function)).right
     except KeyboardInterrupt:
         raise
     except BaseException:  # a parcel that cannot be read
         return False
-
-
-def grade(path: Path, name: str, seconds: float, megabytes: int) -> Mark:
-    """Run one worksheet and check its answers."""
-    if path.stat().st_size > NOTEBOOK:
-        return Mark(name, (), 0, "not a notebook (too large)")
-    exercises = {exercise.variable: exercise for exercise in everything()}
-    parcels: dict[str, Any] = {}
-    held: list[str] = []
-    remark = ""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        sheet = Worksheet(path, seconds, megabytes, folder)
-        try:
-            deadline = time.monotonic() + 3 * seconds
-            for message in collected(sheet, list(exercises), deadline):
-                variable = str(message.get("answer"))[:60]
-                if variable in exercises:
-                    parcels[variable] = message.get("value")
-                held = message.get("names", held)
-                remark = message.get("ended", "")
-            right = [e.id for v, e in exercises.items()
-                     if v in parcels and passes(e, sheet, parcels[v])]  # fmt: skip
-        finally:
-            sheet.kill()
-    named = held if isinstance(held, list) else []
-    chapters = {e.chapter for v, e in exercises.items() if v in named or v in parcels}
-    asked = sum(len(of_chapter(slug)) for slug in chapters)
-    return Mark(name, tuple(right), asked, remark)
-
-
-def worksheets(folder: Path) -> Iterator[Path]:
-    """List what was handed in: every file, also in folders, but nothing hidden."""
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and not path.is_symlink() and path.is_file():
-            yield path
-
-
-def table(marks: list[Mark]) -> str:
-    """Write the marks as text."""
-    rows = [("worksheet", "passed", "exercises passed", "remark")]
-    for mark in marks:
-        count = f"{len(mark.passed)} of {mark.asked}" if mark.asked else "-"
-        rows.append((mark.name, count, " ".join(mark.passed) or "-", mark.remark))
-    widths = [max(len(row[k]) for row in rows) for k in range(4)]
-    lines = ["  ".join(f"{c:{w}}" for c, w in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join(line.rstrip() for line in lines)

@@ -1,7 +1,7 @@
 """The child process of the grader: runs one worksheet and hands its answers out as data.
 
-``python -m mixhier_lite.exercises.grading.sandbox WORKSHEET SECONDS MEGABYTES``, spoken to over its
-standard input and output, a line of JSON a message. It knows no truth and judges nothing.
+``python -m mixhier_lite.exercises.grading.sandbox SECONDS MEGABYTES``, spoken to over its standard
+input and output, a line of JSON a message. It knows no truth and judges nothing.
 """
 
 import copy
@@ -13,26 +13,8 @@ from typing import Any
 
 from ..framework.timeout import OutOfTime, run
 from ..framework.verdict import Verdict
+from .processes import bounded
 from .wire import LARGEST, pack, unpack
-
-
-def bounded(megabytes: int) -> None:
-    """Bound what this process may take: memory, the size of files, core dumps."""
-    try:
-        import resource
-    except ModuleNotFoundError:  # not on this system
-        return
-    for what, most in (
-        (resource.RLIMIT_AS, megabytes * 2**20),
-        (resource.RLIMIT_FSIZE, 10 * 2**20),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        hard = resource.getrlimit(what)[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        try:
-            resource.setrlimit(what, (most, most))
-        except (ValueError, OSError):  # a system that knows the limit but does not keep it
-            pass
 
 
 def without_truths() -> None:
@@ -50,17 +32,6 @@ def without_truths() -> None:
     sys.modules[package] = empty
     parent = sys.modules[package.rpartition(".")[0]]
     parent.exercises = empty  # type: ignore[attr-defined]
-
-
-def cells_of(path: str) -> list[str]:
-    """Read the code cells of a notebook."""
-    with open(path, encoding="utf-8") as file:
-        notebook = json.load(file)
-    if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
-        raise ValueError("no list of cells")
-    cells = [cell for cell in notebook["cells"] if isinstance(cell, dict)]
-    sources = [cell.get("source", "") for cell in cells if cell.get("cell_type") == "code"]
-    return ["".join(source) for source in sources]
 
 
 class Line:
@@ -150,21 +121,14 @@ def answer_calls(names: dict[str, Any], line: Line) -> None:
             line.say(reply=number, error=type(problem).__name__, text=str(problem)[:200])
 
 
-def main(path: str, seconds: float, megabytes: int) -> None:
+def main(seconds: float, megabytes: int) -> None:
     """Run one worksheet."""
     line = Line()
     order = line.hear()
-    try:
-        cells = cells_of(path)
-    except Exception:
-        line.say(refused="not a notebook")
-        return
-    text = "\n".join(cells)
-    line.say(names=[name for name in order["wanted"] if name in text])
     bounded(megabytes)
     without_truths()
-    answer_calls(run_cells(cells, order["wanted"], seconds, line), line)
+    answer_calls(run_cells(order["cells"], order["wanted"], seconds, line), line)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))
+    main(float(sys.argv[1]), int(sys.argv[2]))

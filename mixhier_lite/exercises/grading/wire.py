@@ -1,6 +1,7 @@
 """Answers as JSON, so that nothing that a worksheet holds is ever unpickled or run here."""
 
 import base64
+import math
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -11,8 +12,11 @@ from ...known.mixed import LinearMixedModel
 
 MODELS = {kind.__name__: kind for kind in (LinearMixedModel, HierarchicalModel, GaussianFactor)}
 """Frozen values of the package that may be part of an answer."""
-LARGEST = 4_000_000
+LARGEST = 500_000
 """Bytes of one message; an answer of this book is far smaller."""
+MOST = 5_000
+"""Values in one answer, and letters in one array of strings: they take the place of bytes once
+they are read, and what is computed from n values may take n times n."""
 
 
 class Opaque:
@@ -63,6 +67,40 @@ def _pack_array(value: Any) -> Any:
         return {"array": data, "dtype": value.dtype.str, "shape": list(value.shape)}
     return {"entries": [pack(part) for part in value.ravel().tolist()], "shape": list(value.shape),
             "text": value.dtype.kind == "U"}  # fmt: skip
+
+
+def received(parcel: Any, function: Any = None) -> Any:
+    """Read back what a worksheet sent, or refuse what would take much more room than its bytes.
+
+    Raises
+    ------
+    ValueError
+        The value is larger than any answer, or its parts do not fit together.
+    """
+    if values_in(parcel) > MOST:
+        raise ValueError(f"more than {MOST} values")
+    return unpack(parcel, function)
+
+
+def values_in(parcel: Any) -> int:
+    """Count the values that a parcel unpacks to, before it is unpacked."""
+    if isinstance(parcel, list):
+        return sum(values_in(part) for part in parcel)
+    if not isinstance(parcel, dict):
+        return 1
+    if "array" in parcel:
+        return math.prod(max(int(size), 1) for size in parcel["shape"])
+    if "entries" in parcel:
+        entries = parcel["entries"]
+        longest = max((len(part) for part in entries if isinstance(part, str)), default=1)
+        return max(values_in(entries), len(entries) * longest * bool(parcel["text"]))
+    if "frame" in parcel:
+        columns = [*parcel["frame"], *(parcel["index"] or [[]])[1:]]
+        shapes = [column.get("shape") if isinstance(column, dict) else None for column in columns]
+        if None in shapes or any(shape != shapes[0] for shape in shapes):
+            raise ValueError("columns of unequal length")
+        return sum(values_in(column) for column in columns)
+    return 1 + sum(values_in(part) for part in parcel.values())
 
 
 def unpack(parcel: Any, function: Any = None) -> Any:
