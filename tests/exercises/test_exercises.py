@@ -10,6 +10,7 @@ import re
 import socket
 import subprocess
 import sys
+import tomllib
 
 import nbformat
 import numpy as np
@@ -277,6 +278,8 @@ def test_a_chapter_has_a_full_set(slug):
     assert {e.kind for e in exercises} == {"prove", "compute", "predict", "break"}
     assert {e.level for e in exercises} == {"easy", "medium", "hard"}
     assert len({e.title for e in exercises}) == len(exercises)
+    words = tomllib.loads((PACKAGE / "chapters" / f"{slug}.toml").read_text())
+    assert list(words) == [e.id for e in exercises]
     for answers in (ANSWERS[slug].RIGHT, ANSWERS[slug].WRONG):
         assert list(answers) == [e.id for e in exercises]
 

@@ -17,8 +17,8 @@ from ..framework import (
     Number,
     Numbers,
     Unfit,
-    Word,
     array,
+    choice,
     data,
     exercise,
     parts,
@@ -42,7 +42,7 @@ def _which_change() -> str:
     return names.get(tuple(np.isclose(reml[1:], ml[1:], rtol=1e-7, atol=0)), "both")
 
 
-CHANGE = exercise("adjusting-1", Word(("neither", "floor's", "the mean's", "both")), _which_change)
+CHANGE = choice("adjusting-1", _which_change)
 
 # --- adjusting-2: what uranium explains
 

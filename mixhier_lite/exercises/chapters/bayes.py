@@ -17,8 +17,8 @@ from ..framework import (
     Function,
     Number,
     Unfit,
-    Word,
     array,
+    choice,
     data,
     exercise,
     parts,
@@ -43,7 +43,7 @@ def _larger() -> str:
     return ("flat on sigma", "flat on sigma2")[int(np.argmax(medians))]
 
 
-FLAT = exercise("bayes-1", Word(("flat on sigma", "flat on sigma2", "no difference")), _larger)
+FLAT = choice("bayes-1", _larger)
 
 # --- bayes-2: how many numbers speak of sigma
 

@@ -19,8 +19,8 @@ from ..framework import (
     Number,
     Numbers,
     Unfit,
-    Word,
     array,
+    choice,
     data,
     exercise,
     parts,
@@ -44,9 +44,7 @@ def _refusing() -> str:
     return refused[0] if len(refused) == 1 else "all" if refused else "none"
 
 
-REFUSING = exercise(
-    "equivalence-1", Word(("none", "gls_blup", "henderson", "ridge", "posterior", "all")), _refusing
-)
+REFUSING = choice("equivalence-1", _refusing)
 
 # --- equivalence-2: from a penalty to an error
 

@@ -16,8 +16,8 @@ from ..framework import (
     Number,
     Numbers,
     Unfit,
-    Word,
     array,
+    choice,
     data,
     exercise,
     parts,
@@ -39,9 +39,7 @@ def _width() -> str:
     return kinds.pop() if len(kinds) == 1 else "depends on the data"
 
 
-WIDTH = exercise(
-    "flat-1", Word(("always smaller", "always larger", "equal", "depends on the data")), _width
-)
+WIDTH = choice("flat-1", _width)
 
 # --- flat-2: two standard deviations of one batch
 

@@ -13,8 +13,8 @@ from ..framework import (
     Function,
     Number,
     Unfit,
-    Word,
     array,
+    choice,
     data,
     exercise,
     parts,
@@ -45,18 +45,7 @@ def _lost() -> str:
     return ", ".join(k for k in before if not np.isclose(before[k], after[k]))
 
 
-LOST = exercise(
-    "gram-1",
-    Word(
-        (
-            "standard errors",
-            "residual sum of squares",
-            "generalised cross-validation",
-            "leave-one-out errors",
-        )
-    ),
-    _lost,
-)
+LOST = choice("gram-1", _lost)
 
 # --- gram-2: sums about two centres
 

@@ -13,8 +13,8 @@ from ..framework import (
     Number,
     Numbers,
     Unfit,
-    Word,
     array,
+    choice,
     data,
     exercise,
     parts,
@@ -123,22 +123,7 @@ def _moved_slopes() -> str:
     return " and ".join(moved) if 0 < len(moved) < 3 else "all" if len(moved) else "none"
 
 
-LIFT = exercise(
-    "groups-3",
-    Word(
-        (
-            "none",
-            "pooled",
-            "between",
-            "within",
-            "pooled and between",
-            "pooled and within",
-            "between and within",
-            "all",
-        )
-    ),
-    _moved_slopes,
-)
+LIFT = choice("groups-3", _moved_slopes)
 
 # --- groups-4: outside of the two others
 

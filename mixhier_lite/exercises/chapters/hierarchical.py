@@ -16,8 +16,8 @@ from ..framework import (
     Numbers,
     Table,
     Unfit,
-    Word,
     array,
+    choice,
     data,
     exercise,
     parts,
@@ -106,11 +106,7 @@ def _movable() -> str:
     return moved[0] if len(moved) == 1 else "all columns" if moved else "none"
 
 
-MOVABLE = exercise(
-    "hierarchical-3",
-    Word(("all columns", "only the intercept", "only the samples", "none")),
-    _movable,
-)
+MOVABLE = choice("hierarchical-3", _movable)
 
 # --- hierarchical-4: between, coordinate by coordinate
 

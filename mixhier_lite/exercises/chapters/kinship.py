@@ -11,7 +11,7 @@ from ...inputs import Array
 from ...kinship import pedigree_relatedness
 from ...known.mixed import LinearMixedModel
 from ...known.ridge import ridge
-from ..framework import Counterexample, Function, Numbers, Unfit, Word, data, exercise, parts
+from ..framework import Counterexample, Function, Numbers, Unfit, choice, data, exercise, parts
 
 # --- kinship-1: a foal of its own grandsire
 
@@ -96,19 +96,7 @@ def _recoded() -> str:
     return names.get(int(np.round(np.log2(sigma2[1] / sigma2[0]))), "everything")
 
 
-CODE = exercise(
-    "kinship-3",
-    Word(
-        (
-            "nothing",
-            "sigma2 a quarter",
-            "sigma2 four times",
-            "differences between strains",
-            "everything",
-        )
-    ),
-    _recoded,
-)
+CODE = choice("kinship-3", _recoded)
 
 # --- kinship-4: an ancestor without a record
 

@@ -18,7 +18,7 @@ from ..framework import (
     Number,
     Numbers,
     Unfit,
-    Word,
+    choice,
     exercise,
     number,
 )
@@ -40,11 +40,7 @@ def _winner() -> str:
     return names[tuple(np.where(np.abs(excess) < 0.05, 0, np.sign(excess)).astype(int).tolist())]
 
 
-WINNER = exercise(
-    "limits-1",
-    Word(("both right", "the mean too large", "both too large", "the blup too small")),
-    _winner,
-)
+WINNER = choice("limits-1", _winner)
 
 # --- limits-2: three p-values
 

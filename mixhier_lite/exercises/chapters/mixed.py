@@ -15,8 +15,8 @@ from ..framework import (
     Numbers,
     Table,
     Unfit,
-    Word,
     array,
+    choice,
     data,
     exercise,
 )
@@ -91,11 +91,7 @@ def _what_changes() -> str:
     return names.get((guesses, errors), "everything")
 
 
-SCALE = exercise(
-    "mixed-3",
-    Word(("nothing", "estimate and predictions", "error variances", "everything")),
-    _what_changes,
-)
+SCALE = choice("mixed-3", _what_changes)
 
 # --- mixed-4: six rails
 

@@ -16,8 +16,8 @@ from ..framework import (
     Function,
     Number,
     Unfit,
-    Word,
     array,
+    choice,
     data,
     exercise,
 )
@@ -32,7 +32,7 @@ def _noise_of_two() -> str:
     return "no change" if np.isclose(one, two) else "smaller" if two < one else "larger"
 
 
-TWICE = exercise("scale-1", Word(("smaller", "no change", "larger")), _noise_of_two)
+TWICE = choice("scale-1", _noise_of_two)
 
 # --- scale-2: a plan from two measurements
 

@@ -15,8 +15,8 @@ from ..framework import (
     Numbers,
     Table,
     Unfit,
-    Word,
     array,
+    choice,
     data,
     exercise,
     parts,
@@ -47,7 +47,7 @@ def _who_notices() -> str:
     return "one bar" if moved[0] else "two bars" if moved[1] else "neither"
 
 
-UNIT = exercise("slopes-1", Word(("one bar", "two bars", "both", "neither")), _who_notices)
+UNIT = choice("slopes-1", _who_notices)
 
 # --- slopes-2: count from another day
 

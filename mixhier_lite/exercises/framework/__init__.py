@@ -6,7 +6,7 @@ file beside the chapter's module.
 
 from .answers import Unfit, array, number, parts
 from .forms import EXACT, Counterexample, Function, Number, Numbers, Table, Word
-from .words import exercise
+from .words import choice, exercise
 
 __all__ = [
     "EXACT",
@@ -18,6 +18,7 @@ __all__ = [
     "Unfit",
     "Word",
     "array",
+    "choice",
     "exercise",
     "number",
     "parts",

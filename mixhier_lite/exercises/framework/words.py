@@ -13,9 +13,14 @@ CHAPTERS = Path(__file__).parents[1] / "chapters"
 
 
 @cache
-def words(slug: str) -> dict[str, Any]:
-    """Read the words of a chapter's exercises, by id."""
+def _file(slug: str) -> dict[str, Any]:
     return tomllib.loads((CHAPTERS / f"{slug}.toml").read_text(encoding="utf-8"))
+
+
+def words(id: str) -> dict[str, Any]:
+    """Read the words of an exercise from its chapter's file."""
+    found: dict[str, Any] = _file(id.rpartition("-")[0])[id]
+    return found
 
 
 def exercise(
@@ -47,7 +52,7 @@ def exercise(
     ValueError
         A mistake has no hint, or a hint no mistake.
     """
-    said = words(id.rpartition("-")[0])[id]
+    said = words(id)
     hints: dict[str, str] = said["hints"]
     options = form.options if isinstance(form, Word) else ()
     wrong = dict(mistakes)
@@ -59,3 +64,8 @@ def exercise(
     return Exercise(
         id, said["title"], said["level"], said["kind"], form, truth, known, said["right"]
     )
+
+
+def choice(id: str, truth: Callable[..., str], /, **mistakes: Callable[..., str]) -> Exercise:
+    """Put an exercise together whose answer is one of the words that its file lists as options."""
+    return exercise(id, Word(tuple(words(id)["options"])), truth, **mistakes)

@@ -96,9 +96,8 @@ def values_in(parcel: Any) -> int:
         return max(values_in(entries), len(entries) * longest * bool(parcel["text"]))
     if "frame" in parcel:
         columns = [*parcel["frame"], *(parcel["index"] or [[]])[1:]]
-        shapes = [column.get("shape") if isinstance(column, dict) else None for column in columns]
-        if None in shapes or any(shape != shapes[0] for shape in shapes):
-            raise ValueError("columns of unequal length")
+        if not all(isinstance(column, dict) and "shape" in column for column in columns):
+            raise ValueError("a column that is no array")
         return sum(values_in(column) for column in columns)
     return 1 + sum(values_in(part) for part in parcel.values())
 
