@@ -118,7 +118,7 @@ def progress(chapter: str | None = None) -> Progress:
     InputError
         No chapter of that name has exercises.
     """
-    if chapter is not None and chapter not in chapters():
+    if not (chapter is None or (isinstance(chapter, str) and chapter in chapters())):
         raise InputError(
             "no chapter of this name has exercises.",
             f"one of {', '.join(chapters())}",

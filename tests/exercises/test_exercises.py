@@ -513,8 +513,9 @@ def test_progress_counts(monkeypatch):
     html = progress("groups")._repr_html_()
     assert html.count("<tr>") == len(exercises) + 1
     assert f"1 of {len(exercises)} solved" in html
-    with pytest.raises(InputError):
-        progress("nonsense")
+    for nonsense in ("nonsense", 3, np.arange(2), ["ridge"]):
+        with pytest.raises(InputError, match="no chapter of this name"):
+            progress(nonsense)
 
 
 def test_no_network_and_no_files(monkeypatch, tmp_path):

@@ -20,6 +20,8 @@ from .worksheet import Limits
 
 GRACE = 60.0
 """Seconds for what is not the worksheet's: starting, computing the truths, comparing."""
+OWN = 2000
+"""Megabytes for the same."""
 
 
 def grade_apart(sheet: Sheet, limits: Limits) -> Mark:
@@ -46,12 +48,13 @@ def grade_apart(sheet: Sheet, limits: Limits) -> Mark:
 
 def _grader() -> "subprocess.Popen[bytes]":
     paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
+    more = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "OPENBLAS_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", f"{__package__}.apart"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        env={**os.environ, **more},
         **own_session(),
     )
 
@@ -73,7 +76,7 @@ def main() -> None:
     order = json.load(sys.stdin.buffer)
     sheet = Sheet(order["sheet"]["name"], tuple(order["sheet"]["cells"]))
     limits = Limits(**order["limits"])
-    bounded(2 * limits.megabytes)
+    bounded(limits.megabytes + OWN)
     mark = grade(sheet, limits, tell=lambda id: _say(passed=id))
     _say(asked=mark.asked, remark=mark.remark)
 
