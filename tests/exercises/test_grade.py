@@ -21,7 +21,7 @@ from mixhier_lite.exercises.grading.wire import LARGEST, Opaque, pack, received,
 from mixhier_lite.exercises.grading.worksheet import Limits
 
 SOLUTIONS = sorted((ROOT / "book" / "solutions").glob("*.ipynb"))
-SECONDS = 4.0
+SECONDS = 20.0
 
 
 def notebook(folder, name, *cells):
