@@ -53,7 +53,7 @@ def test_chapters_are_in_the_table_of_contents_in_order():
 def test_chapter_has_a_room_or_a_module_and_a_test(page):
     slug = page.stem.split("-", 1)[1]
     own = [*PACKAGE.glob(f"{slug}/__init__.py"), *PACKAGE.rglob(f"{slug}.py")]
-    own = [path for path in own if "exercises" not in path.parts]
+    own = [path for path in own if _room(path) != "exercises"]
     assert bool(own) == (slug not in WITHOUT_A_MODULE)
     assert list((ROOT / "tests").rglob(f"test_{slug}.py"))
 
@@ -166,8 +166,17 @@ def test_imports_go_one_way_between_rooms(module):
 
 def test_no_imports_go_in_circles():
     """Those of TYPE_CHECKING and inside functions included."""
-    arrows = {name: used for name, used in ARROWS.items() if not name.startswith("exercises.")}
-    list(TopologicalSorter(arrows).static_order())
+    list(TopologicalSorter(ARROWS).static_order())
+
+
+def test_exercises_have_rooms_too():
+    """What chapters are written with knows no chapter, and neither of them who grades."""
+    order = "framework chapters registry session __init__ grading grade".split()
+    for name, used in ARROWS.items():
+        if name.startswith("exercises."):
+            inside = {other.split(".")[1] for other in used if other.startswith("exercises.")}
+            place = order.index(name.split(".")[1])
+            assert all(order.index(room) <= place for room in inside), f"{name} imports {inside}"
 
 
 @pytest.mark.parametrize(

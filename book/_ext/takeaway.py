@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nbformat
 import worksheets
+from statements import written_out
 
 NAMES = {
     ".ipynb": ("Notebook (.ipynb)", "This page with its outputs, to run in Jupyter", "fas fa-code"),
@@ -27,6 +28,10 @@ def files(app, page):
             shutil.copyfile(source.with_suffix(suffix), target.with_suffix(suffix))
             written[suffix] = target.with_suffix(suffix).name
     if source.parent.name == "exercises":
+        # Under a name of its own, since Sphinx copies the page as it stands to the other.
+        written[".md"] = f"exercises-{source.name}.md"
+        statements = written_out(source.with_suffix(".md").read_text(encoding="utf-8"))
+        target.with_name(written[".md"]).write_text(statements, encoding="utf-8")
         written["worksheet"] = f"worksheet-{source.name}.ipynb"
         sheet = worksheets.worksheet(source.with_suffix(".md"))
         nbformat.write(sheet, target.with_name(written["worksheet"]))

@@ -12,17 +12,12 @@ import ledger
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from pages import ROOT, pages
+from statements import statements
 from words import ROLE
 
-from mixhier_lite.exercises import shelf
-from mixhier_lite.exercises.forms import Function
+from mixhier_lite.exercises import registry
+from mixhier_lite.exercises.framework.forms import Function
 
-STATEMENT = re.compile(
-    r"^:::\{exercise\} (?P<title>.+)\n:label: ex-(?P<id>\S+)\n\n"
-    r"`(?P<shown>\S+)` · \*(?P<level>\w+) · (?P<kind>\w+) · answer: (?P<asks>.+)\*\n\n"
-    r"(?P<text>(?:.*\n)*?)\n\{ref\}`Solution <sol-(?P<solution>\S+)>`\n:::$",
-    re.MULTILINE,
-)
 BLOCK = re.compile(r"^```python\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
 TOP = """# Worksheet: {slug}
 
@@ -33,11 +28,6 @@ this notebook looks for them. `check` says whether an answer is right, or names 
 it looks like. You may try as often as you like."""
 
 FIRST = "import numpy as np\nfrom mixhier_lite.exercises import check, progress"
-
-
-def statements(page):
-    """Read the exercises of a page, in order."""
-    return list(STATEMENT.finditer(page.read_text()))
 
 
 def plain(text):
@@ -70,7 +60,7 @@ def worksheet(page):
     slug = page.stem.split("-", 1)[1]
     cells = [new_markdown_cell(TOP.format(slug=slug)), new_code_cell(FIRST)]
     for number, statement in enumerate(statements(page), start=1):
-        exercise = shelf.find(statement["id"])
+        exercise = registry.find(statement["id"])
         head = (
             f"## {number}. {exercise.title}\n\n`{exercise.id}` · *{exercise.level} · "
             f"{exercise.kind} · answer: {statement['asks']}*\n\n"

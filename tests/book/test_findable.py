@@ -8,11 +8,12 @@ from collections import Counter
 
 import ledger
 import pytest
-import worksheets
 from conftest import ROOT
 from test_architecture import CHAPTERS
 from test_browser import CHROMIUM, browser, server, visit  # noqa: F401
 from test_site import PAGES, soup
+
+from mixhier_lite.exercises import registry
 
 BOOK = ROOT / "book"
 LEDGER = ROOT / "tests" / "reference" / "anchors.txt"
@@ -270,8 +271,8 @@ def names():
             r"^:::\{prf:definition\} (.+)\n:label: (\S+)$", page.read_text(), re.MULTILINE
         ):
             yield title, f"{page.stem}#{label}"
-        for exercise in worksheets.statements(BOOK / "exercises" / page.name):
-            yield exercise["title"], f"exercises/{page.stem}#ex-{exercise['id']}"
+        for exercise in registry.of_chapter(page.stem.split("-", 1)[1]):
+            yield exercise.title, f"exercises/{page.stem}#ex-{exercise.id}"
     for term in TERMS:
         yield term, f"glossary#term-{re.sub(r'[^a-zA-Z]+', '-', term)}"
 

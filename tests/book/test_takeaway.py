@@ -5,6 +5,7 @@ import re
 import nbformat
 import notebooks
 import pytest
+import statements
 import worksheets
 from bs4 import BeautifulSoup
 from conftest import ROOT
@@ -31,7 +32,7 @@ def offered(site, page):
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_can_be_taken_as_myst(site, page):
     taken = offered(site, page)["MyST (.md)"]
-    assert taken.read_bytes() == (ROOT / f"{page}.md").read_bytes()
+    assert taken.read_text() == statements.written_out((ROOT / f"{page}.md").read_text())
 
 
 @pytest.mark.parametrize("page", PAIRED)

@@ -10,6 +10,7 @@ import re
 import socket
 import subprocess
 import sys
+import tomllib
 
 import nbformat
 import numpy as np
@@ -18,14 +19,24 @@ import pandas as pd
 import pytest
 import worksheets
 from conftest import ROOT
+from statements import statements, written_out
 
 from mixhier_lite import InputError
-from mixhier_lite.exercises import Verdict, check, desk, limit, progress, shelf
-from mixhier_lite.exercises.exercise import Exercise, Mistake
-from mixhier_lite.exercises.forms import Counterexample, Function, Number, Numbers, Table, Word
+from mixhier_lite.exercises import Verdict, check, progress, registry, session
+from mixhier_lite.exercises.framework import exercise as define
+from mixhier_lite.exercises.framework import timeout
+from mixhier_lite.exercises.framework.definition import Exercise, Mistake
+from mixhier_lite.exercises.framework.forms import (
+    Counterexample,
+    Function,
+    Number,
+    Numbers,
+    Table,
+    Word,
+)
 
 BOOK, PACKAGE = ROOT / "book", ROOT / "mixhier_lite" / "exercises"
-EXERCISES = shelf.everything()
+EXERCISES = registry.everything()
 CHAPTERS = [page for page in pages.pages() if page.parent == BOOK and page.name[:2].isdigit()]
 FILES = {page.stem.split("-", 1)[1]: page for page in CHAPTERS}
 
@@ -38,7 +49,7 @@ def _answers(slug):
     return module
 
 
-ANSWERS = {slug: _answers(slug) for slug in shelf.chapters()}
+ANSWERS = {slug: _answers(slug) for slug in registry.chapters()}
 
 
 def name(exercise):
@@ -54,7 +65,7 @@ def wrong(exercise):
 
 
 each = pytest.mark.parametrize("exercise", EXERCISES, ids=name)
-each_chapter = pytest.mark.parametrize("slug", shelf.chapters())
+each_chapter = pytest.mark.parametrize("slug", registry.chapters())
 
 
 # --- every exercise
@@ -175,7 +186,7 @@ def test_a_bad_answer_is_described(id, answer, words):
 
 
 def test_the_rows_of_a_data_frame_may_stand_in_any_order():
-    table = right(shelf.find("mixed-4"))
+    table = right(registry.find("mixed-4"))
     for frame in (table, table.reset_index(), table.iloc[::-1], table.sample(frac=1)):
         assert check("mixed-4", frame).right
     swapped = table.assign(own=table["own"].to_numpy()[::-1])
@@ -246,7 +257,7 @@ def test_the_reader_of_messages_finds_roundings(message, value, told):
 @each
 def test_no_answer_stands_as_a_literal(exercise):
     """No number in the package is an answer; words are computed by running something."""
-    files = [PACKAGE / f"{exercise.chapter}.py", *PACKAGE.glob("material.py")]
+    files = [PACKAGE / "chapters" / f"{exercise.chapter}.py", PACKAGE / "framework" / "data.py"]
     trees = [ast.parse(file.read_text()) for file in files]
     nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     numbers = [abs(n.value) for n in nodes if type(n.value) in (int, float)]
@@ -263,12 +274,14 @@ def test_no_answer_stands_as_a_literal(exercise):
 
 @each_chapter
 def test_a_chapter_has_a_full_set(slug):
-    exercises = shelf.of_chapter(slug)
+    exercises = registry.of_chapter(slug)
     assert [e.id for e in exercises] == [f"{slug}-{k + 1}" for k in range(len(exercises))]
     assert len(exercises) >= 4
     assert {e.kind for e in exercises} == {"prove", "compute", "predict", "break"}
     assert {e.level for e in exercises} == {"easy", "medium", "hard"}
     assert len({e.title for e in exercises}) == len(exercises)
+    words = tomllib.loads((PACKAGE / "chapters" / f"{slug}.toml").read_text())
+    assert list(words) == [e.id for e in exercises]
     for answers in (ANSWERS[slug].RIGHT, ANSWERS[slug].WRONG):
         assert list(answers) == [e.id for e in exercises]
 
@@ -277,17 +290,29 @@ def test_a_chapter_has_a_full_set(slug):
 def test_statements_agree_with_the_package(slug):
     page = BOOK / "exercises" / FILES[slug].name
     text = page.read_text()
-    found = worksheets.statements(page)
+    found = statements(page)
     assert text.count("{exercise}") == len(found), "a statement in another form"
-    expected = [(e.title, e.id, e.id, e.level, e.kind, e.id) for e in shelf.of_chapter(slug)]
-    keys = ("title", "id", "shown", "level", "kind", "solution")
-    assert [tuple(s[k] for k in keys) for s in found] == expected
-    for exercise, statement in zip(shelf.of_chapter(slug), found, strict=True):
+    assert [statement["id"] for statement in found] == [e.id for e in registry.of_chapter(slug)]
+    for exercise, statement in zip(registry.of_chapter(slug), found, strict=True):
         if isinstance(exercise.form, Word):
             for option in exercise.form.options:
                 assert f'`"{option}"`' in statement["text"], option
         if isinstance(exercise.form, Function):
             assert f"`{exercise.form.call}`" in statement["text"], exercise.form.call
+
+
+def test_a_statement_is_written_out():
+    short = (
+        "before\n\n:::{exercise} ridge-1\n:answer: a function\n\nHow many?\n\nAt least?\n:::\n\n"
+        "after\n"
+    )
+    assert written_out(short) == (
+        "before\n\n:::{exercise} How many records?\n:label: ex-ridge-1\n\n"
+        "`ridge-1` · *easy · compute · answer: a function*\n\nHow many?\n\nAt least?\n\n"
+        "{ref}`Solution <sol-ridge-1>`\n:::\n\nafter\n"
+    )
+    with pytest.raises(LookupError, match="ridge-1"):
+        written_out(short.replace("ridge-1", "rigde-1"))
 
 
 @each_chapter
@@ -303,7 +328,7 @@ def test_code_in_statements_runs(slug):
 def test_solutions_pass_the_check(slug):
     page = BOOK / "solutions" / FILES[slug].name
     text = page.read_text()
-    exercises = shelf.of_chapter(slug)
+    exercises = registry.of_chapter(slug)
     opened = re.findall(
         r"^:::\{solution-start\} ex-(\S+)\n:label: sol-(\S+)\n:class: dropdown\n:::$", text, re.M
     )
@@ -342,7 +367,7 @@ def test_exercises_refer_to_no_later_chapter(slug):
 def test_every_page_is_of_a_chapter_with_exercises():
     for folder in ("exercises", "solutions"):
         slugs = {page.stem.split("-", 1)[1] for page in pages.pages(f"book/{folder}")}
-        assert slugs == set(shelf.chapters())
+        assert slugs == set(registry.chapters())
 
 
 # --- the check
@@ -352,9 +377,21 @@ def double(v):
     return 2 * v
 
 
+def test_every_mistake_needs_its_hint():
+    """And every hint a mistake: words and mathematics stand in two files."""
+    form, truth = Function("f(v)", lambda rng: (rng.normal(size=4),), Number()), double
+    names = [mistake.name for mistake in registry.find("ridge-1").mistakes]
+    whole = dict.fromkeys(names, double)
+    assert [m.name for m in define("ridge-1", form, truth, **whole).mistakes] == names
+    with pytest.raises(ValueError, match="rounded_up"):
+        define("ridge-1", form, truth, **dict.fromkeys(names[:-1], double))
+    with pytest.raises(ValueError, match="rounded_down"):
+        define("ridge-1", form, truth, **whole, rounded_down=double)
+
+
 TWICE = Exercise(
     "sample-1", "Twice", "easy", "compute", Function("f(v)", lambda rng: (rng.normal(size=4),)),
-    double, (Mistake(lambda v: v**2, "You squared."),), "Well done.",
+    double, (Mistake("squared", lambda v: v**2, "You squared."),), "Well done.",
 )  # fmt: skip
 
 
@@ -392,25 +429,25 @@ def twice_if_positive(v):
     ],
 )
 def test_functions(answer, words, monkeypatch):
-    monkeypatch.setattr(limit, "SECONDS", 0.3)
-    verdict = desk.judge(TWICE, answer)
+    monkeypatch.setattr(timeout, "SECONDS", 0.3)
+    verdict = session.judge(TWICE, answer)
     assert not verdict.right and words in verdict.message, verdict.message
-    assert desk.judge(TWICE, double) == Verdict(True, "Well done.")
+    assert session.judge(TWICE, double) == Verdict(True, "Well done.")
 
 
 def test_right_for_some_inputs_only():
-    messages = {desk.judge(TWICE, twice_if_positive).message for _ in range(30)}
+    messages = {session.judge(TWICE, twice_if_positive).message for _ in range(30)}
     assert any(message.startswith("Right for some random inputs, not for all") for message in
                messages)  # fmt: skip
 
 
 def test_time_limit_without_an_alarm(monkeypatch):
     """In a thread, where no signal arrives, the check stops waiting."""
-    monkeypatch.setattr(limit, "SECONDS", 0.2)
+    monkeypatch.setattr(timeout, "SECONDS", 0.2)
     monkeypatch.delattr("signal.setitimer")
-    assert "in time" in desk.judge(TWICE, lambda v: __import__("time").sleep(2)).message
-    assert "ZeroDivision" in desk.judge(TWICE, lambda v: 1 / 0).message
-    assert desk.judge(TWICE, double).right
+    assert "in time" in session.judge(TWICE, lambda v: __import__("time").sleep(2)).message
+    assert "ZeroDivision" in session.judge(TWICE, lambda v: 1 / 0).message
+    assert session.judge(TWICE, double).right
 
 
 def test_time_limit_puts_back_an_earlier_alarm():
@@ -420,7 +457,7 @@ def test_time_limit_puts_back_an_earlier_alarm():
     before = signal.signal(signal.SIGALRM, lambda *_: rung.append(1))
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.3)
-        assert desk.judge(TWICE, double).right
+        assert session.judge(TWICE, double).right
         __import__("time").sleep(0.5)
         assert rung == [1]
     finally:
@@ -454,7 +491,7 @@ def test_unknown_id(id, words):
 
 @pytest.mark.parametrize("id", ["groups-1", "ex-groups-1", "groups_1", " Groups-1 "])
 def test_spellings_of_an_id(id):
-    assert check(id, right(shelf.find("groups-1"))).right
+    assert check(id, right(registry.find("groups-1"))).right
 
 
 def test_verdict_is_a_frozen_value():
@@ -466,8 +503,8 @@ def test_verdict_is_a_frozen_value():
 
 
 def test_progress_counts(monkeypatch):
-    monkeypatch.setattr(desk, "_seen", {})
-    exercises = shelf.of_chapter("groups")
+    monkeypatch.setattr(session, "_seen", {})
+    exercises = registry.of_chapter("groups")
     assert repr(progress("groups")).endswith(f"0 of {len(exercises)} solved")
     check("groups-1", 1)
     check("groups-2", right(exercises[1]))
@@ -478,8 +515,9 @@ def test_progress_counts(monkeypatch):
     html = progress("groups")._repr_html_()
     assert html.count("<tr>") == len(exercises) + 1
     assert f"1 of {len(exercises)} solved" in html
-    with pytest.raises(InputError):
-        progress("nonsense")
+    for nonsense in ("nonsense", 3, np.arange(2), ["ridge"]):
+        with pytest.raises(InputError, match="no chapter of this name"):
+            progress(nonsense)
 
 
 def test_no_network_and_no_files(monkeypatch, tmp_path):

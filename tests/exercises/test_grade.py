@@ -1,20 +1,28 @@
 """The grader: right worksheets pass, and nothing that a worksheet does ends the grader."""
 
+import json
 import os
+import subprocess
+import sys
 import time
+import tracemalloc
 
 import nbformat
 import numpy as np
 import pages
 import pandas as pd
 import pytest
+from conftest import ROOT
 
 from mixhier_lite import LinearMixedModel, indicator
-from mixhier_lite.exercises import desk, grade, shelf
-from mixhier_lite.exercises.parcels import Opaque, pack, unpack
+from mixhier_lite.exercises import grade, registry, session
+from mixhier_lite.exercises.grading import marks, returned
+from mixhier_lite.exercises.grading.returned import sheet
+from mixhier_lite.exercises.grading.wire import LARGEST, Opaque, pack, received, unpack
+from mixhier_lite.exercises.grading.worksheet import Limits
 
 SOLUTIONS = [page.with_suffix(".ipynb") for page in pages.pages("book/solutions")]
-SECONDS = 4.0
+SECONDS = 20.0
 
 
 def notebook(folder, name, *cells):
@@ -24,8 +32,8 @@ def notebook(folder, name, *cells):
     return folder / f"{name}.ipynb"
 
 
-def graded(path, seconds=SECONDS, megabytes=2000):
-    return grade.grade(path, path.stem, seconds, megabytes)
+def graded(path, seconds=SECONDS, megabytes=2000, total=60):
+    return marks.grade(sheet(path, path.stem), Limits(seconds, total, megabytes))
 
 
 # groups-3 and mixed-3 are right here, henderson-1 is not
@@ -37,7 +45,7 @@ USUAL = (
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
 def test_the_solutions_of_the_book_get_full_marks(path):
     slug = path.stem.split("-", 1)[1]
-    exercises = shelf.of_chapter(slug)
+    exercises = registry.of_chapter(slug)
     mark = graded(path, seconds=60)
     assert mark.passed == tuple(exercise.id for exercise in exercises)
     assert (mark.asked, mark.remark) == (len(exercises), "")
@@ -48,20 +56,21 @@ def test_a_usual_worksheet(tmp_path):
     mark = graded(notebook(tmp_path, "anna", USUAL, wrong, "%matplotlib inline\nx = 1"))
     chapters = ("groups", "henderson", "mixed")
     assert mark.passed == ("groups-3", "mixed-3")
-    assert mark.asked == sum(len(shelf.of_chapter(slug)) for slug in chapters)
+    assert mark.asked == sum(len(registry.of_chapter(slug)) for slug in chapters)
     assert mark.remark == ""
 
 
 CHEATS = {
     "redefines check": "from mixhier_lite.exercises import check\ncheck = lambda *a: True",
-    "patches the desk": (
-        "import mixhier_lite.exercises as e\nfrom mixhier_lite.exercises.verdict import Verdict\n"
+    "patches the session's judge": (
+        "import mixhier_lite.exercises as e\n"
+        "from mixhier_lite.exercises.framework.verdict import Verdict\n"
         "e.check = e.judge = lambda *a: Verdict(True, 'right')"
     ),
     "patches the package": (
         "import sys, mixhier_lite, mixhier_lite.groups as g\n"
         "g.indicator = mixhier_lite.indicator = lambda *a: 0\n"
-        "for name in ('shelf', 'desk', 'forms'):\n"
+        "for name in ('registry', 'session', 'framework.forms'):\n"
         "    sys.modules['mixhier_lite.exercises.' + name] = g"
     ),
     "equal to everything": (
@@ -71,7 +80,7 @@ CHEATS = {
     ),
     "writes a file in the package's place": (
         "import os\nos.makedirs('mixhier_lite/exercises', exist_ok=True)\n"
-        "open('mixhier_lite/exercises/desk.py', 'w').write('judge = lambda *a: True')"
+        "open('mixhier_lite/exercises/session.py', 'w').write('judge = lambda *a: True')"
     ),
     "talks on the line": (
         "import os, json\n"
@@ -92,7 +101,7 @@ def test_a_worksheet_that_redefines_things_gains_nothing(tmp_path, cheat):
 
 
 def test_the_truths_are_not_in_the_worksheets_process(tmp_path):
-    looks = "from mixhier_lite.exercises.henderson import _size\nhenderson_1 = _size()"
+    looks = "from mixhier_lite.exercises.chapters.henderson import _size\nhenderson_1 = _size()"
     mark = graded(notebook(tmp_path, "curious", USUAL, looks))
     assert mark.passed == ("groups-3", "mixed-3") and mark.remark == "1 cell failed"
 
@@ -126,8 +135,8 @@ def test_the_grader_survives(tmp_path, end):
     path = notebook(tmp_path, "sample", 'groups_3 = "pooled and between"', cell,
                     'mixed_3 = "error variances"')  # fmt: skip
     start = time.monotonic()
-    mark = graded(path, seconds=2, megabytes=1500)
-    assert time.monotonic() - start < 30
+    mark = graded(path, seconds=2, megabytes=1500, total=15)
+    assert time.monotonic() - start < 40
     assert "groups-3" in mark.passed
     assert remark in mark.remark
     if not mark.remark.startswith("stopped"):
@@ -165,15 +174,30 @@ def test_a_process_that_never_stops_talking(tmp_path):
         "threading.Thread(target=talk).start()\nwhile True: pass"
     )
     start = time.monotonic()
-    graded(notebook(tmp_path, "flood", cell), seconds=1)
-    assert time.monotonic() - start < 20
+    graded(notebook(tmp_path, "flood", cell), seconds=1, total=5)
+    assert time.monotonic() - start < 25
 
 
-def test_nothing_is_left_running(tmp_path):
+LEAVES = {
+    "a child": "import subprocess\nsubprocess.Popen(['sleep', SECONDS])",
+    "a session of its own": (
+        "import subprocess\nsubprocess.Popen(['sleep', SECONDS], start_new_session=True)"
+    ),
+    "an orphan of an orphan": (
+        "import os\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
+        "        os.setsid()\n        os.execvpe('sleep', ['sleep', SECONDS], os.environ)\n"
+        "    os._exit(0)"
+    ),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only the worksheet's session ends")
+@pytest.mark.parametrize("leaves", LEAVES)
+def test_nothing_is_left_running(tmp_path, leaves):
     seconds = str(100_000 + os.getpid())  # no other run has the same
-    cell = f"import subprocess\nsubprocess.Popen(['sleep', '{seconds}'])\n{USUAL}"
-    assert graded(notebook(tmp_path, "orphan", cell)).passed == ("groups-3", "mixed-3")
-    for entry in os.listdir("/proc") if os.path.isdir("/proc") else []:
+    cell = LEAVES[leaves].replace("SECONDS", repr(seconds))
+    assert graded(notebook(tmp_path, "orphan", cell, USUAL)).passed == ("groups-3", "mixed-3")
+    for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
                 with open(f"/proc/{entry}/cmdline", "rb") as file:
@@ -210,14 +234,84 @@ def test_a_folder_with_everything_in_it(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     columns = [line.split("  ") for line in lines]
     found = {cells[0]: [cell.strip() for cell in cells[1:] if cell.strip()] for cells in columns}
-    both = sum(len(shelf.of_chapter(slug)) for slug in ("groups", "mixed"))
+    both = sum(len(registry.of_chapter(slug)) for slug in ("groups", "mixed"))
     assert found["worksheet"] == ["passed", "exercises passed", "remark"]
     assert found["anna"] == [f"2 of {both}", "groups-3 mixed-3"]
-    assert found[os.path.join("class b", "ben")] == [f"0 of {len(shelf.of_chapter('groups'))}", "-"]
+    of_groups = len(registry.of_chapter("groups"))
+    assert found[os.path.join("class b", "ben")] == [f"0 of {of_groups}", "-"]
     for name in ("essay", "empty", "list", "line?break"):
         assert found[name] == ["-", "-", "not a notebook"], name
     assert found["cells"] == ["-", "-"]
     assert len(lines) == 8
+
+
+def test_no_worksheet_touches_the_mark_of_another(tmp_path, capfd):
+    """Neither by writing over it nor by ending the process that reads it."""
+    answers = 'groups_3 = "pooled and between"'
+    forged = json.dumps({"cells": [{"cell_type": "code", "source": answers}]})
+    notebook(tmp_path, "a", answers)
+    writes = (
+        "for later in 'cd':\n"
+        f"    open({str(tmp_path)!r} + f'/{{later}}.ipynb', 'w').write({forged!r})\n"
+    )
+    notebook(tmp_path, "b", writes + answers)
+    notebook(tmp_path, "c", "groups_3 = 'none'")
+    notebook(tmp_path, "d", "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n" + answers)
+    notebook(tmp_path, "e", answers)
+    assert grade.main([str(tmp_path), "--seconds", "20"]) == 0
+    rows = [line.split() for line in capfd.readouterr().out.splitlines()[1:]]
+    assert [row[0] for row in rows] == list("abcde")
+    assert ["groups-3" in row for row in rows] == [True, True, False, False, True]
+    assert " ".join(rows[3][-6:]).endswith("stopped: its process ended early")
+    assert json.loads((tmp_path / "c.ipynb").read_text()) == json.loads(forged), "it was written"
+
+
+def test_marks_are_printed_as_they_come(tmp_path, capsys, monkeypatch):
+    for name in ("anna", "ben", "chris"):
+        notebook(tmp_path, name, "ridge_1 = 1")
+    printed = []
+
+    def graded_apart(sheet, limits):
+        printed.append(capsys.readouterr().out)
+        if sheet.name == "ben":
+            raise OSError
+        return marks.Mark(sheet.name, (), 5, "")
+
+    monkeypatch.setattr(grade, "grade_apart", graded_apart)
+    grade.main([str(tmp_path)])
+    printed.append(capsys.readouterr().out)
+    assert [text.split()[0] for text in printed] == ["worksheet", "anna", "ben", "chris"]
+    assert "could not be graded (OSError)" in printed[2]
+
+
+def test_a_worksheet_has_so_much_time_in_all(tmp_path):
+    cells = [USUAL] + ["import time\ntime.sleep(3)"] * 20
+    start = time.monotonic()
+    mark = graded(notebook(tmp_path, "slow", *cells), seconds=10, total=15)
+    assert time.monotonic() - start < 30
+    assert mark.passed == ("groups-3", "mixed-3") and mark.remark == "stopped: out of time"
+    slow = "def groups_1(v, groups):\n    import time\n    time.sleep(4)\n    return v"
+    mark = graded(notebook(tmp_path, "calls", USUAL, slow), total=15)
+    assert mark.remark == "stopped: out of time"
+
+
+def test_what_is_too_large_is_not_run(tmp_path, monkeypatch):
+    path = notebook(tmp_path, "long", USUAL)
+    monkeypatch.setattr(returned, "MOST_CODE", 10)
+    assert graded(path) == marks.Mark("long", (), 0, "not a worksheet (too much code)")
+    monkeypatch.setattr(returned, "LARGEST", 10)
+    assert graded(path) == marks.Mark("long", (), 0, "not a notebook (too large)")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what only Linux has")
+def test_the_grader_closes_its_memory_to_worksheets():
+    code = (
+        "import ctypes\nfrom mixhier_lite.exercises.grading.processes import closed\n"
+        "dumpable = lambda: ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)\n"
+        "before = dumpable()\nclosed()\nprint(before, dumpable())"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert run.stdout.split() == ["1", "0"], run.stderr
 
 
 def test_an_empty_folder_and_none(tmp_path, capsys):
@@ -227,7 +321,7 @@ def test_an_empty_folder_and_none(tmp_path, capsys):
         grade.main([str(tmp_path / "nowhere")])
 
 
-# --- parcels
+# --- the wire
 
 
 def same(one, other):
@@ -251,8 +345,6 @@ def same(one, other):
     ids=repr,
 )  # fmt: skip
 def test_parcels_come_back(value):
-    import json
-
     assert same(value, unpack(json.loads(json.dumps(pack(value)))))
 
 
@@ -277,7 +369,52 @@ def test_arrays_of_other_things_than_numbers_are_not_read_from_bytes(dtype):
 
 def test_other_objects_become_a_name():
     back = unpack(pack(object()))
-    assert isinstance(back, Opaque) and "object" in desk.judge(shelf.find("mixed-1"), back).message
+    verdict = session.judge(registry.find("mixed-1"), back)
+    assert isinstance(back, Opaque) and "object" in verdict.message
+
+
+def vector(n, value=0.0):
+    return pack(np.full(n, value))
+
+
+LARGE = {
+    "letters": {"entries": ["x" * 200_000] + [""] * 1000, "shape": [1001], "text": True},
+    "broadcast": {"frame": [vector(2000)] + [1.0] * 20_000, "names": ["a"] * 20_001, "index": None},
+    "columns": {"frame": [vector(100)] * 100, "names": ["a"] * 100, "index": None},
+    "rows without columns": {"array": "", "dtype": "<f8", "shape": [10**5, 0]},
+    "numbers": vector(5001),
+    "parts": {"tuple": [vector(2000), vector(2000), vector(2000)]},
+    "a list": {"list": [0] * 5001},
+    "a dict": {"dict": [[key, None] for key in range(5001)]},
+    "a model": {
+        "model": "HierarchicalModel",
+        "parts": {"U": vector(5000), "D": vector(5000), "Sigma": 1.0, "tau2": 1.0},
+    },
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_what_would_take_much_room_is_not_unpacked(kind):
+    assert len(json.dumps(LARGE[kind])) < LARGEST
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError):
+            received(LARGE[kind])
+        assert not marks.passes(registry.find("flat-4"), None, LARGE[kind])
+        assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_answers_need_is_unpacked():
+    X, D = np.ones((1000, 2)), np.repeat(np.eye(2), 500, axis=0)
+    for value in (
+        (X, D),
+        ["a"] * 4999,
+        np.full(700, "letters"),
+        {k: (None, 1) for k in range(900)},
+    ):
+        assert same(value, received(json.loads(json.dumps(pack(value)))))
 
 
 @pytest.mark.parametrize(
@@ -288,4 +425,4 @@ def test_other_objects_become_a_name():
     ids=repr,
 )  # fmt: skip
 def test_a_bad_parcel_is_an_answer_that_is_not_right(parcel):
-    assert not grade.passes(shelf.find("mixed-1"), None, parcel)
+    assert not marks.passes(registry.find("mixed-1"), None, parcel)

@@ -8,7 +8,10 @@ import pytest
 import worksheets
 from conftest import ROOT
 
-from mixhier_lite.exercises import grade, shelf
+from mixhier_lite.exercises import grade, registry
+from mixhier_lite.exercises.grading import marks
+from mixhier_lite.exercises.grading.returned import Sheet, sheet
+from mixhier_lite.exercises.grading.worksheet import Limits
 
 PAGES = pages.pages("book/exercises")
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -22,7 +25,7 @@ def code(notebook):
 def test_a_worksheet_has_every_exercise_and_an_empty_cell(page):
     made = worksheets.worksheet(page)
     nbformat.validate(made)
-    exercises = shelf.of_chapter(page.stem.split("-", 1)[1])
+    exercises = registry.of_chapter(page.stem.split("-", 1)[1])
     text = "\n".join(cell.source for cell in made.cells if cell.cell_type == "markdown")
     for exercise in exercises:
         assert f"{exercise.title}\n\n`{exercise.id}` · *{exercise.level} · " in text
@@ -52,9 +55,9 @@ def test_a_worksheet_holds_no_solution(page):
 def test_a_worksheet_runs_as_it_is_and_passes_nothing(page, tmp_path):
     path = tmp_path / page.with_suffix(".ipynb").name
     nbformat.write(worksheets.worksheet(page), path)
-    mark = grade.grade(path, page.stem, 60, 2000)
-    exercises = shelf.of_chapter(page.stem.split("-", 1)[1])
-    assert mark == grade.Mark(page.stem, (), len(exercises), "")
+    mark = marks.grade(sheet(path, page.stem), Limits(seconds=60))
+    exercises = registry.of_chapter(page.stem.split("-", 1)[1])
+    assert mark == marks.Mark(page.stem, (), len(exercises), "")
 
 
 def test_all_worksheets_are_written(tmp_path, capsys):
@@ -84,7 +87,7 @@ def test_what_has_no_words_is_refused(text):
 
 def test_the_page_for_teachers_names_exercises_that_exist():
     text = (ROOT / "book" / "teaching.md").read_text()
-    ids = {exercise.id for exercise in shelf.everything()}
+    ids = {exercise.id for exercise in registry.everything()}
     named = set(re.findall(r"`([a-z]+-\d+)`", text)) | set(re.findall(r"\b([a-z]+-\d+)\b", text))
     assert len(named) > 30 and named <= ids
 
@@ -92,12 +95,14 @@ def test_the_page_for_teachers_names_exercises_that_exist():
 def test_what_the_page_for_teachers_shows_is_what_the_grader_prints():
     text = (ROOT / "book" / "teaching.md").read_text()
     shown = re.search(r"```text\n(.*?)\n```", text, re.DOTALL)[1]
-    marks = [
-        grade.Mark("anna", ("ridge-1", "ridge-2", "ridge-3"), 5, ""),
-        grade.Mark("ben", ("ridge-1",), 5, "1 cell ran out of time"),
-        grade.Mark("chris", (), 0, "not a notebook"),
+    cells = tuple(exercise.variable for exercise in registry.of_chapter("ridge"))
+    sheets = [Sheet("anna", cells), Sheet("ben", cells), Sheet("chris", (), "not a notebook")]
+    given = [
+        marks.Mark("anna", ("ridge-1", "ridge-2", "ridge-3"), 5, ""),
+        marks.Mark("ben", ("ridge-1",), 5, "1 cell ran out of time"),
+        marks.Mark("chris", (), 0, "not a notebook"),
     ]
-    assert grade.table(marks) == shown
+    assert "\n".join(grade.table(sheets, given)) == shown
 
 
 def test_make_writes_the_worksheets():

@@ -1,0 +1,1 @@
+"""The exercises of each chapter: mathematics in ``slug.py``, words in ``slug.toml``."""

@@ -1,0 +1,64 @@
+"""What exercises are made of: published data as arrays, and random designs."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...datasets import load
+from ...inputs import Array
+from ...known.groups import indicator
+
+Labels = npt.NDArray[Any]
+
+
+def rail() -> tuple[Array, Labels, Labels]:
+    """Travel time y (18,), the rail of each row, and the six rails, sorted."""
+    data = load("Rail")
+    labels = data["Rail"].to_numpy(str)
+    return data["travel"].to_numpy(float), labels, np.unique(labels)
+
+
+def penicillin() -> tuple[Array, Labels, Labels]:
+    """Diameter y (144,), the plate and the sample of each row."""
+    data = load("Penicillin")
+    plate, sample = data["plate"].to_numpy(str), data["sample"].to_numpy(str)
+    return data["diameter"].to_numpy(float), plate, sample
+
+
+def radon() -> tuple[Array, Array, Array, Labels]:
+    """Log radon ``y_gh``, floor and log uranium (919,), and the county of each home."""
+    data = load("radon")
+    columns = (data[c].to_numpy(float) for c in ("y_gh", "floor", "log_uranium"))
+    y, floor, uranium = columns
+    return y, floor, uranium, data["county"].to_numpy(str)
+
+
+def groups(rng: np.random.Generator, equal: bool = False) -> Labels:
+    """Letters for 3 to 6 groups of 2 to 9 rows, shuffled, that do not appear in sorted order."""
+    J = int(rng.integers(3, 7))
+    sizes = np.full(J, rng.integers(2, 8)) if equal else rng.permutation(np.arange(2, 10))[:J]
+    labels = rng.permutation(np.repeat(np.array(list("abcdef"))[:J], sizes))
+    last = np.flatnonzero(labels == np.unique(labels)[-1])[0]
+    labels[[0, last]] = labels[[last, 0]]
+    return labels
+
+
+def design(rng: np.random.Generator, p: int = 2) -> tuple[Array, Array]:
+    """Draw X (n, p), a column of ones and covariates, and an indicator D of unequal groups."""
+    D = indicator(groups(rng))
+    means = 2 * rng.standard_normal((D.shape[1], p - 1))
+    x = D @ means + rng.standard_normal((len(D), p - 1))
+    return np.column_stack([np.ones(len(D)), x]), D
+
+
+def spd(rng: np.random.Generator, size: int) -> Array:
+    """Draw a positive definite matrix that is not diagonal."""
+    A = rng.standard_normal((size, size + 2))
+    S: Array = A @ A.T / size + 0.3 * np.eye(size)
+    return S
+
+
+def variances(rng: np.random.Generator) -> tuple[float, float]:
+    """Draw sigma2 and tau2, both away from one and from each other."""
+    return float(rng.uniform(2, 4)), float(rng.uniform(5, 9))
