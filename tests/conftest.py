@@ -52,6 +52,13 @@ FONTS = """<?xml version="1.0"?>
   <alias binding="same"><family>serif</family><prefer><family>{text}</family></prefer></alias>
   <alias binding="same"><family>sans-serif</family><prefer><family>{text}</family></prefer></alias>
   <alias binding="same"><family>monospace</family><prefer><family>{code}</family></prefer></alias>
+  <match target="font">
+    <edit name="antialias" mode="assign"><bool>true</bool></edit>
+    <edit name="hinting" mode="assign"><bool>false</bool></edit>
+    <edit name="autohint" mode="assign"><bool>false</bool></edit>
+    <edit name="hintstyle" mode="assign"><const>hintnone</const></edit>
+    <edit name="rgba" mode="assign"><const>none</const></edit>
+  </match>
 </fontconfig>
 """
 FLAGS = [

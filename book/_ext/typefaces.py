@@ -40,7 +40,6 @@ class Style:
 
     slant: str
     weight: int
-    first: bool = False  # the top of every page has it: fetched together with the page
 
     def name(self, family):
         """Name the file."""
@@ -84,8 +83,8 @@ TEXT = Family(
     axes={"opsz": 12},  # drawn for text of 12 points, which is 16 pixels
     features=("ccmp", "kern", "liga", "locl", "mark", "lnum", "tnum"),
     styles=(
-        Style("normal", 400, first=True),
-        Style("normal", 700, first=True),
+        Style("normal", 400),
+        Style("normal", 700),
         Style("italic", 400),
         Style("italic", 700),
     ),
@@ -96,7 +95,7 @@ CODE = Family(
     sources={"normal": "files/FiraCode[wght].ttf"},
     axes={},
     features=("ccmp", "mark", "mkmk"),  # no arrow in place of "->": code looks as it is typed
-    styles=(Style("normal", 400, first=True), Style("normal", 700)),
+    styles=(Style("normal", 400), Style("normal", 700)),
 )
 FAMILIES = (TEXT, CODE)
 
@@ -117,7 +116,9 @@ def cut(family, style, target):
             unicodes=[code for first, last in CHARACTERS for code in range(first, last + 1)]
         )
         characters.subset(font)
-        instancer.instantiateVariableFont(font, family.axes | {"wght": style.weight}, inplace=True)
+        instancer.instantiateVariableFont(
+            font, family.axes | {"wght": style.weight}, inplace=True, updateFontNames=True
+        )
         font.flavor = "woff2"
         font.save(target)
 
@@ -178,17 +179,6 @@ def add_files(app, config):
     config.html_static_path = [*config.html_static_path, str(folder)]
 
 
-def fetched_first(pathto):
-    """Ask for the styles at the top of a page before its style sheets are read."""
-    return "".join(
-        '<link rel="preload" as="font" type="font/woff2" crossorigin '
-        f'href="{pathto(f"_static/{FOLDER}/{style.name(family)}", 1)}">\n'
-        for family in FAMILIES
-        for style in family.styles
-        if style.first
-    )
-
-
 def named(pathto):
     """Name the licences of all that a page consists of."""
     addresses = {
@@ -203,9 +193,8 @@ def named(pathto):
 
 
 def add_to_page(app, pagename, templatename, context, doctree):
-    """Add both to a page."""
+    """Add them to the foot of a page."""
     if "pathto" in context:
-        context["metatags"] = fetched_first(context["pathto"]) + context.get("metatags", "")
         context["theme_extra_footer"] = named(context["pathto"])
 
 

@@ -19,10 +19,23 @@ def check_formulas(page):
     assert page.locator("merror").count() == 0
 
 
+FIRST_ASKED = """() => [...document.querySelectorAll('body, body *')]
+  .filter(element => !element.closest('math, svg.letters, script, style'))
+  .map(element => [element.outerHTML.slice(0, 100), getComputedStyle(element).fontFamily])
+  .filter(([, family]) => !/^"?(Literata|Fira Code|Font Awesome 6 (Free|Brands))"?,/.test(family))
+"""
+
+
+def check_fonts(page):
+    """No words ask for a font of the machine first; those with icons are the theme's own."""
+    assert page.evaluate(FIRST_ASKED) == []
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_page_opens_from_the_disk(browser, site, name):
     with visit(browser, f"file://{site}/{name}.html") as (page, troubles):
         check_formulas(page)
+        check_fonts(page)
         assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
         assert troubles == []
 
