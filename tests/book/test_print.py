@@ -122,6 +122,8 @@ def test_a_chapter_on_paper(browser, site, page, size):
     # Sheets are numbered; buttons, menus and the sidebar stay on the screen.
     assert [text.split()[0] for text in sheets] == [str(k + 1) for k in range(len(sheets))]
     text = " ".join(" ".join(sheets).split())
+    # What is printed can be searched and copied letter by letter.
+    assert re.findall("fi|fl|ff", text) and not re.findall("[ﬀ-ﬆ]", text)
     assert title and " ".join(sheets[0].split()).count(title) == 1
     for furniture in ("Skip to main", "Back matter", "Show code", "Previous", "Copyright"):
         assert furniture not in text
