@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import http.server
-import importlib.resources
 import os
 import shutil
 import subprocess
@@ -47,7 +46,7 @@ def site(tmp_path_factory):
 FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
 <fontconfig>
-  {folders}
+  <dir>{folder}</dir>
   <cachedir>{cache}</cachedir>
   <alias binding="same"><family>serif</family><prefer><family>{text}</family></prefer></alias>
   <alias binding="same"><family>sans-serif</family><prefer><family>{text}</family></prefer></alias>
@@ -76,11 +75,15 @@ FLAGS = [
 def own_fonts(tmp_path_factory):
     """Write a fontconfig that knows no font but the book's: those of the machine do not matter."""
     import typefaces
+    from fontTools.ttLib import TTFont
 
-    folder = tmp_path_factory.mktemp("fontconfig")
-    places = [importlib.resources.files(family.package) / "files" for family in typefaces.FAMILIES]
+    folder = tmp_path_factory.mktemp("fonts")
+    for file in typefaces.kept(ROOT / "_build" / "typefaces").rglob("*.woff2"):
+        font = TTFont(file)
+        font.flavor = None  # the form in which a system keeps fonts
+        font.save(folder / f"{file.stem}.ttf")
     settings = FONTS.format(
-        folders="".join(f"<dir>{escape(str(place))}</dir>" for place in places),
+        folder=escape(str(folder)),
         cache=escape(str(folder / "cache")),
         text=typefaces.TEXT.name,
         code=typefaces.CODE.name,

@@ -98,6 +98,7 @@ CODE = Family(
     styles=(Style("normal", 400), Style("normal", 700)),
 )
 FAMILIES = (TEXT, CODE)
+BORROWED = "\N{SUPERSCRIPT MINUS}"  # the text face has none; the code face lends its own
 
 
 def cut(family, style, target):
@@ -119,22 +120,29 @@ def cut(family, style, target):
         instancer.instantiateVariableFont(
             font, family.axes | {"wght": style.weight}, inplace=True, updateFontNames=True
         )
+        font["name"].setName(family.name, 16, 3, 1, 0x409)  # "Fira Code", not "Fira Code Light"
         font.flavor = "woff2"
         font.save(target)
 
 
-def rule(family, style):
-    """Write the rule by which a style sheet finds a file."""
+def rule(family, style, file, only=""):
+    """Write the rule by which a style sheet finds a file, all of it or a range of characters."""
+    part = f" unicode-range: {only};" if only else ""
     return (
         f'@font-face {{ font-family: "{family.name}"; font-style: {style.slant}; '
         f"font-weight: {style.weight}; font-display: swap; "
-        f'src: url("{style.name(family)}") format("woff2"); }}\n'
+        f'src: url("{file}") format("woff2");{part} }}\n'
     )
 
 
 def style_sheet():
     """Write the rules of all files."""
-    return "".join(rule(family, style) for family in FAMILIES for style in family.styles)
+    own = [
+        rule(family, style, style.name(family)) for family in FAMILIES for style in family.styles
+    ]
+    regular = CODE.styles[0]
+    lent = rule(TEXT, regular, regular.name(CODE), only=f"U+{ord(BORROWED):X}")
+    return "".join([*own, lent])
 
 
 def edition():
