@@ -95,8 +95,10 @@ def words(printed):
 
 
 def check_width(tab, size):
-    """Nothing is wider than the text, and nothing is cut off."""
+    """Nothing is wider than the text, and nothing is cut off; letters stand one by one."""
     tab.emulate_media(media="print")
+    ligatures = "getComputedStyle(document.querySelector('article p')).fontVariantLigatures"
+    assert tab.evaluate(ligatures) == "none"
     assert tab.evaluate(WIDE, PAPER[size][0]) == []
 
 
