@@ -1,9 +1,15 @@
-"""What several test files share: the book's tools, the files of the project, the built site."""
+"""What several test files share: the book's tools and files, the built site, and a browser."""
 
+import contextlib
+import functools
+import http.server
 import os
+import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 # One BLAS thread a test process: the processes themselves use the cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -64,3 +70,137 @@ def site(tmp_path_factory):
             assert run.returncode == 0, f"the build failed:\n{run.stdout}\n{run.stderr}"
             (folder / "built").touch()
     return html
+
+
+# --- a browser with the book's own fonts
+
+FONTS = """<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
+<fontconfig>
+  <dir>{folder}</dir>
+  <cachedir>{cache}</cachedir>
+  <alias binding="same"><family>serif</family><prefer><family>{text}</family></prefer></alias>
+  <alias binding="same"><family>sans-serif</family><prefer><family>{text}</family></prefer></alias>
+  <alias binding="same"><family>monospace</family><prefer><family>{code}</family></prefer></alias>
+  <match target="font">
+    <edit name="antialias" mode="assign"><bool>true</bool></edit>
+    <edit name="hinting" mode="assign"><bool>false</bool></edit>
+    <edit name="autohint" mode="assign"><bool>false</bool></edit>
+    <edit name="hintstyle" mode="assign"><const>hintnone</const></edit>
+    <edit name="rgba" mode="assign"><const>none</const></edit>
+  </match>
+</fontconfig>
+"""
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def own_fonts(tmp_path_factory):
+    """Write a fontconfig that knows no font but the book's: those of the machine do not matter."""
+    import typefaces
+    from fontTools.ttLib import TTFont
+
+    folder = tmp_path_factory.mktemp("fonts")
+    for file in typefaces.kept(ROOT / "_build" / "typefaces").rglob("*.woff2"):
+        font = TTFont(file)
+        font.flavor = None  # the form in which a system keeps fonts
+        font.save(folder / f"{file.stem}.ttf")
+    settings = FONTS.format(
+        folder=escape(str(folder)),
+        cache=escape(str(folder / "cache")),
+        text=typefaces.TEXT.name,
+        code=typefaces.CODE.name,
+    )
+    (folder / "fonts.conf").write_text(settings, encoding="utf-8")
+    return folder / "fonts.conf"
+
+
+def find_browser(playwright):
+    """Find Chromium: the system's, or the one that Playwright has brought."""
+    named = shutil.which("chromium") or shutil.which("chromium-browser")
+    brought = playwright.chromium.executable_path
+    return named or (brought if Path(brought).exists() else None)
+
+
+@pytest.fixture(scope="module")
+def browser(own_fonts):
+    """Start a browser; skip what needs one where there is none."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        program = find_browser(playwright)
+        if program is None:
+            pytest.skip(
+                "needs a browser: install Chromium from your system's packages, "
+                "or run `.venv/bin/python -m playwright install chromium`"
+            )
+        browser = playwright.chromium.launch(
+            executable_path=program,
+            args=FLAGS,
+            env={**os.environ, "FONTCONFIG_FILE": str(own_fonts)},
+        )
+        yield browser
+        browser.close()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A handler that keeps its log to itself."""
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def server(site):
+    """Serve the site on the loopback address."""
+    handler = functools.partial(Quiet, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as service:
+        threading.Thread(target=service.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{service.server_address[1]}"
+        service.shutdown()
+
+
+@contextlib.contextmanager
+def visit(browser, address, width=1400, scheme="light"):
+    """Open an address; hand over the page and a list that gathers what goes wrong."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, offline=False
+    )
+    troubles = []
+
+    def watch(route):
+        here = route.request.url.startswith(("file:", "http://127.0.0.1:", "data:", "blob:"))
+        if not here:
+            troubles.append(f"asks for {route.request.url}")
+        return route.continue_() if here else route.abort()
+
+    context.route("**/*", watch)
+    page = context.new_page()
+    page.on("requestfailed", lambda request: troubles.append(f"failed: {request.url}"))
+    page.on(
+        "response",
+        lambda response: (
+            response.status >= 400 and troubles.append(f"{response.status}: {response.url}")
+        ),
+    )
+    page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
+    page.on(
+        "console",
+        lambda message: (
+            message.type in ("error", "warning")
+            and troubles.append(f"{message.type}: {message.text}")
+        ),
+    )
+    page.goto(address, wait_until="load")
+    try:
+        yield page, troubles
+    finally:
+        context.close()

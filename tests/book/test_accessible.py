@@ -11,8 +11,7 @@ import axe_playwright_python
 import nbformat
 import numpy as np
 import pytest
-from conftest import ROOT
-from test_browser import CHROMIUM, browser, server, visit  # noqa: F401
+from conftest import ROOT, visit
 from test_dials import contrast
 from test_site import PAGES, PAIRED, soup
 
@@ -21,9 +20,6 @@ from mixhier_lite import plot
 WHOLE_SITE = [*PAGES, "search", "genindex", "prf-prf", "py-modindex"]
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
-with_browser = pytest.mark.skipif(
-    CHROMIUM is None, reason="needs a browser: install Debian's package `chromium`"
-)
 
 
 # --- the source of the pages
@@ -214,9 +210,8 @@ def switch(page, scheme):
 WIDE_TOO = {"book/index", "book/exercises/05-flat", "book/solutions/05-flat", "search", "genindex"}
 
 
-@with_browser
 @pytest.mark.parametrize("name", WHOLE_SITE)
-def test_axe_finds_nothing(browser, site, name):  # noqa: F811
+def test_axe_finds_nothing(browser, site, name):
     """Colours, dark and light; then the rest. All that unfolds is open."""
     page = browser.new_page(
         viewport={"width": 1400, "height": 900}, color_scheme="dark", reduced_motion="reduce"
@@ -237,8 +232,7 @@ def test_axe_finds_nothing(browser, site, name):  # noqa: F811
     page.close()
 
 
-@with_browser
-def test_axe_finds_nothing_in_what_opens(browser, site):  # noqa: F811
+def test_axe_finds_nothing_in_what_opens(browser, site):
     """Whole formulas, a moved dial, the sidebars of a narrow screen, download, a link, search."""
     with visit(browser, f"file://{site}/book/05-flat.html", 390) as (page, _):
         stops = page.locator("main mjx-container[tabindex='0']")
@@ -283,8 +277,7 @@ FOCUSED = """() => {
 }"""
 
 
-@with_browser
-def test_keys_reach_the_text_and_show_where_they_are(browser, site):  # noqa: F811
+def test_keys_reach_the_text_and_show_where_they_are(browser, site):
     with visit(browser, f"file://{site}/book/05-flat.html") as (page, _):
         page.keyboard.press("Tab")
         assert "Skip to main content" in page.evaluate(FOCUSED)[0]
@@ -299,8 +292,7 @@ def test_keys_reach_the_text_and_show_where_they_are(browser, site):  # noqa: F8
         assert len({re.match(r"<\w+", place)[0] for place, *_ in reached}) >= 4
 
 
-@with_browser
-def test_keys_reach_what_scrolls_in_what_unfolds(browser, site):  # noqa: F811
+def test_keys_reach_what_scrolls_in_what_unfolds(browser, site):
     page = browser.new_page(viewport={"width": 1400, "height": 800})
     page.goto(f"file://{site}/book/solutions/05-flat.html")
     wide = """() => [...document.querySelectorAll("main .admonition pre")]
@@ -314,8 +306,7 @@ def test_keys_reach_what_scrolls_in_what_unfolds(browser, site):  # noqa: F811
     page.close()
 
 
-@with_browser
-def test_nothing_moves_for_those_who_ask(browser, site):  # noqa: F811
+def test_nothing_moves_for_those_who_ask(browser, site):
     page = browser.new_page(reduced_motion="reduce")
     page.goto(f"file://{site}/book/index.html")
     moving = """[...document.querySelectorAll("*")].filter(e => {
@@ -327,9 +318,8 @@ def test_nothing_moves_for_those_who_ask(browser, site):  # noqa: F811
     page.close()
 
 
-@with_browser
 @pytest.mark.parametrize("height", [800, 390])
-def test_handle_of_a_dial_stays_in_view(browser, site, height):  # noqa: F811
+def test_handle_of_a_dial_stays_in_view(browser, site, height):
     """Beside the third panel on an upright phone; in flow where it would cover what it moves."""
     page = browser.new_page(viewport={"width": 390, "height": height})
     page.goto(f"file://{site}/book/07-equivalence.html", wait_until="domcontentloaded")

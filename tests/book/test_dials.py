@@ -5,7 +5,6 @@ import re
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
-from test_browser import CHROMIUM, browser  # noqa: F401
 
 from mixhier_lite import InputError, LinearMixedModel, Term, datasets, fit, indicator, lmer
 from mixhier_lite.datasets import four_groups
@@ -18,9 +17,6 @@ CHAPTERS = {
     "who-moves-most": "10-slopes",
     "which-slope": "13-adjusting",
 }
-with_browser = pytest.mark.skipif(
-    CHROMIUM is None, reason="needs a browser: install Debian's package `chromium`"
-)
 
 
 def small_model(seed=0, J=5):
@@ -164,7 +160,7 @@ def test_dials_refuse_what_they_cannot_show():
 
 
 @pytest.fixture
-def page(browser):  # noqa: F811
+def page(browser):
     """All dials on one page."""
     page, errors = browser.new_page(), []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -206,7 +202,6 @@ def as_numbers(pieces):
     return np.concatenate([np.ravel(piece) for piece in pieces]).astype(float), texts
 
 
-@with_browser
 @pytest.mark.parametrize("name", DIALS)
 def test_page_computes_what_the_package_computes(page, name):
     dial = DIALS[name]
@@ -223,7 +218,6 @@ def test_page_computes_what_the_package_computes(page, name):
             assert there == pytest.approx(here, rel=1e-4, abs=5e-5 + 1e-5 * np.abs(here).max())
 
 
-@with_browser
 def test_three_systems_of_equations_agree_in_the_page(page):
     for position in positions(DIALS["three-names"], 20):
         seen = turn(page, "three-names", position)
@@ -238,7 +232,6 @@ def coordinates(shape):
     return [float(number) for number in re.findall(r"-?\d+\.\d+", shape.split("|")[0])]
 
 
-@with_browser
 @pytest.mark.parametrize("name", DIALS)
 def test_nothing_jumps_when_the_script_takes_over(page, name):
     """What Python drew is what the page draws at the start, to a fifth of a pixel."""
@@ -253,7 +246,6 @@ def test_nothing_jumps_when_the_script_takes_over(page, name):
         assert coordinates(a) == pytest.approx(coordinates(b), abs=0.2)
 
 
-@with_browser
 def test_marks_stand_where_the_numbers_say(page):
     """One mark, from its place on the screen back to its numbers."""
     seen = turn(page, "three-names", [1.0])
@@ -271,7 +263,6 @@ def test_marks_stand_where_the_numbers_say(page):
         assert ((left - a) / b, (top - c) / d) == pytest.approx((x, y), abs=0.06 / abs(d))
 
 
-@with_browser
 @pytest.mark.parametrize("name", DIALS)
 def test_keys_turn_the_dial_and_words_follow(page, name):
     for i, knob in enumerate(DIALS[name].knobs):
@@ -293,7 +284,6 @@ def test_keys_turn_the_dial_and_words_follow(page, name):
         assert handle.evaluate(outline) == ["solid", "3px"]
 
 
-@with_browser
 def test_dials_leave_each_other_alone(page):
     before = {name: page.evaluate(DRAWN, root(name)) for name in DIALS}
     turn(page, "again", [2.5])
@@ -331,10 +321,9 @@ COLORS = """root => {
 }"""
 
 
-@with_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_colours_stand_out_on_the_page(browser, site, name, scheme):  # noqa: F811
+def test_colours_stand_out_on_the_page(browser, site, name, scheme):
     page = browser.new_page(color_scheme=scheme)
     page.goto(f"file://{site}/book/{CHAPTERS[name]}.html", wait_until="domcontentloaded")
     paper, texts, lines = page.evaluate(COLORS, root(name))
@@ -344,9 +333,8 @@ def test_colours_stand_out_on_the_page(browser, site, name, scheme):  # noqa: F8
     page.close()
 
 
-@with_browser
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_dial_in_its_chapter_moves_and_fits_a_narrow_screen(browser, site, name):  # noqa: F811
+def test_dial_in_its_chapter_moves_and_fits_a_narrow_screen(browser, site, name):
     page = browser.new_page(viewport={"width": 390, "height": 800})
     page.goto(f"file://{site}/book/{CHAPTERS[name]}.html", wait_until="domcontentloaded")
     assert page.locator(root(name)).count() == 1
@@ -363,9 +351,8 @@ def test_dial_in_its_chapter_moves_and_fits_a_narrow_screen(browser, site, name)
     page.close()
 
 
-@with_browser
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_dial_on_paper_and_without_a_script(browser, site, name):  # noqa: F811
+def test_dial_on_paper_and_without_a_script(browser, site, name):
     """No handle that does nothing; the figure and a table of readings instead."""
     address = f"file://{site}/book/{CHAPTERS[name]}.html"
     live, plain = browser.new_page(), browser.new_context(java_script_enabled=False).new_page()

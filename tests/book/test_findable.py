@@ -8,18 +8,14 @@ from collections import Counter
 
 import ledger
 import pytest
-from conftest import ROOT
+from conftest import ROOT, visit
 from test_architecture import CHAPTERS
-from test_browser import CHROMIUM, browser, server, visit  # noqa: F401
 from test_site import PAGES, soup
 
 from mixhier_lite.exercises import registry
 
 BOOK = ROOT / "book"
 LEDGER = ROOT / "tests" / "reference" / "anchors.txt"
-needs_browser = pytest.mark.skipif(
-    CHROMIUM is None, reason="needs a browser: install Debian's package `chromium`"
-)
 
 # --- words of the glossary are links where a chapter uses them first
 
@@ -299,8 +295,7 @@ FIND = """queries => queries.map(query => {
 })"""
 
 
-@needs_browser
-def test_search_finds_everything_by_its_name(browser, site):  # noqa: F811
+def test_search_finds_everything_by_its_name(browser, site):
     asked = {
         **NAMES,
         "03-henderson#thm-henderson": "Henderson",
@@ -325,9 +320,8 @@ def test_search_finds_everything_by_its_name(browser, site):  # noqa: F811
     print(f"{len(queries)} searches in {seconds:.2f} s")
 
 
-@needs_browser
 @pytest.mark.parametrize("way", ["disk", "server"])
-def test_search_by_keyboard_leads_to_the_theorem(browser, site, server, way):  # noqa: F811
+def test_search_by_keyboard_leads_to_the_theorem(browser, site, server, way):
     root = f"file://{site}" if way == "disk" else server
     with visit(browser, f"{root}/book/01-groups.html") as (page, troubles):
         page.keyboard.press("Control+k")
@@ -344,8 +338,7 @@ def test_search_by_keyboard_leads_to_the_theorem(browser, site, server, way):  #
         assert troubles == []
 
 
-@needs_browser
-def test_permalinks_are_seen_under_the_mouse_and_reached_by_keyboard(browser, site):  # noqa: F811
+def test_permalinks_are_seen_under_the_mouse_and_reached_by_keyboard(browser, site):
     opacity = "link => getComputedStyle(link).opacity"
     with visit(browser, f"file://{site}/book/05-flat.html") as (page, _):
         for name in ("thm-flat", "fig-flat-widths", "equation-eq-pev", "fig-flat-limit"):
@@ -383,9 +376,8 @@ def test_map_gives_everybody_three_to_five_links_in_order():
         assert 3 <= len(steps) <= 5, who
 
 
-@needs_browser
 @pytest.mark.parametrize(("width", "screens"), [(1400, 1), (390, 2)])
-def test_map_fits_on_a_screen(browser, site, width, screens):  # noqa: F811
+def test_map_fits_on_a_screen(browser, site, width, screens):
     with visit(browser, f"file://{site}/book/index.html", width=width) as (page, _):
         height = page.locator("section#map, section:has(> span#map)").evaluate(
             "section => section.getBoundingClientRect().height"

@@ -8,14 +8,10 @@ import lean
 import nbformat
 import notebooks
 import pytest
-from test_browser import CHROMIUM, FLAGS, browser, check_formulas  # noqa: F401
 from test_site import PAGES, TOC, article
 
 LIMIT = 400_000
 CHAPTERS = [page for page in PAGES if re.match(r"book/\d\d-", page)]
-with_browser = pytest.mark.skipif(
-    CHROMIUM is None, reason="needs a browser: install Debian's package `chromium`"
-)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -117,7 +113,7 @@ PIXELS = """async pairs => {
 }"""
 
 
-def check_alike(browser, pairs):  # noqa: F811
+def check_alike(browser, pairs):
     """Pictures differ by the rounding of edges only: little in any pixel, little in sum."""
     code = [[base64.b64encode(picture.encode()).decode() for picture in pair] for pair in pairs]
     page = browser.new_page()
@@ -129,8 +125,7 @@ def check_alike(browser, pairs):  # noqa: F811
         assert answer["gaps"] < 0.06 * answer["ink"] and answer["most"] < 0.6, (k, answer)
 
 
-@with_browser
-def test_a_formula_looks_as_mathjax_draws_it(browser):  # noqa: F811
+def test_a_formula_looks_as_mathjax_draws_it(browser):
     pairs = []
     for tex in SAMPLE:
         raw = formulas.engine().call("draw", tex, True).replace("currentColor", "black")
@@ -154,8 +149,7 @@ def figures():
                     yield output["data"]["image/svg+xml"]
 
 
-@with_browser
-def test_lean_figures_look_the_same(browser):  # noqa: F811
+def test_lean_figures_look_the_same(browser):
     drawn = list(figures())
     assert len(drawn) > 50
     short = [lean.lean(figure) for figure in drawn]
@@ -207,9 +201,8 @@ new PerformanceObserver(list => {
 }).observe({type: 'layout-shift', buffered: true});"""
 
 
-@with_browser
 @pytest.mark.parametrize("page", CHAPTERS)
-def test_nothing_jumps(browser, site, page):  # noqa: F811
+def test_nothing_jumps(browser, site, page):
     """Less than 0.02 of the view moves while a chapter loads, and no formula."""
     context = browser.new_context(viewport={"width": 1400, "height": 900})
     context.add_init_script(WATCH)
@@ -220,9 +213,8 @@ def test_nothing_jumps(browser, site, page):  # noqa: F811
     context.close()
 
 
-@with_browser
 @pytest.mark.parametrize("page", [TOC["root"], "book/03-henderson"])
-def test_formulas_need_no_script(browser, site, page):  # noqa: F811
+def test_formulas_need_no_script(browser, site, page):
     context = browser.new_context(java_script_enabled=False)
     tab = context.new_page()
     tab.goto(f"file://{site}/{page}.html")
@@ -247,8 +239,7 @@ ON_THE_LINE = """() => {
 }"""
 
 
-@with_browser
-def test_a_comma_after_a_formula_stands_on_the_line(browser, site):  # noqa: F811
+def test_a_comma_after_a_formula_stands_on_the_line(browser, site):
     tab = browser.new_page(viewport={"width": 1400, "height": 900})
     tab.goto(f"file://{site}/book/06-ridge.html")
     offsets = tab.evaluate(ON_THE_LINE)

@@ -5,12 +5,8 @@ import re
 
 import pytest
 from pypdf import PdfReader
-from test_browser import CHROMIUM, browser  # noqa: F401
 from test_site import PAGES
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="needs a browser: install Debian's package `chromium`"
-)
 CHAPTERS = [page for page in PAGES if re.match(r"book/\d\d-", page)]
 OTHERS = ["book/" + name for name in ("index", "notation", "results", "api", "exercises/06-ridge")]
 # Width of the text in pixels, 96 an inch, between margins of 17 mm; height between 18 and 20 mm.
@@ -79,7 +75,7 @@ WIDE = """width => {
 }"""
 
 
-def open_page(browser, site, page, size="A4", scheme="light"):  # noqa: F811
+def open_page(browser, site, page, size="A4", scheme="light"):
     """Open a page as wide as the paper."""
     width, height = PAPER[size]
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
@@ -99,8 +95,10 @@ def words(printed):
 
 
 def check_width(tab, size):
-    """Nothing is wider than the text, and nothing is cut off."""
+    """Nothing is wider than the text, and nothing is cut off; letters stand one by one."""
     tab.emulate_media(media="print")
+    ligatures = "getComputedStyle(document.querySelector('article p')).fontVariantLigatures"
+    assert tab.evaluate(ligatures) == "none"
     assert tab.evaluate(WIDE, PAPER[size][0]) == []
 
 
@@ -109,7 +107,7 @@ def check_width(tab, size):
     [(page, "A4") for page in CHAPTERS]
     + [(page, "Letter") for page in ("book/05-flat", "book/10-slopes", "book/15-rosetta")],
 )
-def test_a_chapter_on_paper(browser, site, page, size):  # noqa: F811
+def test_a_chapter_on_paper(browser, site, page, size):
     tab = open_page(browser, site, page, size)
     check_width(tab, size)
     count, tall = tab.evaluate(MARK, TOGETHER)
@@ -126,13 +124,15 @@ def test_a_chapter_on_paper(browser, site, page, size):  # noqa: F811
     # Sheets are numbered; buttons, menus and the sidebar stay on the screen.
     assert [text.split()[0] for text in sheets] == [str(k + 1) for k in range(len(sheets))]
     text = " ".join(" ".join(sheets).split())
+    # What is printed can be searched and copied letter by letter.
+    assert re.findall("fi|fl|ff", text) and not re.findall("[ﬀ-ﬆ]", text)
     assert title and " ".join(sheets[0].split()).count(title) == 1
     for furniture in ("Skip to main", "Back matter", "Show code", "Previous", "Copyright"):
         assert furniture not in text
 
 
 @pytest.mark.parametrize("page", ["book/03-henderson", "book/09-variance"])
-def test_every_letter_of_every_formula_is_printed(browser, site, page):  # noqa: F811
+def test_every_letter_of_every_formula_is_printed(browser, site, page):
     tab = open_page(browser, site, page)
     letters = tab.locator("article mjx-container > svg use").count()
     shapes = re.findall(rb"\bf\*?\s", b"".join(drawings(pdf(tab))))
@@ -146,14 +146,14 @@ def drawings(printed):
 
 
 @pytest.mark.parametrize("page", OTHERS)
-def test_other_pages_fit_the_paper(browser, site, page):  # noqa: F811
+def test_other_pages_fit_the_paper(browser, site, page):
     tab = open_page(browser, site, page)
     check_width(tab, "A4")
     tab.context.close()
 
 
 @pytest.mark.parametrize("page", ["book/07-equivalence"])
-def test_a_dark_page_is_printed_light(browser, site, page):  # noqa: F811
+def test_a_dark_page_is_printed_light(browser, site, page):
     printed = {}
     for scheme in ("light", "dark"):
         tab = open_page(browser, site, page, scheme=scheme)
@@ -163,7 +163,7 @@ def test_a_dark_page_is_printed_light(browser, site, page):  # noqa: F811
     assert printed["light"] == printed["dark"]
 
 
-def test_solutions_are_printed_as_you_left_them(browser, site):  # noqa: F811
+def test_solutions_are_printed_as_you_left_them(browser, site):
     tab = open_page(browser, site, "book/solutions/06-ridge")
     folded = " ".join(" ".join(words(pdf(tab))).split())
     assert folded.count("Solution to Exercise 6.") > 3
@@ -174,7 +174,7 @@ def test_solutions_are_printed_as_you_left_them(browser, site):  # noqa: F811
     tab.context.close()
 
 
-def test_folded_code_is_printed_when_it_is_open(browser, site):  # noqa: F811
+def test_folded_code_is_printed_when_it_is_open(browser, site):
     tab = open_page(browser, site, "book/01-groups")
     code = "from mixhier_lite import plot"
     assert code not in " ".join(words(pdf(tab)))

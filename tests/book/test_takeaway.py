@@ -8,8 +8,7 @@ import pytest
 import statements
 import worksheets
 from bs4 import BeautifulSoup
-from conftest import ROOT
-from test_browser import CHROMIUM, browser, server, visit  # noqa: F401
+from conftest import ROOT, visit
 from test_site import PAGES, PAIRED
 
 EXERCISES = [page for page in PAGES if page.startswith("book/exercises/")]
@@ -64,9 +63,8 @@ def test_a_chapter_runs_in_any_folder(site, page, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: install Debian's package `chromium`")
 @pytest.mark.parametrize("entry", ["Notebook (.ipynb)", "MyST (.md)"])
-def test_the_menu_hands_out_the_file(browser, server, site, entry):  # noqa: F811
+def test_the_menu_hands_out_the_file(browser, server, site, entry):
     with visit(browser, f"{server}/book/05-flat.html") as (page, troubles):
         page.locator(".dropdown-download-buttons > button").hover()
         with page.expect_download() as waiting:
