@@ -96,9 +96,9 @@ def find_browser(playwright):
     return named or (brought if Path(brought).exists() else None)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser(own_fonts):
-    """Start a browser; skip what needs one where there is none."""
+    """Start a browser for all tests of this process; skip what needs one where there is none."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -124,7 +124,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(site):
     """Serve the site on the loopback address."""
     handler = functools.partial(Quiet, directory=str(site))
