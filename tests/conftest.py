@@ -23,6 +23,13 @@ collect_ignore = ["reference", "benchmarks"]  # scripts that need other programs
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
 
+def pytest_collection_modifyitems(items):
+    """Call slow what needs the built book or a browser."""
+    for item in items:
+        if {"site", "browser"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
     """Build the book from its committed notebooks, warnings as errors; return the HTML folder."""

@@ -13,6 +13,7 @@ from mixhier_lite import LinearMixedModel, indicator
 from mixhier_lite.exercises import desk, grade, shelf
 from mixhier_lite.exercises.parcels import Opaque, pack, unpack
 
+pytestmark = pytest.mark.slow
 SOLUTIONS = sorted((ROOT / "book" / "solutions").glob("*.ipynb"))
 SECONDS = 4.0
 
