@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: book test notebooks lab worksheets lint benchmarks clean
+.PHONY: book test quick notebooks lab worksheets lint benchmarks clean
 
 book: $(READY)  ## build the HTML book, warnings as errors
 	$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going
@@ -11,6 +11,9 @@ book: $(READY)  ## build the HTML book, warnings as errors
 
 test: $(READY)  ## everything that keeps the book true
 	$(BIN)/python -m pytest
+
+quick: $(READY)  ## the inner loop, under a minute: no book, no browser, no notebook, nothing slow
+	$(BIN)/python -m pytest -m "not slow" tests mixhier_lite
 
 notebooks: $(READY)  ## execute the chapters whose source has changed
 	$(BIN)/python book/_ext/notebooks.py

@@ -53,6 +53,13 @@ def pytest_configure(config):
     config.option.ignore = [*(config.option.ignore or ()), *map(str, strays())]
 
 
+def pytest_collection_modifyitems(items):
+    """Call slow what needs the built book or a browser."""
+    for item in items:
+        if {"site", "browser"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
     """Build the book from its committed notebooks, warnings as errors; return the HTML folder."""
@@ -130,9 +137,9 @@ def find_browser(playwright):
     return named or (brought if Path(brought).exists() else None)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser(own_fonts):
-    """Start a browser; skip what needs one where there is none."""
+    """Start a browser for all tests of this process; skip what needs one where there is none."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -158,7 +165,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(site):
     """Serve the site on the loopback address."""
     handler = functools.partial(Quiet, directory=str(site))

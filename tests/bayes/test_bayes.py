@@ -174,6 +174,7 @@ CASES = {
 
 @pytest.mark.parametrize("rows", [5, 15])
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow
 def test_four_groups_against_brute_force(name, rows):
     prior, density = CASES[name]
     model, y, X, D = seed_groups(rows, 5)
@@ -266,6 +267,7 @@ def test_draws_of_a_balanced_layout_are_normal():
 
 
 @pytest.mark.parametrize("seed", [6, 21, 39])
+@pytest.mark.slow
 def test_no_step_towers_over_the_density(seed):
     """On a narrow ridge the staircase of the proposal stays near its summit, so draws end."""
     rng, g = np.random.default_rng(seed), np.repeat(np.arange(5), 4)
@@ -431,6 +433,7 @@ def random_slopes(seed=4, J=9, rows=6):
     return fit(y, X, Term(g, X)), y, X, g
 
 
+@pytest.mark.slow
 def test_importance_sampling_against_quadrature():
     """One landscape of three coordinates and t, summed over a grid and over weighted points."""
     model = random_slopes()[0]
@@ -455,6 +458,7 @@ def four_coordinates():
     return fit(y + np.array([0.5, -1, 0, 1, 0.3, -0.4])[h], X, [Term(g, X), Term(h)])
 
 
+@pytest.mark.slow
 def test_more_than_three_coordinates_report_their_effective_size():
     model, prior = four_coordinates(), priors.half_normal(2)
     draws = sample(model, 4000, np.random.default_rng(5), prior)
@@ -703,6 +707,7 @@ def test_only_the_gram_is_needed():
     same(integrate(whole).mean, integrate(merged).mean, 1e-7)
 
 
+@pytest.mark.slow
 def test_the_fit_lends_data_and_not_estimates():
     y, X, g = random_slopes()[1:]
     a, b = (integrate(fit(y, X, Term(g, X), method)) for method in ("ML", "REML"))

@@ -23,6 +23,7 @@ from mixhier_lite import InputError, Prior, Term, fit, gaussian, priors, sample
 from mixhier_lite.bayes.grid import sketch
 from mixhier_lite.bayes.posterior import Landscape, landscape
 
+pytestmark = pytest.mark.slow
 LEVEL = 5e-7
 DRAWS = 99
 

@@ -3,24 +3,18 @@
 import itertools
 import re
 from collections import Counter
-from pathlib import Path
 from xml.etree import ElementTree
 
 import accessible
-import axe_playwright_python
+import axe
 import nbformat
 import numpy as np
 import pytest
 from conftest import ROOT, visit
 from test_dials import contrast
-from test_site import PAGES, PAIRED, soup
+from test_site import PAIRED, WHOLE_SITE, soup
 
 from mixhier_lite import plot
-
-WHOLE_SITE = [*PAGES, "search", "genindex", "prf-prf", "py-modindex"]
-AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text()
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
-
 
 # --- the source of the pages
 
@@ -159,78 +153,6 @@ def test_figures_are_not_pale(name):
 
 # --- the pages, in a browser
 
-# Formulas are pictures, and stand for nothing else: typesetting them is left out.
-PLAIN = """() => {
-    for (const formula of document.querySelectorAll(".math")) formula.textContent = "x";
-}"""
-UNFOLD = """() => {
-    for (const part of document.querySelectorAll("main details")) part.open = true;
-    for (const part of document.querySelectorAll("main .toggle-button-hidden")) part.click();
-}"""
-# Once their colours are known, the words of code are one text.
-FLATTEN = """() => {
-    for (const code of document.querySelectorAll(".highlight pre"))
-        code.textContent = code.textContent;
-}"""
-RUN = """([where, options]) => axe.run(where, {resultTypes: ["violations"], ...options}).then(
-    found => found.violations.flatMap(violation => violation.nodes.map(
-        node => `${violation.id}: ${node.html.slice(0, 150)}: ${node.failureSummary}`)))"""
-# Words whose ancestors have the same tags, classes and styles have the same colours: of each
-# kind, axe computes the contrast of one.
-CONTRASTS = f"""() => {{
-    const kinds = new Map();
-    for (const words of document.body.querySelectorAll("*")) {{
-        const own = [...words.childNodes].some(n => n.nodeType === 3 && n.data.trim().length > 1);
-        if (!own || !words.checkVisibility() || words.closest("svg")) continue;
-        let kind = "";
-        for (let e = words; e !== document.body; e = e.parentElement)
-            kind += [e.tagName, e.className, e.getAttribute("style")].join() + ";";
-        if (!kinds.has(kind)) kinds.set(kind, words);
-    }}
-    const only = {{runOnly: ["color-contrast"]}};
-    return kinds.size ? ({RUN})([{{include: [...kinds.values()]}}, only]) : ["no words"];
-}}"""
-
-
-def violations(page, words=True):
-    """What axe finds on the whole page, the theme's part included; with all words, or without."""
-    if not page.evaluate("!!window.axe"):
-        page.evaluate(AXE)
-    options = {"runOnly": RULES, "rules": {"color-contrast": {"enabled": words}}}
-    return page.evaluate(RUN, ["html", options])
-
-
-def switch(page, scheme):
-    """What a reader's system does at nightfall; the theme follows."""
-    page.emulate_media(color_scheme=scheme)
-    page.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'")
-
-
-# On a wide screen the theme adds its sidebars, the same on every page.
-WIDE_TOO = {"book/index", "book/exercises/05-flat", "book/solutions/05-flat", "search", "genindex"}
-
-
-@pytest.mark.parametrize("name", WHOLE_SITE)
-def test_axe_finds_nothing(browser, site, name):
-    """Colours, dark and light; then the rest. All that unfolds is open."""
-    page = browser.new_page(
-        viewport={"width": 1400, "height": 900}, color_scheme="dark", reduced_motion="reduce"
-    )
-    page.route("**/tex-*.js*", lambda route: route.abort())
-    page.goto(f"file://{site}/{name}.html")
-    page.evaluate(PLAIN)
-    page.evaluate(UNFOLD)
-    page.evaluate(AXE)
-    for scheme in ("dark", "light"):
-        switch(page, scheme)
-        assert page.evaluate(CONTRASTS) == [], scheme
-    page.evaluate(FLATTEN)
-    for width in (1400, 390) if name in WIDE_TOO else (390,):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_timeout(350)  # the theme waits as well before it measures what scrolls
-        assert violations(page, words=False) == [], width
-    page.close()
-
 
 def test_axe_finds_nothing_in_what_opens(browser, site):
     """Whole formulas, a moved dial, the sidebars of a narrow screen, download, a link, search."""
@@ -241,15 +163,15 @@ def test_axe_finds_nothing_in_what_opens(browser, site):
         page.emulate_media(reduced_motion="reduce")
         page.locator("#dial-flat-limit-0").focus()
         page.keyboard.press("End")
-        assert violations(page) == []
-        page.evaluate(PLAIN)
-        page.evaluate(FLATTEN)
+        assert axe.violations(page) == []
+        page.evaluate(axe.PLAIN)
+        page.evaluate(axe.FLATTEN)
 
         def nothing():
-            found = violations(page, words=False)
+            found = axe.violations(page, words=False)
             for scheme in ("dark", "light"):
-                switch(page, scheme)
-                found += page.evaluate(CONTRASTS)
+                axe.switch(page, scheme)
+                found += page.evaluate(axe.CONTRASTS)
             return found == [] or found
 
         for side in ("primary", "secondary"):
@@ -300,7 +222,7 @@ def test_keys_reach_what_scrolls_in_what_unfolds(browser, site):
         .filter(code => code.scrollWidth > code.clientWidth)
         .map(code => code.tabIndex)"""
     assert page.evaluate(wide) == []
-    page.evaluate(UNFOLD)
+    page.evaluate(axe.UNFOLD)
     page.wait_for_timeout(400)
     assert set(page.evaluate(wide)) == {0}
     page.close()

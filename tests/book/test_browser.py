@@ -1,8 +1,12 @@
 """Every page in a real browser, with the network blocked."""
 
+import re
+
+import axe
 import pytest
 from conftest import visit
-from test_site import PAGES
+from test_dials import CHAPTERS as DIALS
+from test_site import WHOLE_SITE
 
 
 def check_formulas(page):
@@ -31,22 +35,91 @@ def check_fonts(page):
     assert page.evaluate(FIRST_ASKED) == []
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_page_opens_from_the_disk(browser, site, name):
-    with visit(browser, f"file://{site}/{name}.html") as (page, troubles):
-        check_formulas(page)
-        check_fonts(page)
-        assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
-        assert troubles == []
+# --- from the disk: every page is opened once, light and wide, and looked at in many ways
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.fixture(scope="module", params=WHOLE_SITE)
+def opened(request, browser, site):
+    """Open a page; its name, the page, and what goes wrong. The tests on one page run in order."""
+    with visit(browser, f"file://{site}/{request.param}.html") as (page, troubles):
+        yield request.param, page, troubles
+
+
+def test_page_opens_from_the_disk(opened):
+    _, page, troubles = opened
+    check_formulas(page)
+    check_fonts(page)
+    assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    assert troubles == []
+
+
+SHIFTS = """() => new Promise(done => {
+  let sum = 0;
+  const watch = list => { for (const shift of list.getEntries()) sum += shift.value; };
+  new PerformanceObserver(watch).observe({type: 'layout-shift', buffered: true});
+  setTimeout(() => done(sum), 300);
+})"""
+
+
+def test_nothing_jumps(opened):
+    """Less than 0.02 of the view has moved since a chapter began to load, and no formula."""
+    name, page, _ = opened
+    if re.match(r"book/\d\d-", name):
+        assert page.evaluate(SHIFTS) < 0.02
+
+
+def check_dark_and_narrow(page):
+    """The page is dark, and does not scroll sideways on a telephone."""
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 390, f"the page scrolls sideways: {width} px"
+
+
+def test_page_becomes_dark_and_narrow(opened):
+    _, page, troubles = opened
+    axe.switch(page, "dark")
+    page.set_viewport_size({"width": 390, "height": 900})
+    check_formulas(page)
+    check_dark_and_narrow(page)
+    assert troubles == []
+
+
+# On a wide screen the theme adds its sidebars, the same on every page.
+WIDE_TOO = {"book/index", "book/exercises/05-flat", "book/solutions/05-flat", "search", "genindex"}
+
+
+def test_axe_finds_nothing(opened):
+    """Colours, dark and light; then the rest. All that unfolds is open."""
+    name, page, _ = opened
+    page.emulate_media(reduced_motion="reduce")
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.evaluate(axe.PLAIN)
+    page.evaluate(axe.UNFOLD)
+    axe.load(page)
+    for scheme in ("dark", "light"):
+        axe.switch(page, scheme)
+        assert page.evaluate(axe.CONTRASTS) == [], scheme
+    page.evaluate(axe.FLATTEN)
+    for width in (1400, 390) if name in WIDE_TOO else (390,):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(350)  # the theme waits as well before it measures what scrolls
+        assert axe.violations(page, words=False) == [], width
+
+
+# --- from a server: a page of each kind, and each one with a script of its own
+
+SERVED = [
+    *("book/index", "book/01-groups", *(f"book/{chapter}" for chapter in DIALS.values())),
+    *("book/exercises/05-flat", "book/solutions/05-flat", "book/notation", "book/glossary"),
+    *("book/results", "book/api", "search", "genindex"),
+]
+
+
+@pytest.mark.parametrize("name", SERVED)
 def test_page_opens_from_a_server_dark_and_narrow(browser, server, name):
     with visit(browser, f"{server}/{name}.html", width=390, scheme="dark") as (page, troubles):
         check_formulas(page)
-        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= 390, f"the page scrolls sideways: {width} px"
+        check_dark_and_narrow(page)
         assert troubles == []
 
 

@@ -2,6 +2,7 @@
 
 import re
 
+import axe
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
@@ -321,22 +322,44 @@ COLORS = """root => {
 }"""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_colours_stand_out_on_the_page(browser, site, name, scheme):
-    page = browser.new_page(color_scheme=scheme)
-    page.goto(f"file://{site}/book/{CHAPTERS[name]}.html", wait_until="domcontentloaded")
-    paper, texts, lines = page.evaluate(COLORS, root(name))
-    assert (luminance(rgb(paper)) < 0.1) == (scheme == "dark")
-    assert texts and min(contrast(rgb(text), rgb(paper)) for text in texts) >= 4.5
-    assert lines and min(contrast(rgb(line), rgb(paper)) for line in lines) >= 3
+@pytest.fixture(scope="module", params=CHAPTERS)
+def chapter(request, browser, site):
+    """Open the chapter of a dial; its name and the page, for the tests on it, in their order."""
+    page = browser.new_page(color_scheme="light")
+    page.goto(f"file://{site}/book/{CHAPTERS[request.param]}.html")
+    yield request.param, page
     page.close()
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_dial_in_its_chapter_moves_and_fits_a_narrow_screen(browser, site, name):
-    page = browser.new_page(viewport={"width": 390, "height": 800})
-    page.goto(f"file://{site}/book/{CHAPTERS[name]}.html", wait_until="domcontentloaded")
+def check_paper(page, name):
+    """No handle that does nothing; the figure and a table of readings instead."""
+    assert not page.locator(f"{root(name)} input").first.is_visible()
+    assert page.locator(f"{root(name)} .still table").is_visible()
+    assert page.locator(f"{root(name)} .panels > svg").first.is_visible()
+
+
+def test_dial_on_paper(chapter):
+    name, page = chapter
+    assert page.locator(f"{root(name)} input").first.is_visible()
+    assert not page.locator(f"{root(name)} .still").is_visible()
+    page.emulate_media(media="print")
+    check_paper(page, name)
+    page.emulate_media(media="screen")
+
+
+def test_colours_stand_out_on_the_page(chapter):
+    name, page = chapter
+    for scheme in ("light", "dark"):
+        axe.switch(page, scheme)
+        paper, texts, lines = page.evaluate(COLORS, root(name))
+        assert (luminance(rgb(paper)) < 0.1) == (scheme == "dark")
+        assert texts and min(contrast(rgb(text), rgb(paper)) for text in texts) >= 4.5
+        assert lines and min(contrast(rgb(line), rgb(paper)) for line in lines) >= 3
+
+
+def test_dial_in_its_chapter_moves_and_fits_a_narrow_screen(chapter):
+    name, page = chapter
+    page.set_viewport_size({"width": 390, "height": 800})
     assert page.locator(root(name)).count() == 1
     before = page.evaluate(DRAWN, root(name))
     page.locator(f"#dial-{name}-0").focus()
@@ -348,21 +371,12 @@ def test_dial_in_its_chapter_moves_and_fits_a_narrow_screen(browser, site, name)
     )
     assert min(left for left, _ in boxes) >= 0 and max(right for _, right in boxes) <= 390
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.close()
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_dial_on_paper_and_without_a_script(browser, site, name):
-    """No handle that does nothing; the figure and a table of readings instead."""
-    address = f"file://{site}/book/{CHAPTERS[name]}.html"
-    live, plain = browser.new_page(), browser.new_context(java_script_enabled=False).new_page()
-    for page in (live, plain):
-        page.goto(address, wait_until="domcontentloaded")
-    assert live.locator(f"{root(name)} input").first.is_visible()
-    assert not live.locator(f"{root(name)} .still").is_visible()
-    live.emulate_media(media="print")
-    for page in (live, plain):
-        assert not page.locator(f"{root(name)} input").first.is_visible()
-        assert page.locator(f"{root(name)} .still table").is_visible()
-        assert page.locator(f"{root(name)} .panels > svg").first.is_visible()
-        page.close()
+def test_dial_without_a_script(browser, site, name):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"file://{site}/book/{CHAPTERS[name]}.html")
+    check_paper(page, name)
+    context.close()

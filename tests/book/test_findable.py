@@ -1,6 +1,5 @@
 """What a reader looks for is found: by search, by link, by a word's first use, by a map."""
 
-import functools
 import json
 import re
 import time
@@ -107,22 +106,16 @@ def test_chapter_ends_with_its_exercises_and_what_comes_next(chapter):
         assert "**Where to go next.**" in last
 
 
-@functools.cache
-def whole(site, page):
-    """Parse a built page, once for all tests, which leave it as it is."""
-    return soup(site, page)
-
-
 def heading(site, page):
     """Return the title of a page, with its number, without the sign of the permalink."""
-    return whole(site, page).select_one("article h1").get_text().strip().removesuffix("#")
+    return soup(site, page).select_one("article h1").get_text().strip().removesuffix("#")
 
 
 def test_feet_of_pages_lead_through_the_book_in_order(site):
     titles = [heading(site, page) for page in PAGES]
     assert len(set(titles)) == len(titles)
     for k, page in enumerate(PAGES):
-        foot = whole(site, page).select_one(".prev-next-footer")
+        foot = soup(site, page).select_one(".prev-next-footer")
         for side, j in (("left-prev", k - 1), ("right-next", k + 1)):
             link = foot.select_one(f"a.{side}")
             if not 0 <= j < len(PAGES):
@@ -199,13 +192,13 @@ BOXES = {"div.proof[id]": "thm|lem|def", "div.exercise": "ex", "div.solution": "
 
 def test_no_page_has_an_id_twice(site):
     for page in [*PAGES, "search", "genindex"]:
-        ids = [tag["id"] for tag in whole(site, page).find_all(id=True)]
+        ids = [tag["id"] for tag in soup(site, page).find_all(id=True)]
         assert [name for name, count in Counter(ids).items() if count > 1] == [], page
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_boxes_equations_and_figures_have_names_and_permalinks(site, page):
-    built = whole(site, page).find("article")
+    built = soup(site, page).find("article")
     named = []
     for selector, prefix in BOXES.items():
         for box in built.select(selector):
@@ -239,7 +232,7 @@ def test_boxes_equations_and_figures_have_names_and_permalinks(site, page):
 def anchors(site):
     """Every named place of the built site, as page#name."""
     for page in PAGES:
-        for tag in whole(site, page).find("article").find_all(id=NAMED):
+        for tag in soup(site, page).find("article").find_all(id=NAMED):
             if NAMED.fullmatch(tag["id"]):
                 yield f"{page.removeprefix('book/')}#{tag['id']}"
 

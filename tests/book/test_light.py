@@ -11,7 +11,6 @@ import pytest
 from test_site import PAGES, TOC, article
 
 LIMIT = 400_000
-CHAPTERS = [page for page in PAGES if re.match(r"book/\d\d-", page)]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -193,24 +192,6 @@ def test_code_is_marked_where_it_has_a_colour(site):
 
 
 # --- in a browser
-
-WATCH = """
-window.shifts = [];
-new PerformanceObserver(list => {
-  for (const shift of list.getEntries()) shifts.push(shift);
-}).observe({type: 'layout-shift', buffered: true});"""
-
-
-@pytest.mark.parametrize("page", CHAPTERS)
-def test_nothing_jumps(browser, site, page):
-    """Less than 0.02 of the view moves while a chapter loads, and no formula."""
-    context = browser.new_context(viewport={"width": 1400, "height": 900})
-    context.add_init_script(WATCH)
-    tab = context.new_page()
-    tab.goto(f"file://{site}/{page}.html", wait_until="load")
-    tab.wait_for_timeout(300)
-    assert tab.evaluate("shifts.reduce((sum, shift) => sum + shift.value, 0)") < 0.02
-    context.close()
 
 
 @pytest.mark.parametrize("page", [TOC["root"], "book/03-henderson"])

@@ -7,18 +7,15 @@ import notebooks
 import pytest
 import statements
 import worksheets
-from bs4 import BeautifulSoup
 from conftest import ROOT, visit
-from test_site import PAGES, PAIRED
+from test_site import PAGES, PAIRED, soup
 
 EXERCISES = [page for page in PAGES if page.startswith("book/exercises/")]
 
 
 def offered(site, page):
     """Map what the download menu of a page says to the files that it hands out."""
-    menu = BeautifulSoup((site / f"{page}.html").read_text(), "html.parser").select_one(
-        ".dropdown-download-buttons"
-    )
+    menu = soup(site, page).select_one(".dropdown-download-buttons")
     links = {}
     for link in menu.select("a"):
         file = (site / f"{page}.html").parent / link["href"]

@@ -21,6 +21,7 @@ from mixhier_lite.exercises.grading.returned import sheet
 from mixhier_lite.exercises.grading.wire import LARGEST, Opaque, pack, received, unpack
 from mixhier_lite.exercises.grading.worksheet import Limits
 
+pytestmark = pytest.mark.slow
 SOLUTIONS = [page.with_suffix(".ipynb") for page in pages.pages("book/solutions")]
 SECONDS = 20.0
 

@@ -52,6 +52,7 @@ def test_a_worksheet_holds_no_solution(page):
 
 
 @each_page
+@pytest.mark.slow
 def test_a_worksheet_runs_as_it_is_and_passes_nothing(page, tmp_path):
     path = tmp_path / page.with_suffix(".ipynb").name
     nbformat.write(worksheets.worksheet(page), path)

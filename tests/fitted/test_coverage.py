@@ -12,6 +12,8 @@ from scipy.special import stdtrit
 from mixhier_lite import Term, datasets, fit, lmer
 from mixhier_lite.datasets import four_groups
 
+pytestmark = pytest.mark.slow
+
 
 def simulated(rng, J, n, Sigma, fits):
     """Fits of y = 1 + beta_j + eps with J groups of n rows, and the true effects."""

@@ -1,0 +1,59 @@
+"""Looking at an opened page with axe, which knows the rules of accessible pages."""
+
+from pathlib import Path
+
+import axe_playwright_python
+
+SCRIPT = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+
+# Formulas are pictures, and stand for nothing else: typesetting them is left out.
+PLAIN = """() => {
+    for (const formula of document.querySelectorAll(".math")) formula.textContent = "x";
+}"""
+UNFOLD = """() => {
+    for (const part of document.querySelectorAll("main details")) part.open = true;
+    for (const part of document.querySelectorAll("main .toggle-button-hidden")) part.click();
+}"""
+# Once their colours are known, the words of code are one text.
+FLATTEN = """() => {
+    for (const code of document.querySelectorAll(".highlight pre"))
+        code.textContent = code.textContent;
+}"""
+RUN = """([where, options]) => axe.run(where, {resultTypes: ["violations"], ...options}).then(
+    found => found.violations.flatMap(violation => violation.nodes.map(
+        node => `${violation.id}: ${node.html.slice(0, 150)}: ${node.failureSummary}`)))"""
+# Words whose ancestors have the same tags, classes and styles have the same colours: of each
+# kind, axe computes the contrast of one.
+CONTRASTS = f"""() => {{
+    const kinds = new Map();
+    for (const words of document.body.querySelectorAll("*")) {{
+        const own = [...words.childNodes].some(n => n.nodeType === 3 && n.data.trim().length > 1);
+        if (!own || !words.checkVisibility() || words.closest("svg")) continue;
+        let kind = "";
+        for (let e = words; e !== document.body; e = e.parentElement)
+            kind += [e.tagName, e.className, e.getAttribute("style")].join() + ";";
+        if (!kinds.has(kind)) kinds.set(kind, words);
+    }}
+    const only = {{runOnly: ["color-contrast"]}};
+    return kinds.size ? ({RUN})([{{include: [...kinds.values()]}}, only]) : ["no words"];
+}}"""
+
+
+def load(page):
+    """Bring axe to a page that does not have it."""
+    if not page.evaluate("!!window.axe"):
+        page.evaluate(SCRIPT)
+
+
+def violations(page, words=True):
+    """What axe finds on the whole page, the theme's part included; with all words, or without."""
+    load(page)
+    options = {"runOnly": RULES, "rules": {"color-contrast": {"enabled": words}}}
+    return page.evaluate(RUN, ["html", options])
+
+
+def switch(page, scheme):
+    """What a reader's system does at nightfall; the theme follows."""
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'")
