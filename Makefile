@@ -2,10 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+READY_TO_BUILD := .venv/ready-build
 
-.PHONY: book test quick notebooks lab worksheets lint benchmarks clean
+.NOTPARALLEL:
+.PHONY: book test quick notebooks lab worksheets lint pins benchmarks clean
 
-book: $(READY)  ## build the HTML book, warnings as errors
+book: $(READY_TO_BUILD)  ## build the HTML book, warnings as errors
 	$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going
 	@echo "Open _build/html/index.html in a browser."
 
@@ -29,6 +31,14 @@ lint: $(READY)  ## format, lint and check types
 	$(BIN)/ruff check mixhier_lite tests book/_ext
 	$(BIN)/mypy
 
+COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes
+
+pins:  ## write both requirement files, by uv; UPGRADE="--upgrade-package ruff" moves a version
+	$(COMPILE) --extra test $(UPGRADE) --output-file requirements.txt \
+	  --custom-compile-command "make pins    # everything: pages, notebooks, tests"
+	$(COMPILE) --extra build --constraint requirements.txt --upgrade --output-file requirements-build.txt \
+	  --custom-compile-command "make pins    # building the pages, and nothing else"
+
 SIDE := .venv-benchmarks
 ONE_THREAD := $(foreach name,OPENBLAS OMP MKL BLIS RAYON NUMBA,$(name)_NUM_THREADS=1)
 
@@ -51,13 +61,27 @@ WHICH := import sys; print(*sys.version_info[:3], sys.base_prefix)
 ifneq ($(origin PYTHON),file)
 ifneq ($(shell $(PYTHON) -c "$(WHICH)"),$(shell $(BIN)/python -c "$(WHICH)" 2>&1))
 ANEW := --clear
-$(READY): another-interpreter
+$(BIN)/python $(READY) $(READY_TO_BUILD): another-interpreter
 endif
 endif
 .PHONY: another-interpreter
 
-$(READY): requirements.txt pyproject.toml
+$(READY): requirements.txt pyproject.toml | $(BIN)/python
+	$(call install,requirements.txt)
+	@touch $(READY) $(READY_TO_BUILD)
+
+# What building needs is a part of everything: `make test` after `make book` adds the rest.
+$(READY_TO_BUILD): requirements-build.txt pyproject.toml | $(BIN)/python
+	$(call install,requirements-build.txt)
+	@touch $(READY_TO_BUILD)
+
+# The project itself has no hash, so it is installed by a call of its own, with the pinned hatchling.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+define install
+	$(PIP_INSTALL) -r $(1)
+	$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+endef
+
+$(BIN)/python:
 	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else 'This book needs Python 3.11, 3.12 or 3.13; PYTHON=python3.12 make ... picks one. Found %d.%d.' % v)"
 	$(PYTHON) -m venv $(ANEW) .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	@touch $(READY)
