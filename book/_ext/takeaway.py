@@ -1,10 +1,12 @@
 """What a reader can take along: each page as a notebook and as MyST, exercises as a worksheet."""
 
+import re
 import shutil
 from pathlib import Path
 
 import nbformat
 import worksheets
+from nbformat.v4 import new_code_cell
 from statements import written_out
 
 NAMES = {
@@ -17,16 +19,48 @@ NAMES = {
     ),
 }
 
+# What brings the parts that a page uses: extras of the package, and packages beside it.
+EXTRAS = {
+    "plot": r"\b(plot|matplotlib|seaborn)\b",
+    "frames": r"\b(pandas|lmer|datasets\.(load|record))\b",
+    "bayes": r"\bto_arviz\b",
+    "distributed": r"\bdask\b",
+}
+PACKAGES = {
+    "scikit-learn": r"\bsklearn\b",
+    "statsmodels": r"\bstatsmodels\b",
+    "mixedlm": r"\bmixedlm\b",
+}
+
+
+def install(notebook):
+    """Write the line that installs the little that a notebook needs."""
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    extras = ",".join(extra for extra, word in EXTRAS.items() if re.search(word, code))
+    packages = [package for package, word in PACKAGES.items() if re.search(word, code)]
+    package = f"mixhier-lite[{extras}]" if extras else "mixhier-lite"
+    return " ".join(["%pip install --quiet", f'"{package}"', *packages])
+
+
+def to_take(notebook):
+    """Put that line before the first code of a notebook, which then runs wherever Jupyter is."""
+    first = next(k for k, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+    cell = new_code_cell(install(notebook), id="install")
+    return notebook | {"cells": [*notebook.cells[:first], cell, *notebook.cells[first:]]}
+
 
 def files(app, page):
     """Put the files of a page beside the site's sources; map each kind to its name there."""
     source, target = (Path(place, page) for place in (app.srcdir, app.outdir / "_sources"))
     written = {}
-    for suffix in (".ipynb", ".md"):
-        if source.with_suffix(suffix).exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source.with_suffix(suffix), target.with_suffix(suffix))
-            written[suffix] = target.with_suffix(suffix).name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.with_suffix(".ipynb").exists():
+        written[".ipynb"] = f"{source.name}.ipynb"
+        notebook = nbformat.read(source.with_suffix(".ipynb"), 4)
+        nbformat.write(to_take(notebook), target.with_suffix(".ipynb"))
+    if source.with_suffix(".md").exists():
+        written[".md"] = f"{source.name}.md"
+        shutil.copyfile(source.with_suffix(".md"), target.with_suffix(".md"))
     if source.parent.name == "exercises":
         # Under a name of its own, since Sphinx copies the page as it stands to the other.
         written[".md"] = f"exercises-{source.name}.md"

@@ -1,0 +1,76 @@
+"""Pages link to a repository where the project names one, and nowhere else."""
+
+import subprocess
+import sys
+
+import address
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from conftest import ROOT
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+SOMEWHERE = "https://github.com/somebody/some-book"
+CONFIGURATION = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "book" / "_ext")!r})
+extensions = ["myst_nb", "address"]
+nb_execution_mode = "off"
+html_theme = "sphinx_book_theme"
+html_theme_options = {{"repository_url": "https://github.com/by-default/another"}}
+"""
+PROJECT = f"""
+[project]
+name = "some-book"
+
+[project.urls]
+Repository = "{SOMEWHERE}"
+"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """Build a book of one notebook, whose project has an address; return the notebook's page."""
+    folder = tmp_path_factory.mktemp("some-book")
+    (folder / "conf.py").write_text(CONFIGURATION, encoding="utf-8")
+    (folder / "pyproject.toml").write_text(PROJECT, encoding="utf-8")
+    (folder / "index.md").write_text("# A book\n\n```{toctree}\nfolder/page\n```\n", "utf-8")
+    (folder / "folder").mkdir()
+    cells = [new_markdown_cell("# A page", id="title"), new_code_cell("1 + 1", id="sum")]
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(notebook, folder / "folder" / "page.ipynb")
+    command = [sys.executable, "-m", "sphinx", "-q", str(folder), str(folder / "html")]
+    run = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    assert run.returncode == 0, run.stderr
+    return folder / "html" / "folder" / "page.html"
+
+
+def buttons(page):
+    """Map what the buttons above a page say to where they lead."""
+    links = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser").select("header a")
+    return {link.get_text().strip(): link["href"] for link in links if link.get_text().strip()}
+
+
+def test_an_address_brings_its_buttons(page):
+    found = buttons(page)
+    assert found["Repository"] == SOMEWHERE
+    assert found["Suggest edit"] == f"{SOMEWHERE}/edit/main/folder/page.md"
+    assert found["Open issue"].startswith(f"{SOMEWHERE}/issues/new?")
+    colab = "https://colab.research.google.com/github/somebody/some-book"
+    assert found["Colab"] == f"{colab}/blob/main/folder/page.ipynb"
+
+
+def test_the_book_has_them_where_it_has_an_address(site):
+    named = address.address(ROOT / "pyproject.toml")
+    found = buttons(site / "book" / "01-groups.html")
+    assert found  # the downloads, at least
+    leading_away = {word for word, link in found.items() if "://" in link}
+    expected = {"Repository", "Suggest edit", "Open issue", "Colab"} if named else set()
+    assert leading_away == expected
+
+
+def test_the_address_stands_in_one_place():
+    """A second one, in the configuration of the pages, would have to be kept equal."""
+    configuration = (ROOT / "_config.yml").read_text(encoding="utf-8")
+    assert "repository" not in configuration and "_button" not in configuration
