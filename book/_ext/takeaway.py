@@ -21,15 +21,15 @@ NAMES = {
 
 # What brings the parts that a page uses: extras of the package, and packages beside it.
 EXTRAS = {
-    "plot": r"\b(plot|matplotlib|seaborn)\b",
-    "frames": r"\b(pandas|lmer|datasets\.(load|record))\b",
-    "bayes": r"\bto_arviz\b",
-    "distributed": r"\bdask\b",
+    "plot": r"import (plot|matplotlib|seaborn)\b",
+    "frames": r"import pandas\b|\blmer\(|\bdatasets\.(load|record)\(",
+    "bayes": r"\.to_arviz\(",
+    "distributed": r"(import|from) dask\b",
 }
 PACKAGES = {
-    "scikit-learn": r"\bsklearn\b",
-    "statsmodels": r"\bstatsmodels\b",
-    "mixedlm": r"\bmixedlm\b",
+    "scikit-learn": r"(import|from) sklearn\b",
+    "statsmodels": r"(import|from) statsmodels\b",
+    "mixedlm": r"(import|from) mixedlm\b",
 }
 
 

@@ -48,7 +48,8 @@ def page(tmp_path_factory):
 
 def buttons(page):
     """Map what the buttons above a page say to where they lead."""
-    links = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser").select("header a")
+    text = page.read_text(encoding="utf-8")
+    links = BeautifulSoup(text, "html.parser").select(".bd-header-article a")
     return {link.get_text().strip(): link["href"] for link in links if link.get_text().strip()}
 
 

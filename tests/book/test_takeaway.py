@@ -1,13 +1,19 @@
 """What a reader can take along, and that it works elsewhere."""
 
+import importlib.metadata
 import re
+import shlex
 
 import nbformat
 import notebooks
 import pytest
 import statements
+import takeaway
 import worksheets
 from conftest import ROOT, visit
+from nbformat.v4 import new_code_cell, new_notebook
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from test_site import PAGES, PAIRED, soup
 
 EXERCISES = [page for page in PAGES if page.startswith("book/exercises/")]
@@ -33,8 +39,19 @@ def test_every_page_can_be_taken_as_myst(site, page):
 
 @pytest.mark.parametrize("page", PAIRED)
 def test_every_page_with_code_can_be_taken_as_a_notebook(site, page):
-    taken = offered(site, page)["Notebook (.ipynb)"]
-    assert taken.read_bytes() == (ROOT / f"{page}.ipynb").read_bytes()
+    taken = nbformat.read(offered(site, page)["Notebook (.ipynb)"], 4)
+    codes = [k for k, cell in enumerate(taken.cells) if cell.cell_type == "code"]
+    added = taken.cells.pop(codes[0])
+    assert added.source.startswith('%pip install --quiet "mixhier-lite')
+    assert taken == nbformat.read(ROOT / f"{page}.ipynb", 4)
+
+
+@pytest.mark.parametrize("page", [page for page in PAIRED if "/solutions/" not in page])
+def test_the_first_cell_of_a_page_names_the_same_command(page):
+    """It is what somebody reads who runs the page where nothing is installed."""
+    notebook = nbformat.read(ROOT / f"{page}.ipynb", 4)
+    first = next(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    assert f"run `{takeaway.install(notebook)}`".replace(" --quiet", "") in first
 
 
 @pytest.mark.parametrize("page", EXERCISES)
@@ -51,13 +68,60 @@ def test_no_notebook_reads_a_file_of_the_repository(page):
     assert not re.search(r"\.\./|\bopen\(|read_(csv|text|json|bytes)\(|__file__", code)
 
 
+def brought_by(line):
+    """List the packages that a line installs, with all that these need in turn."""
+    found, asked = set(), [Requirement(word) for word in shlex.split(line)[3:]]
+    while asked:
+        requirement = asked.pop()
+        for extra in ["", *requirement.extras]:
+            key = (canonicalize_name(requirement.name), extra)
+            if key not in found:
+                found.add(key)
+                needs = importlib.metadata.requires(requirement.name) or []
+                asked += [
+                    inner
+                    for inner in map(Requirement, needs)
+                    if inner.marker is None or inner.marker.evaluate({"extra": extra})
+                ]
+    return {name for name, _ in found}
+
+
+HIDE = """
+import sys
+class Hidden:
+    def find_spec(name, path=None, target=None):
+        if name in {modules!r}:
+            raise ModuleNotFoundError(f"{{name}} is not brought by the first line", name=name)
+sys.meta_path.insert(0, Hidden)
+"""
+
+
 @pytest.mark.parametrize("page", ["book/10-slopes", "book/14-scale"])
-def test_a_chapter_runs_in_any_folder(site, page, tmp_path):
+def test_a_chapter_runs_in_any_folder_with_what_its_first_line_brings(site, page, tmp_path):
     notebook = nbformat.read(offered(site, page)["Notebook (.ipynb)"], 4)
+    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    brought = brought_by(first.source) | brought_by("%pip install --quiet ipykernel")
+    modules = {
+        module
+        for module, packages in importlib.metadata.packages_distributions().items()
+        if not brought & set(map(canonicalize_name, packages))
+    }
+    assert {"sklearn", "statsmodels", "pytest"} <= modules
     before = [cell.get("outputs") for cell in notebook.cells]
+    first.source = HIDE.format(modules=sorted(modules))
     notebooks.run(notebook, tmp_path)
     assert [cell.get("outputs") for cell in notebook.cells] == before
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_that_uses_less_installs_less():
+    def line(code):
+        return takeaway.install(new_notebook(cells=[new_code_cell(code)]))
+
+    assert line("import numpy") == '%pip install --quiet "mixhier-lite"'
+    assert line("from mixhier_lite import plot").endswith('"mixhier-lite[plot]"')
+    assert line("datasets.load(name)").endswith('"mixhier-lite[frames]"')
+    assert line("from sklearn import svm").endswith('"mixhier-lite" scikit-learn')
 
 
 @pytest.mark.parametrize("entry", ["Notebook (.ipynb)", "MyST (.md)"])
