@@ -1,5 +1,6 @@
 """What a reader can take along: each page as a notebook and as MyST, exercises as a worksheet."""
 
+import copy
 import re
 import shutil
 from pathlib import Path
@@ -46,7 +47,9 @@ def to_take(notebook):
     """Put that line before the first code of a notebook, which then runs wherever Jupyter is."""
     first = next(k for k, cell in enumerate(notebook.cells) if cell.cell_type == "code")
     cell = new_code_cell(install(notebook), id="install")
-    return notebook | {"cells": [*notebook.cells[:first], cell, *notebook.cells[first:]]}
+    taken = copy.deepcopy(notebook)
+    taken.cells.insert(first, cell)
+    return taken
 
 
 def files(app, page):
