@@ -15,6 +15,7 @@ CONFIGURATION = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "book" / "_ext")!r})
 extensions = ["myst_nb", "address"]
+html_copy_source = False
 nb_execution_mode = "off"
 html_theme = "sphinx_book_theme"
 html_theme_options = {{"repository_url": "https://github.com/by-default/another"}}
