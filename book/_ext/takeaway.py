@@ -65,7 +65,7 @@ def files(app, page):
         written[".md"] = f"{source.name}.md"
         shutil.copyfile(source.with_suffix(".md"), target.with_suffix(".md"))
     if source.parent.name == "exercises":
-        # Under a name of its own, since Sphinx copies the page as it stands to the other.
+        # Written out, and under a name of its own: the page itself reads its words from files.
         written[".md"] = f"exercises-{source.name}.md"
         statements = written_out(source.with_suffix(".md").read_text(encoding="utf-8"))
         target.with_name(written[".md"]).write_text(statements, encoding="utf-8")
