@@ -182,7 +182,7 @@ def test_make_and_the_command_without_it_do_the_same(target, command, tmp_path):
         ["make", "--dry-run", target], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     lines = run.stdout.replace(" --quiet --disable-pip-version-check", "").splitlines()
-    steps = [line.strip() for line in lines]
+    steps = [" ".join(line.split()) for line in lines]
     assert [step for step in steps if step in command.split(" && ")] == command.split(" && ")
 
 
@@ -200,7 +200,8 @@ def steps(job):
 
 
 def test_the_workflow_runs_the_commands_of_the_readme():
-    assert steps("linux-and-macos") == MADE == ["make book", "make test"]
+    assert steps("linux-and-macos") == ["make book", "make test"]
+    assert {"make book", "make test"} <= set(MADE)
     assert steps("windows") == blocks("bat")
 
 
