@@ -36,7 +36,8 @@ def test_line_ends_do_not_matter(copies, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_changed_digit_is_refused(copies, name):
     file = copies / f"{name}.csv"
-    file.write_bytes(file.read_bytes()[:-2] + b"7\n\n"[:2])
+    before, _, after = file.read_bytes().rpartition(b"1")
+    file.write_bytes(before + b"2" + after)
     with pytest.raises(InputError, match="has been changed"):
         datasets.load(name)
 
@@ -84,4 +85,4 @@ def test_a_clone_on_windows_loads_every_data_set(tmp_path):
     assert run.returncode == 0, run.stderr
     *found, place = run.stdout.splitlines()
     assert os.path.commonpath([place, clone]) == str(clone)
-    assert sorted(found) == [f"{name}: {len(datasets.load(name))}" for name in NAMES]
+    assert set(found) == {f"{name}: {len(datasets.load(name))}" for name in NAMES}
