@@ -57,7 +57,7 @@ endif
 .PHONY: another-interpreter
 
 $(READY): requirements.txt pyproject.toml
-	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else 'This book needs Python 3.11, 3.12 or 3.13; PYTHON=python3.12 make ... picks one. Found %d.%d.' % v)"
+	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 15) else 'This book needs Python 3.11 to 3.15; PYTHON=python3.12 make ... picks one. Found %d.%d.' % v)"
 	$(PYTHON) -m venv $(ANEW) .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $(READY)
