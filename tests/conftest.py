@@ -75,11 +75,13 @@ def site(tmp_path_factory):
             options = ["--warningiserror", "--nitpick", "--keep-going", "--path-output"]
             run = subprocess.run(
                 [*command, *options, str(folder)],
+                env={**os.environ, "PYTHONWARNDEFAULTENCODING": "1", "PYTHONIOENCODING": "utf-8"},
                 capture_output=True,
                 encoding="utf-8",
                 check=False,
             )
             assert run.returncode == 0, f"the build failed:\n{run.stdout}\n{run.stderr}"
+            (folder / "warnings").write_text(run.stderr, encoding="utf-8")  # test_encoding reads it
             (folder / "built").touch()
     return html
 
