@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT
 
 TOLD = re.compile(r"^(.+):(\d+): EncodingWarning", re.MULTILINE)
-INSTALLED = Path(sys.prefix)
+CHECKOUT, INSTALLED = ROOT.resolve(), Path(sys.prefix).resolve()
 USE = """
 import sys
 from pathlib import Path
@@ -48,17 +48,17 @@ def ours(told):
     return [
         f"{place}:{line}"
         for place, line in places
-        if ROOT in place.parents and INSTALLED not in place.parents
+        if CHECKOUT in place.parents and INSTALLED not in place.parents
     ]
 
 
 def run(code, folder):
-    """Run code in a process that tells of every place; return what it says."""
+    """Run code in the poorest locale and have it tell of every place; return what it says."""
     command = [sys.executable, "-X", "warn_default_encoding", "-W", "always::EncodingWarning"]
     done = subprocess.run(
         [*command, "-c", code, str(folder)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        env={**os.environ, "LC_ALL": "C"},
         capture_output=True,
         encoding="utf-8",
     )
@@ -77,7 +77,7 @@ def test_the_build_names_its_encodings(site):
 
 
 def test_only_the_checkout_counts():
-    own, installed = ROOT / "book" / "x.py", INSTALLED / "lib" / "x.py"
+    own, installed = CHECKOUT / "book" / "x.py", INSTALLED / "lib" / "x.py"
     told = f"{own}:3: EncodingWarning: ...\n{installed}:4: EncodingWarning: ...\n"
     assert ours(told) == [f"{own}:3"]
 
