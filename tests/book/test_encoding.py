@@ -21,10 +21,10 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, "book/_ext")
-import formulas, ledger, notebooks, worksheets
+import formulas, lab, ledger, notebooks, words, worksheets
 import numpy as np
 from mixhier_lite import LinearMixedModel, datasets, dials, indicator, plot
-from mixhier_lite.exercises import shelf
+from mixhier_lite.exercises import registry
 
 for name in datasets.SOURCES:
     datasets.load(name)
@@ -33,7 +33,7 @@ for name in datasets.RECORDS:
 model = LinearMixedModel(X=np.ones((3, 1)), D=indicator(list("aab")), Sigma=np.eye(2), tau2=1)
 dials.flat_limit(model, [1.0, 2.0, 4.0])._repr_html_()
 plot.style()
-shelf.everything()
+registry.everything()
 notebooks.differences(notebooks.sources()[0])
 ledger.results()
 ledger.markers()
