@@ -83,5 +83,5 @@ define install
 endef
 
 $(BIN)/python:
-	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else 'This book needs Python 3.11, 3.12 or 3.13; PYTHON=python3.12 make ... picks one. Found %d.%d.' % v)"
+	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 15) else 'This book needs Python 3.11 to 3.15; PYTHON=python3.12 make ... picks one. Found %d.%d.' % v)"
 	$(PYTHON) -m venv $(ANEW) .venv

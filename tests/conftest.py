@@ -30,7 +30,9 @@ def project_files(root=ROOT):
         kept = [root / os.fsdecode(name) for name in listed if name]
         return [path for path in kept if path.is_file() and not path.is_symlink()]
     made = {"build", "dist", "node_modules"}
-    made |= {line.strip("/") for line in (root / ".gitignore").read_text("utf-8").splitlines()}
+    made |= {
+        line.strip("/") for line in (root / ".gitignore").read_text(encoding="utf-8").splitlines()
+    }
     files, folders = [], [root]
     while folders:
         for path in sorted(folders.pop().iterdir()):
@@ -72,9 +74,14 @@ def site(tmp_path_factory):
             command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(ROOT)]
             options = ["--warningiserror", "--nitpick", "--keep-going", "--path-output"]
             run = subprocess.run(
-                [*command, *options, str(folder)], capture_output=True, text=True, check=False
+                [*command, *options, str(folder)],
+                env={**os.environ, "PYTHONWARNDEFAULTENCODING": "1", "PYTHONIOENCODING": "utf-8"},
+                capture_output=True,
+                encoding="utf-8",
+                check=False,
             )
             assert run.returncode == 0, f"the build failed:\n{run.stdout}\n{run.stderr}"
+            (folder / "warnings").write_text(run.stderr, encoding="utf-8")  # test_encoding reads it
             (folder / "built").touch()
     return html
 

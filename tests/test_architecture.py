@@ -38,14 +38,14 @@ def _name(path):
 
 def test_numbers_are_the_fixed_ones():
     written = [f"{number:02} {slug}" for slug, number in NUMBER.items()]
-    assert ", ".join(written) in (ROOT / "CONTRIBUTING.md").read_text()
+    assert ", ".join(written) in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     for page in CHAPTERS:
         number, slug = page.stem.split("-", 1)
         assert NUMBER.get(slug) == int(number), page.name
 
 
 def test_chapters_are_in_the_table_of_contents_in_order():
-    listed = re.findall(r"book/(\d\d-\w+)", (ROOT / "_toc.yml").read_text())
+    listed = re.findall(r"book/(\d\d-\w+)", (ROOT / "_toc.yml").read_text(encoding="utf-8"))
     assert listed == [page.stem for page in CHAPTERS]
 
 
@@ -85,7 +85,9 @@ def test_index_names_what_each_chapter_adds():
     """The table chapter - module - names on the first page is complete and true."""
     import mixhier_lite
 
-    rows = re.findall(r"^\| .*\{doc\}.*\|$", (BOOK / "index.md").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| .*\{doc\}.*\|$", (BOOK / "index.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert [re.search(r"\{doc\}`.*?(\d\d-\w+)>?`", row)[1] for row in rows] == [
         page.stem for page in CHAPTERS
     ]
@@ -199,7 +201,9 @@ def test_the_reader_of_imports_sees_every_form(text, expected):
 
 def test_importing_the_package_loads_nothing_heavy():
     code = f"import sys, mixhier_lite; print([m for m in {HEAVY} if m in sys.modules])"
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8"
+    )
     assert run.stdout.strip() == "[]", run.stdout + run.stderr
 
 
@@ -214,30 +218,30 @@ def _labels(text):
     return [first or second for first, second in LABEL.findall(text)]
 
 
-OWNER = {label: page.stem for page in PAGES for label in _labels(page.read_text())}
+OWNER = {label: page.stem for page in PAGES for label in _labels(page.read_text(encoding="utf-8"))}
 
 
 def test_labels_have_one_owner():
-    labels = [label for page in PAGES for label in _labels(page.read_text())]
+    labels = [label for page in PAGES for label in _labels(page.read_text(encoding="utf-8"))]
     assert sorted(labels) == sorted(OWNER)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_references_point_to_something(page):
-    for label in REFERENCE.findall(page.read_text()):
+    for label in REFERENCE.findall(page.read_text(encoding="utf-8")):
         assert label in OWNER, f"no page has the label {label}"
 
 
 @pytest.mark.parametrize("page", CHAPTERS, ids=_name)
 def test_chapter_refers_to_no_result_of_a_later_one(page):
-    for label in REFERENCE.findall(page.read_text()):
+    for label in REFERENCE.findall(page.read_text(encoding="utf-8")):
         owner = OWNER.get(label, "")
         assert not re.match(r"\d\d-", owner) or owner <= page.stem, f"{label} is in {owner}"
 
 
 def test_toolbox_stands_on_its_own():
     """A proof of the toolbox cites only earlier lemmas of the toolbox."""
-    text = (BOOK / "toolbox.md").read_text()
+    text = (BOOK / "toolbox.md").read_text(encoding="utf-8")
     for match in re.finditer(r"^:{3,}\{prf:proof\}\n((?:.*\n)*?):{3,}$", text, re.MULTILINE):
         earlier = _labels(text[: match.start()])
         assert set(REFERENCE.findall(match[1])) <= set(earlier), match[1]
@@ -245,7 +249,7 @@ def test_toolbox_stands_on_its_own():
 
 @pytest.mark.parametrize("module", MODULES, ids=_name)
 def test_labels_in_docstrings_exist(module):
-    for label in CITED_IN_CODE.findall(module.read_text()):
+    for label in CITED_IN_CODE.findall(module.read_text(encoding="utf-8")):
         assert label in OWNER, f"no page has the label {label}"
 
 
@@ -261,7 +265,7 @@ def test_no_file_knows_the_machine_it_was_written_on():
     found = [
         f"{_name(path)}: {match[0]}"
         for path in FILES
-        for match in [FOREIGN.search(path.read_text(errors="ignore"))]
+        for match in [FOREIGN.search(path.read_text(encoding="utf-8", errors="ignore"))]
         if match
     ]
     assert found == []

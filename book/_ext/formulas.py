@@ -51,7 +51,8 @@ def engine():
     scripts = {file.as_posix().partition("/mathjax/")[2]: file for file in files}
     v8 = MiniRacer()
     atexit.register(v8.close)  # left open, it can keep Python from ending
-    for script in (SETTINGS, *(scripts[f"{part}.js"].read_text() for part in PARTS), DRAW):
+    parts = [scripts[f"{part}.js"].read_text(encoding="utf-8") for part in PARTS]
+    for script in (SETTINGS, *parts, DRAW):
         v8.eval(script)
     return v8
 

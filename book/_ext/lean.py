@@ -141,9 +141,9 @@ def lean(svg):
 def write_lean_figures(app, problem):
     """Rewrite the figures that the pages show."""
     for figure in () if problem else Path(app.outdir, "_images").glob("*.svg"):
-        text = figure.read_text("utf-8")
+        text = figure.read_text(encoding="utf-8")
         if text.startswith("<?xml"):  # as matplotlib writes it
-            figure.write_text(lean(text), "utf-8")
+            figure.write_text(lean(text), encoding="utf-8")
 
 
 def setup(app):

@@ -33,7 +33,7 @@ def results() -> list[Result]:
     """Read every theorem and lemma from the pages, in the order of the book."""
     found = []
     for page in pages():
-        text = page.read_text()
+        text = page.read_text(encoding="utf-8")
         for block in BLOCK.finditer(text):
             label, scope = LABEL.search(block["body"]), SCOPE.search(block["body"])
             rest = text[block.end() :].lstrip()
@@ -53,7 +53,7 @@ def markers(tests: Path = ROOT / "tests") -> dict[str, list[str]]:
     """Map each label to the tests that carry ``@pytest.mark.theorem(label)``."""
     found: dict[str, list[str]] = {}
     for file in sorted(tests.rglob("test_*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.FunctionDef) or not node.name.startswith("test"):
                 continue
             for mark in node.decorator_list:

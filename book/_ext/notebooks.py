@@ -18,7 +18,7 @@ from pages import BOOK, pages
 
 def sources():
     """List the pages that hold code cells."""
-    return [page for page in pages() if "```{code-cell}" in page.read_text()]
+    return [page for page in pages() if "```{code-cell}" in page.read_text(encoding="utf-8")]
 
 
 def name(page):

@@ -38,7 +38,7 @@ def places() -> dict[str, Place]:
     """Map each label of the book to its place."""
     found = {}
     for page in pages.pages():
-        text = page.read_text("utf-8")
+        text = page.read_text(encoding="utf-8")
         for equation in EQUATION.finditer(text):
             found[f"eq-{equation['name']}"] = Place(page, f"({equation['name']})")
         for titled in (*BOX.finditer(text), *SECTION.finditer(text)):
@@ -71,7 +71,7 @@ def cited(role: str, keys: str) -> str:
 
 def title(page: Path) -> str:
     """Read the title of a page."""
-    return HEADING.search(page.read_text("utf-8"))[1]
+    return HEADING.search(page.read_text(encoding="utf-8"))[1]
 
 
 def link(text: str, to: Path, page: Path) -> str:

@@ -35,5 +35,6 @@ def record(name: str) -> dict[str, Any]:
             repr(name),
             "check the spelling; data sets are read by load",
         )
-    found: dict[str, Any] = json.loads(files(__package__).joinpath(f"{name}.json").read_text())
+    text = files(__package__).joinpath(f"{name}.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
     return found

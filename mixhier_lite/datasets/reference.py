@@ -23,7 +23,7 @@ class Source:
     circulates: str
     """The package that hands it around, with its licence."""
     sha256: str
-    """Checksum of the file."""
+    """Checksum of the file with lines that end in a line feed, as on Linux."""
     labels: tuple[str, ...] = ()
     """Columns that hold labels, though they look like numbers."""
 
@@ -87,7 +87,7 @@ def load(name: str) -> "pd.DataFrame":
     Raises
     ------
     InputError
-        An unknown name; a file that is not the one that was published here.
+        An unknown name; no pandas; a file that is not the one that was published here.
     """
     if name not in SOURCES:
         raise InputError(
@@ -96,10 +96,18 @@ def load(name: str) -> "pd.DataFrame":
             repr(name),
             "check the spelling; upper and lower case differ",
         )
-    import pandas as pd
-
+    try:
+        import pandas as pd
+    except ModuleNotFoundError:
+        raise InputError(
+            "data sets come as data frames of the package pandas.",
+            "pandas installed",
+            "no module of this name",
+            "pip install 'mixhier-lite[frames]'",
+        ) from None
     source = SOURCES[name]
     raw = files(__package__).joinpath(f"{name}.csv").read_bytes()
+    raw = raw.replace(b"\r\n", b"\n")  # a checkout on Windows may end lines in two bytes
     found = sha256(raw).hexdigest()
     if found != source.sha256:
         raise InputError(

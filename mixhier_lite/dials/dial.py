@@ -108,7 +108,7 @@ class Dial:
         knobs = "\n".join(_knob(knob, f"{self.name}-{i}") for i, knob in enumerate(self.knobs))
         return f"""<div class="dial" data-dial="{self.name}">
 <style>
-{(HERE / "dial.css").read_text()}</style>
+{(HERE / "dial.css").read_text(encoding="utf-8")}</style>
 <div class="knobs">
 {knobs}
 </div>
@@ -119,9 +119,9 @@ class Dial:
 {self._table()}
 <script>
 {{
-const dial = {(HERE / "dial.js").read_text().strip()};
+const dial = {(HERE / "dial.js").read_text(encoding="utf-8").strip()};
 const data = {json.dumps(_rounded(self.data, self.digits), separators=(",", ":"))};
-const see = {(HERE / f"{self.kind}.js").read_text().strip()};
+const see = {(HERE / f"{self.kind}.js").read_text(encoding="utf-8").strip()};
 for (const root of document.querySelectorAll('[data-dial="{self.name}"]'))
   dial.turn(root, knobs => see(knobs, data, dial));
 }}

@@ -47,7 +47,7 @@ def whole_process(command, **options):
 def megabytes(field):
     """A line of the system's account of this process, in MB; None where there is none."""
     try:
-        with open("/proc/self/status") as status:
+        with open("/proc/self/status", encoding="utf-8") as status:
             return next(int(line.split()[1]) for line in status if line.startswith(field)) / 1e3
     except (OSError, StopIteration):
         return None
@@ -64,6 +64,9 @@ job.fit()
 print(clock.megabytes("VmHWM") - held)
 """
     run = subprocess.run(
-        [sys.executable, "-c", code], cwd=os.path.dirname(__file__), capture_output=True, text=True
+        [sys.executable, "-c", code],
+        cwd=os.path.dirname(__file__),
+        capture_output=True,
+        encoding="utf-8",
     )
     return float(run.stdout) if run.returncode == 0 else None

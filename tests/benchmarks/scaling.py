@@ -58,4 +58,5 @@ def write():
     }
     rows = ",\n  ".join(map(json.dumps, points))
     head = json.dumps(about, indent=1).removesuffix("\n}")
-    FILE.write_text(f'{head},\n "points": [\n  {rows}\n ]\n}}\n')
+    text = f'{head},\n "points": [\n  {rows}\n ]\n}}\n'
+    FILE.write_text(text, encoding="utf-8", newline="\n")

@@ -62,7 +62,7 @@ VISION = {
 }  # fmt: skip
 XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 WHITE = [1.0, 1.0, 1.0]
-DIAL = (ROOT / "mixhier_lite/dials/dial.css").read_text()
+DIAL = (ROOT / "mixhier_lite/dials/dial.css").read_text(encoding="utf-8")
 
 
 def color(text):

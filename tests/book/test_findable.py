@@ -19,7 +19,9 @@ LEDGER = ROOT / "tests" / "reference" / "anchors.txt"
 # --- words of the glossary are links where a chapter uses them first
 
 TERMS = re.findall(
-    r"^(\w.*)$", (BOOK / "glossary.md").read_text().partition(":::{glossary}")[2], re.MULTILINE
+    r"^(\w.*)$",
+    (BOOK / "glossary.md").read_text(encoding="utf-8").partition(":::{glossary}")[2],
+    re.MULTILINE,
 )
 # A term counts with its plural, and with either a hyphen or a space between its words. These
 # have more forms. Short forms count where the glossary names them.
@@ -46,7 +48,7 @@ def prose(page):
     A scope is a label, which the list of results repeats; in definitions, as those of the map on
     the first page, links are few on purpose.
     """
-    text = blank(r"\A---\n.*?\n---\n", (BOOK / f"{page}.md").read_text(), re.DOTALL)
+    text = blank(r"\A---\n.*?\n---\n", (BOOK / f"{page}.md").read_text(encoding="utf-8"), re.DOTALL)
     text = blank(r"^(```+).*?^\1 *$", text, re.DOTALL | re.MULTILINE)
     text = blank(r"^\$\$.*?\$\$.*?$", text, re.DOTALL | re.MULTILINE)
     return blank(r"^(:::+|:[a-z]+:|: |#|\||\*\*Scope\.).*$", text, re.MULTILINE)
@@ -95,7 +97,7 @@ def test_forms_and_other_senses_are_of_terms():
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.stem)
 def test_chapter_ends_with_its_exercises_and_what_comes_next(chapter):
-    last = chapter.read_text().strip().rpartition("\n")[2]
+    last = chapter.read_text(encoding="utf-8").strip().rpartition("\n")[2]
     assert last.startswith(f"**Exercises:** {{doc}}`exercises/{chapter.stem}`. **")
     following = CHAPTERS[CHAPTERS.index(chapter) + 1 :]
     if following:
@@ -150,13 +152,15 @@ def letters(formula):
 
 
 USED = {
-    chapter.stem: set().union(*map(letters, formulas(chapter.read_text()))) for chapter in CHAPTERS
+    chapter.stem: set().union(*map(letters, formulas(chapter.read_text(encoding="utf-8"))))
+    for chapter in CHAPTERS
 }
 
 
 def rows_of_letters():
     """Rows of the table of letters, and the cell that says where they are defined."""
-    table = (BOOK / "notation.md").read_text().partition("## The letters of this book")[2]
+    page = (BOOK / "notation.md").read_text(encoding="utf-8")
+    table = page.partition("## The letters of this book")[2]
     for row in re.findall(r"^\| ([^|]*\$[^|]*) \| [^|]+ \| ([^|]+) \|$", table, re.MULTILINE):
         yield set().union(*map(letters, formulas(row[0]))), row[1]
 
@@ -172,7 +176,7 @@ def test_letters_that_chapters_share_are_in_the_table():
 def test_letters_are_used_where_the_table_says_that_they_are_defined():
     where = {}
     for chapter in CHAPTERS:
-        text = chapter.read_text()
+        text = chapter.read_text(encoding="utf-8")
         labels = re.findall(r"\((eq-[\w-]+)\)$|^:label: (\S+)$", text, re.MULTILINE)
         where |= {eq or label: chapter.stem for eq, label in labels} | {chapter.stem: chapter.stem}
     defined = 0
@@ -238,7 +242,7 @@ def anchors(site):
 
 
 def test_a_link_that_was_given_out_keeps_working(site):
-    lines = LEDGER.read_text().splitlines()
+    lines = LEDGER.read_text(encoding="utf-8").splitlines()
     listed = [line for line in lines if not line.startswith("# ")]
     assert listed == sorted(set(listed)), "the lines are sorted, each stands once"
     built = set(anchors(site))
@@ -257,7 +261,9 @@ def names():
         yield result.title, f"{result.page}#{result.label}"
     for page in CHAPTERS:
         for title, label in re.findall(
-            r"^:::\{prf:definition\} (.+)\n:label: (\S+)$", page.read_text(), re.MULTILINE
+            r"^:::\{prf:definition\} (.+)\n:label: (\S+)$",
+            page.read_text(encoding="utf-8"),
+            re.MULTILINE,
         ):
             yield title, f"{page.stem}#{label}"
         for exercise in registry.of_chapter(page.stem.split("-", 1)[1]):
@@ -270,7 +276,7 @@ NAMES = dict((place, name) for name, place in names())
 
 
 def test_names_are_objects_of_the_search_index(site):
-    text = (site / "searchindex.js").read_text()
+    text = (site / "searchindex.js").read_text(encoding="utf-8")
     index = json.loads(text.removeprefix("Search.setIndex(").removesuffix(")"))
     kinds = {int(number): kind for number, (domain, kind, _) in index["objnames"].items()
              if domain == "book"}  # fmt: skip
@@ -358,8 +364,8 @@ def test_permalinks_are_seen_under_the_mouse_and_reached_by_keyboard(browser, si
 
 
 def test_map_gives_everybody_three_to_five_links_in_order():
-    section = re.search(r"^\(map\)=\n(.*?)\n## What", (BOOK / "index.md").read_text(),
-                        re.DOTALL | re.MULTILINE)[1]  # fmt: skip
+    index = (BOOK / "index.md").read_text(encoding="utf-8")
+    section = re.search(r"^\(map\)=\n(.*?)\n## What", index, re.DOTALL | re.MULTILINE)[1]
     ways = re.findall(r"^(I .+)\n: (.+)$", section, re.MULTILINE)
     for word in ("lme4", "PyMC", "scikit-learn", "teach", "fit my data"):
         assert sum(word in who for who, _ in ways) == 1

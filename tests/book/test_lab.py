@@ -34,7 +34,7 @@ def kept(page):
 @each_page
 def test_no_reference_to_another_page_is_left(page):
     """What stays is a number of this page's own, which JupyterLab knows."""
-    own = page.read_text("utf-8")
+    own = page.read_text(encoding="utf-8")
     for cell in reading.handed_out(kept(page), page, KERNEL).cells:
         if cell.cell_type == "markdown":
             for role in words.ROLE.finditer(cell.source):
@@ -162,7 +162,12 @@ def test_other_files_are_left_alone(shelf, tmp_path):
     assert asyncio.run(shelf.get("05-flat.ipynb", content=False))["content"] is None
     new = {"type": "notebook", "content": nbformat.v4.new_notebook(metadata={"mine": 1})}
     asyncio.run(shelf.save(new, "new.ipynb"))
-    assert json.loads((tmp_path / "book" / "new.ipynb").read_text("utf-8"))["metadata"]["mine"] == 1
+    assert (
+        json.loads((tmp_path / "book" / "new.ipynb").read_text(encoding="utf-8"))["metadata"][
+            "mine"
+        ]
+        == 1
+    )
 
 
 # --- trust, settings, style
@@ -182,17 +187,17 @@ def test_the_settings_are_those_of_jupyterlab():
     """A setting under a name that JupyterLab does not know would do nothing."""
     file = lab.HERE / "jupyter" / "labconfig" / "default_setting_overrides.json"
     schemas = Path(jupyterlab.__file__).parent / "schemas"
-    for plugin, settings in json.loads(file.read_text("utf-8")).items():
+    for plugin, settings in json.loads(file.read_text(encoding="utf-8")).items():
         package, _, name = plugin.partition(":")
         schema = schemas.joinpath(*package.split("/"), f"{name}.json")
-        known = json.loads(schema.read_text("utf-8"))["properties"]
+        known = json.loads(schema.read_text(encoding="utf-8"))["properties"]
         assert set(settings) <= set(known)
 
 
 def test_the_handle_of_a_dial_sticks_on_the_site_only():
     """In JupyterLab it would lie on the panels, since an output is a box that scrolls."""
-    dial = (ROOT / "mixhier_lite" / "dials" / "dial.css").read_text("utf-8")
-    site = (ROOT / "book" / "_static" / "book.css").read_text("utf-8")
+    dial = (ROOT / "mixhier_lite" / "dials" / "dial.css").read_text(encoding="utf-8")
+    site = (ROOT / "book" / "_static" / "book.css").read_text(encoding="utf-8")
     sticky = r"([^{}]*)\{[^{}]*position: *sticky"
     assert not re.findall(sticky, dial)
     assert [found.strip() for found in re.findall(sticky, site)] == [

@@ -20,7 +20,7 @@ def test_page_is_light(site, page):
     The outlines of letters do not count: they are what the page has in place of a renderer.
     """
     file = site / f"{page}.html"
-    text = file.read_text("utf-8")
+    text = file.read_text(encoding="utf-8")
     loads = re.findall(r'<(?:img|script|iframe|source)\b[^>]*? src="([^"?]+)', text)
     parts = {(file.parent / part).resolve(strict=True) for part in loads}
     shared = (site / "_static").resolve()
@@ -35,7 +35,7 @@ def test_page_is_light(site, page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_letters_of_formulas_are_in_the_page_once(site, page):
-    text = (site / f"{page}.html").read_text("utf-8")
+    text = (site / f"{page}.html").read_text(encoding="utf-8")
     built = article(site, page)
     ids = re.findall(r'<[^>]*? id="([^"]+)"', text)
     letters = re.findall(r'<(?:path|use) id="(_[^"]+)"', text)
@@ -175,7 +175,7 @@ def test_unmarked_code_loses_no_colour(site, scheme):
     rules = dict(
         re.findall(
             rf'html\[data-theme="{scheme}"\] \.highlight( \.\w+)? {{[^}}]*?color: (#\w+) }}',
-            (site / "_static" / "pygments.css").read_text(),
+            (site / "_static" / "pygments.css").read_text(encoding="utf-8"),
         )
     )
     from pygments.token import STANDARD_TYPES

@@ -21,13 +21,13 @@ def planned(folder, interpreter, *words, **environment):
         os.utime(folder / name, (0, 0))
     python = folder / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
-    python.write_text(f"#!/bin/sh\n{interpreter}\n", "utf-8")
+    python.write_text(f"#!/bin/sh\n{interpreter}\n", encoding="utf-8")
     python.chmod(0o755)
     (folder / ".venv" / "ready").touch()
     clean = {key: value for key, value in os.environ.items() if key != "PYTHON"}
     run = subprocess.run(
         ["make", "--dry-run", "lint", *words],
-        cwd=folder, env=clean | environment, capture_output=True, text=True, check=True,
+        cwd=folder, env=clean | environment, capture_output=True, encoding="utf-8", check=True,
     )  # fmt: skip
     assert "ruff format" in run.stdout
     return run.stdout
@@ -54,8 +54,8 @@ def test_without_a_wish_the_environment_stays(tmp_path):
 def test_without_make_the_same_is_run(target):
     """The README gives the command that make runs."""
     script = f".venv/bin/python book/_ext/{target}.py"
-    readme = (ROOT / "README.md").read_text("utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert re.search(rf"^{script} +# make {target}$", readme, re.MULTILINE)
-    recipe = (ROOT / "Makefile").read_text("utf-8").partition(f"\n{target}: $(READY)")[2]
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition(f"\n{target}: $(READY)")[2]
     assert recipe.split("\n")[1].strip().replace("$(BIN)", ".venv/bin") == script
     assert (ROOT / "book" / "_ext" / f"{target}.py").is_file()

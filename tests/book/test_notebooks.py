@@ -60,16 +60,16 @@ def page(tmp_path, monkeypatch):
 def test_a_change_is_noticed(page):
     """A page that differs from its notebook in one character is found."""
     assert notebooks.differences(page) == ""
-    page.write_text(page.read_text("utf-8").replace("np.", "xp.", 1), "utf-8")
+    page.write_text(page.read_text(encoding="utf-8").replace("np.", "xp.", 1), encoding="utf-8")
     assert notebooks.differences(page) != ""
 
 
 def test_the_build_refuses_a_notebook_that_is_older_than_its_page(page):
     notebooks.refuse_stale(None, None)
-    page.write_text(page.read_text("utf-8").replace(" a ", " one ", 1), "utf-8")
+    page.write_text(page.read_text(encoding="utf-8").replace(" a ", " one ", 1), encoding="utf-8")
     with pytest.raises(SystemExit, match=rf"differ: {page.stem}\.\nRun `make notebooks` first"):
         notebooks.refuse_stale(None, None)
-    assert "    notebooks: book/_ext\n" in (ROOT / "_config.yml").read_text("utf-8")
+    assert "    notebooks: book/_ext\n" in (ROOT / "_config.yml").read_text(encoding="utf-8")
 
 
 def test_who_saved_a_notebook_does_not_matter(page):
@@ -85,6 +85,6 @@ def test_who_saved_a_notebook_does_not_matter(page):
 def test_jupyterlab_renders_theorem_boxes():
     """The extension that draws them fits the pinned JupyterLab."""
     command = [sys.executable, "-m", "jupyter", "labextension", "list"]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    run = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     lines = [line for line in (run.stdout + run.stderr).splitlines() if "jupyterlab-myst" in line]
     assert len(lines) == 1 and "enabled" in lines[0] and "OK" in lines[0], lines

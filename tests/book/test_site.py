@@ -10,7 +10,7 @@ import yaml
 from bs4 import BeautifulSoup
 from conftest import ROOT, project_files
 
-TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 
 
 def _listed(entries):
@@ -29,7 +29,7 @@ LOADING = {"script": "src", "img": "src", "link": "href", "iframe": "src", "sour
 @functools.cache
 def soup(site, page):
     """Parse a built page, once for all tests, which leave it as it is."""
-    return BeautifulSoup((site / f"{page}.html").read_text(), "html.parser")
+    return BeautifulSoup((site / f"{page}.html").read_text(encoding="utf-8"), "html.parser")
 
 
 def article(site, page):
@@ -43,7 +43,7 @@ def test_every_page_of_the_book_is_in_the_table_of_contents():
 
 
 def test_the_front_door_opens_the_index(site):
-    assert "book/index.html" in (site / "index.html").read_text()
+    assert "book/index.html" in (site / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -79,7 +79,7 @@ def test_every_figure_says_what_it_shows(site, page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_formulas_and_numbers_of_equations_arrive(site, page):
-    source = (ROOT / f"{page}.md").read_text()
+    source = (ROOT / f"{page}.md").read_text(encoding="utf-8")
     text = re.sub(r"```.*?```", "", source, flags=re.DOTALL)
     labelled = re.findall(r"\$\$ \((eq-[a-z0-9-]+)\)\s*$", text, flags=re.MULTILINE)
     built = article(site, page)
@@ -116,7 +116,9 @@ def test_style_sheets_load_nothing_from_elsewhere(site):
     sheets = list((site / "_static").rglob("*.css"))
     assert sheets
     for sheet in sheets:
-        assert not re.search(r"(url\(|@import)\s*['\"]?(https?:)?//", sheet.read_text())
+        assert not re.search(
+            r"(url\(|@import)\s*['\"]?(https?:)?//", sheet.read_text(encoding="utf-8")
+        )
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -129,5 +131,5 @@ def test_formulas_are_drawn_in_the_page_and_can_be_heard(site, page):
 
 
 def test_search_knows_the_chapters(site):
-    index = (site / "searchindex.js").read_text()
+    index = (site / "searchindex.js").read_text(encoding="utf-8")
     assert all(f'"{page}"' in index for page in PAGES)

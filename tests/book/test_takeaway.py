@@ -34,7 +34,9 @@ def offered(site, page):
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_can_be_taken_as_myst(site, page):
     taken = offered(site, page)["MyST (.md)"]
-    assert taken.read_text() == statements.written_out((ROOT / f"{page}.md").read_text())
+    assert taken.read_text(encoding="utf-8") == statements.written_out(
+        (ROOT / f"{page}.md").read_text(encoding="utf-8")
+    )
 
 
 @pytest.mark.parametrize("page", PAIRED)
@@ -136,6 +138,6 @@ def test_the_menu_hands_out_the_file(browser, server, site, entry):
 
 @pytest.mark.parametrize("page", ["README.md", "book/index.md"])
 def test_the_command_that_opens_the_chapters_is_documented(page):
-    assert "`make lab`" in (ROOT / page).read_text()
-    makefile = (ROOT / "Makefile").read_text()
+    assert "`make lab`" in (ROOT / page).read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert "\nlab: $(READY)" in makefile and "\n\t$(BIN)/python book/_ext/lab.py\n" in makefile

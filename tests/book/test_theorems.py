@@ -36,6 +36,6 @@ def test_the_reader_of_theorems_finds_every_block(tmp_path):
         line.lstrip(":").startswith(("{prf:theorem}", "{prf:lemma}"))
         for page in project_files()
         if page.suffix == ".md" and page.parent == ledger.ROOT / "book"
-        for line in page.read_text().splitlines()
+        for line in page.read_text(encoding="utf-8").splitlines()
     )
     assert written == len(RESULTS)

@@ -20,7 +20,7 @@ def checkout(tmp_path):
         "worksheets/page.ipynb",
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(name, "utf-8")
+        (tmp_path / name).write_text(name, encoding="utf-8")
     shutil.copy(ROOT / ".gitignore", tmp_path)
     return tmp_path
 
@@ -47,7 +47,7 @@ def test_in_an_archive_the_project_is_what_no_tool_made(checkout):
 
 
 def test_a_copy_of_a_notebook_is_neither_page_nor_test(tmp_path):
-    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/page\n", "utf-8")
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/page\n", encoding="utf-8")
     book = tmp_path / "book"
     book.mkdir()
     for name in ("page.md", "page.ipynb", "page-Copy1.md", "page-Copy1.ipynb"):
@@ -64,5 +64,5 @@ def test_the_order_of_imports_does_not_depend_on_folders(tmp_path):
     command = [sys.executable, "-m", "ruff", "check", "--no-cache", "--select", "I", "."]
     for folder in ("worksheets", "notebooks", "pages"):
         (tmp_path / folder).mkdir()
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
     assert run.returncode == 0, run.stdout

@@ -278,7 +278,7 @@ def test_the_reader_of_messages_finds_roundings(message, value, told):
 def test_no_answer_stands_as_a_literal(exercise):
     """No number in the package is an answer; words are computed by running something."""
     files = [PACKAGE / "chapters" / f"{exercise.chapter}.py", PACKAGE / "framework" / "data.py"]
-    trees = [ast.parse(file.read_text()) for file in files]
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
     nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     numbers = [abs(n.value) for n in nodes if type(n.value) in (int, float)]
     written = [number for number in numbers if number != int(number) or number >= 100]
@@ -300,7 +300,7 @@ def test_a_chapter_has_a_full_set(slug):
     assert {e.kind for e in exercises} == {"prove", "compute", "predict", "break"}
     assert {e.level for e in exercises} == {"easy", "medium", "hard"}
     assert len({e.title for e in exercises}) == len(exercises)
-    words = tomllib.loads((PACKAGE / "chapters" / f"{slug}.toml").read_text())
+    words = tomllib.loads((PACKAGE / "chapters" / f"{slug}.toml").read_text(encoding="utf-8"))
     assert list(words) == [e.id for e in exercises]
     for answers in (ANSWERS[slug].RIGHT, ANSWERS[slug].WRONG):
         assert list(answers) == [e.id for e in exercises]
@@ -309,7 +309,7 @@ def test_a_chapter_has_a_full_set(slug):
 @each_chapter
 def test_statements_agree_with_the_package(slug):
     page = BOOK / "exercises" / FILES[slug].name
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     found = statements(page)
     assert text.count("{exercise}") == len(found), "a statement in another form"
     assert [statement["id"] for statement in found] == [e.id for e in registry.of_chapter(slug)]
@@ -337,7 +337,7 @@ def test_a_statement_is_written_out():
 
 @each_chapter
 def test_code_in_statements_runs(slug):
-    text = (BOOK / "exercises" / FILES[slug].name).read_text()
+    text = (BOOK / "exercises" / FILES[slug].name).read_text(encoding="utf-8")
     names = {}
     for block in worksheets.BLOCK.findall(text):
         exec(block, names)  # noqa: S102
@@ -347,7 +347,7 @@ def test_code_in_statements_runs(slug):
 @each_chapter
 def test_solutions_pass_the_check(slug):
     page = BOOK / "solutions" / FILES[slug].name
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     exercises = registry.of_chapter(slug)
     opened = re.findall(
         r"^:::\{solution-start\} ex-(\S+)\n:label: sol-(\S+)\n:class: dropdown\n:::$", text, re.M
@@ -368,7 +368,8 @@ def test_solutions_pass_the_check(slug):
 
 @each_chapter
 def test_chapter_leads_to_its_exercises(slug):
-    assert f"{{doc}}`exercises/{FILES[slug].stem}`" in FILES[slug].read_text().rpartition("##")[2]
+    chapter = FILES[slug].read_text(encoding="utf-8")
+    assert f"{{doc}}`exercises/{FILES[slug].stem}`" in chapter.rpartition("##")[2]
 
 
 @each_chapter
@@ -377,7 +378,7 @@ def test_exercises_refer_to_no_later_chapter(slug):
     import test_architecture as house
 
     for folder in ("exercises", "solutions"):
-        text = (BOOK / folder / FILES[slug].name).read_text()
+        text = (BOOK / folder / FILES[slug].name).read_text(encoding="utf-8")
         for label in house.REFERENCE.findall(text):
             owner = house.OWNER.get(label, "")
             assert owner, f"no page has the label {label}"
@@ -559,5 +560,7 @@ def test_importing_loads_nothing_heavy():
         "heavy = ('pandas', 'matplotlib', 'scipy.optimize', 'scipy.stats', 'IPython')\n"
         "print([m for m in heavy if m in sys.modules])"
     )
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8"
+    )
     assert run.stdout.strip() == "[]", run.stdout + run.stderr

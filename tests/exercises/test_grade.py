@@ -223,12 +223,14 @@ def test_a_folder_with_everything_in_it(tmp_path, capsys):
     (tmp_path / "class b").mkdir()
     notebook(tmp_path / "class b", "ben", "groups_3 = 1")
     (tmp_path / "essay.docx").write_bytes(os.urandom(1000))
-    (tmp_path / "empty.ipynb").write_text("")
-    (tmp_path / "list.ipynb").write_text("[1, 2]")
-    (tmp_path / "cells.ipynb").write_text('{"cells": [1, {"cell_type": "code"}, null]}')
+    (tmp_path / "empty.ipynb").write_text("", encoding="utf-8")
+    (tmp_path / "list.ipynb").write_text("[1, 2]", encoding="utf-8")
+    (tmp_path / "cells.ipynb").write_text(
+        '{"cells": [1, {"cell_type": "code"}, null]}', encoding="utf-8"
+    )
     (tmp_path / "folder.ipynb").mkdir()
-    (tmp_path / "line\nbreak.ipynb").write_text("{}")
-    (tmp_path / ".hidden.ipynb").write_text("{}")
+    (tmp_path / "line\nbreak.ipynb").write_text("{}", encoding="utf-8")
+    (tmp_path / ".hidden.ipynb").write_text("{}", encoding="utf-8")
     (tmp_path / "link.ipynb").symlink_to(tmp_path / "anna.ipynb")
     os.mkfifo(tmp_path / "pipe.ipynb")
     assert grade.main([str(tmp_path), "--seconds", "5"]) == 0
@@ -264,7 +266,9 @@ def test_no_worksheet_touches_the_mark_of_another(tmp_path, capfd):
     assert [row[0] for row in rows] == list("abcde")
     assert ["groups-3" in row for row in rows] == [True, True, False, False, True]
     assert " ".join(rows[3][-6:]).endswith("stopped: its process ended early")
-    assert json.loads((tmp_path / "c.ipynb").read_text()) == json.loads(forged), "it was written"
+    assert json.loads((tmp_path / "c.ipynb").read_text(encoding="utf-8")) == json.loads(forged), (
+        "it was written"
+    )
 
 
 def test_marks_are_printed_as_they_come(tmp_path, capsys, monkeypatch):
@@ -311,7 +315,9 @@ def test_the_grader_closes_its_memory_to_worksheets():
         "dumpable = lambda: ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)\n"
         "before = dumpable()\nclosed()\nprint(before, dumpable())"
     )
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8"
+    )
     assert run.stdout.split() == ["1", "0"], run.stderr
 
 

@@ -39,7 +39,8 @@ def test_a_worksheet_has_every_exercise_and_an_empty_cell(page):
 @each_page
 def test_a_worksheet_holds_no_solution(page):
     solution = code(nbformat.read(ROOT / "book" / "solutions" / f"{page.stem}.ipynb", 4))
-    given = {line.split("#")[0].strip() for block in worksheets.BLOCK.findall(page.read_text())
+    blocks = worksheets.BLOCK.findall(page.read_text(encoding="utf-8"))
+    given = {line.split("#")[0].strip() for block in blocks
              for line in block.splitlines()}  # fmt: skip
     lines = {line.split("#")[0].strip() for cell in solution for line in cell.splitlines()}
     kept = {
@@ -87,14 +88,14 @@ def test_what_has_no_words_is_refused(text):
 
 
 def test_the_page_for_teachers_names_exercises_that_exist():
-    text = (ROOT / "book" / "teaching.md").read_text()
+    text = (ROOT / "book" / "teaching.md").read_text(encoding="utf-8")
     ids = {exercise.id for exercise in registry.everything()}
     named = set(re.findall(r"`([a-z]+-\d+)`", text)) | set(re.findall(r"\b([a-z]+-\d+)\b", text))
     assert len(named) > 30 and named <= ids
 
 
 def test_what_the_page_for_teachers_shows_is_what_the_grader_prints():
-    text = (ROOT / "book" / "teaching.md").read_text()
+    text = (ROOT / "book" / "teaching.md").read_text(encoding="utf-8")
     shown = re.search(r"```text\n(.*?)\n```", text, re.DOTALL)[1]
     cells = tuple(exercise.variable for exercise in registry.of_chapter("ridge"))
     sheets = [Sheet("anna", cells), Sheet("ben", cells), Sheet("chris", (), "not a notebook")]
@@ -107,5 +108,6 @@ def test_what_the_page_for_teachers_shows_is_what_the_grader_prints():
 
 
 def test_make_writes_the_worksheets():
-    assert "$(BIN)/python book/_ext/worksheets.py\n" in (ROOT / "Makefile").read_text()
-    assert "worksheets/" in (ROOT / ".gitignore").read_text().splitlines()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "$(BIN)/python book/_ext/worksheets.py\n" in makefile
+    assert "worksheets/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()

@@ -9,7 +9,8 @@ from conftest import ROOT
 from mixhier_lite import LinearMixedModel, Term, datasets, fit, gls_blup, lmer, ridge
 from mixhier_lite.datasets import four_groups
 
-REFERENCE = json.loads((ROOT / "tests" / "reference" / "fits.json").read_text())["radon"]
+FITS = ROOT / "tests" / "reference" / "fits.json"
+REFERENCE = json.loads(FITS.read_text(encoding="utf-8"))["radon"]
 SIGMA2 = np.geomspace(1e-3, 1e3, 13)
 
 

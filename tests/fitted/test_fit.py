@@ -10,7 +10,7 @@ from dense import criterion
 from mixhier_lite import Gram, InputError, LinearMixedModel, Term, datasets, fit, gls_blup
 
 HERE = ROOT / "tests" / "reference"
-REFERENCE = json.loads((HERE / "fits.json").read_text())
+REFERENCE = json.loads((HERE / "fits.json").read_text(encoding="utf-8"))
 
 
 def numbers(values):
@@ -78,7 +78,9 @@ def test_reference_radon(key):
 @pytest.mark.parametrize("path", sorted((HERE / "nist_anova").glob("*.dat")), ids=lambda p: p.stem)
 def test_nist(path):
     """Exact arithmetic on the rounded data: twelve digits, also where thirteen are constant."""
-    rows = [line.split() for line in path.read_text().splitlines()[60:] if line.strip()]
+    rows = [
+        line.split() for line in path.read_text(encoding="utf-8").splitlines()[60:] if line.strip()
+    ]
     groups, y = [row[0] for row in rows], [float(row[1]) for row in rows]
     exact = {
         g: [Fraction(v) for v, h in zip(y, groups, strict=True) if h == g] for g in set(groups)

@@ -200,7 +200,8 @@ def test_powers_outside_of_functions_are_crossings(fixed):
 
 def test_the_calls_in_the_table_from_lme4():
     """Every call runs, and the numbers are those of lme4 1.1-31."""
-    table = (ROOT / "book" / "api.md").read_text().partition("(from-lme4)=")[2].partition("Not")[0]
+    page = (ROOT / "book" / "api.md").read_text(encoding="utf-8")
+    table = page.partition("(from-lme4)=")[2].partition("Not")[0]
     rows = re.findall(r"^\| .* \| (.*) \|$", table, re.MULTILINE)[1:]
     d = datasets.load("sleepstudy").rename(columns={"Subject": "g", "Reaction": "y"})
     names = {"f": "y ~ Days + (Days | g)", "d": d, "t": 0, "rng": np.random.default_rng(1)}

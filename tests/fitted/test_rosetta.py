@@ -60,7 +60,7 @@ def digits(theirs, mine):
 
 @pytest.mark.parametrize("name", TABLES)
 def test_tables_hold_the_four_groups_to_the_last_bit(name):
-    rows = list(csv.DictReader((FOLDER / f"{name}.csv").open()))
+    rows = list(csv.DictReader((FOLDER / f"{name}.csv").open(encoding="utf-8")))
     g = datasets.four_groups(np.random.default_rng(TABLES[name][0]), TABLES[name][1])
     np.testing.assert_array_equal([float(row["y"]) for row in rows], g.y)
     np.testing.assert_array_equal([float(row["x"]) for row in rows], g.x)

@@ -10,7 +10,8 @@ from scipy.optimize import minimize
 
 from mixhier_lite import InputError, Term, datasets, fit, lmer
 
-REFERENCE = json.loads((ROOT / "tests" / "reference" / "fits.json").read_text())["fits"]
+FITS = ROOT / "tests" / "reference" / "fits.json"
+REFERENCE = json.loads(FITS.read_text(encoding="utf-8"))["fits"]
 
 
 def unbalanced(seed, q=2, J=7):

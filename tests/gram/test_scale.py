@@ -57,9 +57,11 @@ def parquet_to_gram(folder):
         X = np.column_stack([np.ones(len(y)), *x])
         gram = Gram.from_arrays(y, X, Term(g), names=["(Intercept)", *table.column_names[2:]])
         status = Path("/proc/self/status")  # the largest memory so far, where the system tells
-        lines = status.read_text().splitlines() if status.exists() else ["VmHWM: 0 kB"]
+        lines = (
+            status.read_text(encoding="utf-8").splitlines() if status.exists() else ["VmHWM: 0 kB"]
+        )
         peak = next(line.split()[1] for line in lines if line.startswith("VmHWM"))
-        with open(folder / f"{os.getpid()}.diary", "a") as diary:
+        with open(folder / f"{os.getpid()}.diary", "a", encoding="utf-8") as diary:
             diary.write(f"{Path(file).stem} {peak}\n")
         return gram
 
@@ -70,7 +72,7 @@ def diaries(folder):
     """What each process has gathered so far: {pid: [(partition, peak memory in bytes), ...]}."""
     found = {}
     for diary in folder.glob("*.diary"):
-        words = [line.split() for line in diary.read_text().splitlines()]
+        words = [line.split() for line in diary.read_text(encoding="utf-8").splitlines()]
         found[int(diary.stem)] = [(part, 1024 * int(peak)) for part, peak in words]
     return found
 

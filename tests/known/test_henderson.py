@@ -61,7 +61,7 @@ def points(effects):
 
 
 def reference(name):
-    return json.loads((ROOT / "tests" / "reference" / f"{name}.json").read_text())
+    return json.loads((ROOT / "tests" / "reference" / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def robinson():

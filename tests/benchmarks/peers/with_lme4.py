@@ -33,7 +33,7 @@ class Session:
         file = Path(self.folder.name) / "data.csv"
         work.frame.to_csv(file, index=False)
         script = Path(self.folder.name) / "fit.R"
-        script.write_text(SCRIPT.format(file=file, formula=work.formula))
+        script.write_text(SCRIPT.format(file=file, formula=work.formula), encoding="utf-8")
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
         self.process = subprocess.Popen(["Rscript", str(script)], **pipes)
         if self.process.stdout.readline().strip() != "ready":

@@ -139,7 +139,8 @@ def main() -> None:
         "draws": DRAWS * CHAINS,
         "scales": SCALES,
     }
-    (DATASETS / "bambi_pymc.json").write_text(json.dumps({"about": about, "fits": fits}) + "\n")
+    text = json.dumps({"about": about, "fits": fits}) + "\n"
+    (DATASETS / "bambi_pymc.json").write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

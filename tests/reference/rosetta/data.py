@@ -25,4 +25,4 @@ def table(seed: int, rows: int) -> str:
 
 if __name__ == "__main__":
     for name, how in TABLES.items():
-        (HERE / f"{name}.csv").write_text(table(*how))
+        (HERE / f"{name}.csv").write_text(table(*how), encoding="utf-8", newline="\n")

@@ -1,0 +1,88 @@
+"""Data sets load on every system, are never another's, and say what they need."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from mixhier_lite import InputError, datasets
+from mixhier_lite.datasets import reference
+
+NAMES = sorted(datasets.SOURCES)
+
+
+@pytest.fixture
+def copies(tmp_path, monkeypatch):
+    """Let the package read its data from a folder that a test may change."""
+    for file in (ROOT / "mixhier_lite" / "datasets").glob("*.csv"):
+        shutil.copy(file, tmp_path)
+    monkeypatch.setattr(reference, "files", lambda package: tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_line_ends_do_not_matter(copies, name):
+    """An archive or an editor may have ended the lines as on Windows."""
+    before, file = datasets.load(name), copies / f"{name}.csv"
+    lines = file.read_bytes().splitlines()
+    file.write_bytes(b"\r\n".join(lines) + b"\r\n")
+    assert datasets.load(name).equals(before)
+    assert len(before) == len(lines) - 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_changed_digit_is_refused(copies, name):
+    file = copies / f"{name}.csv"
+    before, _, after = file.read_bytes().rpartition(b"1")
+    file.write_bytes(before + b"2" + after)
+    with pytest.raises(InputError, match="has been changed"):
+        datasets.load(name)
+
+
+def test_without_pandas_the_refusal_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)  # as where it is not installed
+    with pytest.raises(InputError, match=r"pip install 'mixhier-lite\[frames\]'"):
+        datasets.load("Rail")
+
+
+def git(*words, **options):
+    """Run git; say what it said."""
+    return subprocess.run(["git", *words], capture_output=True, encoding="utf-8", **options)
+
+
+def is_repository():
+    """Whether this checkout is one, and not a folder of another."""
+    if shutil.which("git") is None:
+        return False
+    top = git("rev-parse", "--show-toplevel", cwd=ROOT).stdout.strip()
+    return top != "" and os.path.samefile(top, ROOT)
+
+
+@pytest.mark.skipif(not is_repository(), reason="needs git, and a clone instead of an archive")
+def test_a_clone_on_windows_loads_every_data_set(tmp_path):
+    """Git for Windows sets core.autocrlf; the project's attributes overrule it."""
+    clone = tmp_path / "clone"
+    made = git("clone", "--quiet", "--config", "core.autocrlf=true", str(ROOT), str(clone))
+    assert made.returncode == 0, made.stderr
+    ends = git("ls-files", "--eol", cwd=clone).stdout
+    assert " w/lf " in ends and " w/crlf " not in ends
+    code = (
+        "from mixhier_lite import datasets\n"
+        "for name in datasets.SOURCES:\n"
+        "    print(name, len(datasets.load(name)), sep=': ')\n"
+        "print(datasets.__file__)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=clone,
+        env={**os.environ, "PYTHONPATH": str(clone), "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert run.returncode == 0, run.stderr
+    *found, place = run.stdout.splitlines()
+    assert os.path.commonpath([place, clone]) == str(clone)
+    assert set(found) == {f"{name}: {len(datasets.load(name))}" for name in NAMES}
