@@ -11,6 +11,7 @@ import axe_playwright_python
 import nbformat
 import numpy as np
 import pytest
+import source
 from conftest import ROOT
 from test_browser import CHROMIUM, browser, server, visit  # noqa: F401
 from test_dials import contrast
@@ -18,7 +19,8 @@ from test_site import PAGES, PAIRED, soup
 
 from mixhier_lite import plot
 
-WHOLE_SITE = [*PAGES, "search", "genindex", "prf-prf", "py-modindex"]
+CODE = ["code/index", source.find("mixhier_lite.ridge").page]  # a list of files, and a file
+WHOLE_SITE = [*PAGES, *CODE, "search", "genindex", "prf-prf", "py-modindex"]
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 with_browser = pytest.mark.skipif(
