@@ -76,7 +76,7 @@ def test_every_figure_says_what_it_shows(site, page):
 def test_formulas_and_numbers_of_equations_arrive(site, page):
     source = (ROOT / f"{page}.md").read_text()
     text = re.sub(r"```.*?```", "", source, flags=re.DOTALL)
-    labelled = re.findall(r"\$\$ \((eq-[a-z0-9-]+)\)\s*$", text, flags=re.MULTILINE)
+    labelled = re.findall(r"\$\$ \((eq-[\w-]+)\)\s*$", text, flags=re.MULTILINE)
     built = article(site, page)
     for code in built.select("pre, code"):
         code.decompose()
