@@ -415,6 +415,7 @@ def test_other_columns_for_the_same_space(reml, known):
     close(there.alpha, here.alpha, 1e-9)
     close(there.tau2, here.tau2, 1e-10)
     close(there.N, A.T @ here.N @ A, 1e-8)
+    close(there.N @ there.T, A.T @ here.N @ here.T, 1e-8)
     for j in range(5):
         close(there.A[j], A.T @ here.A[j] @ A, 1e-10)
         close(there.B[j], A.T @ here.B[j], 1e-10)
