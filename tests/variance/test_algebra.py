@@ -661,7 +661,7 @@ def crossed(seed=11):
 
 
 @every_case
-@checks("eq-hessian-terms", "eq-schur", "eq-fill")
+@checks("eq-hessian-terms", "eq-schur", "eq-slope-eliminated")
 def test_several_terms(reml, known):
     model = crossed()
     T, p, W = model.T, model.p, model.W
