@@ -169,7 +169,9 @@ def keep_marks(app, doctree, page):
         mark = re.match(r"[.,;:!?)\]]*", after)[0] if isinstance(after, nodes.Text) else ""
         if mark:
             node["mark"] = mark
-            after.parent.replace(after, nodes.Text(after[len(mark) :]))
+            texts = after.parent.children  # equal texts may stand there: this one is meant
+            place = next(k for k, text in enumerate(texts) if text is after)
+            after.parent[place] = nodes.Text(after[len(mark) :])
 
 
 def visit_inline(self, node):

@@ -24,9 +24,9 @@ def mixed_model_equations(model: LinearMixedModel) -> Array:
         Sigma singular, so that Sigma^-1 does not exist.
     """
     W = np.hstack([model.X, model.D])
-    A = W.T @ W
-    A[model.p :, model.p :] += model.tau2 * precision(model.Sigma)
-    return A
+    M = W.T @ W
+    M[model.p :, model.p :] += model.tau2 * precision(model.Sigma)
+    return M
 
 
 def precision(Sigma: Array) -> Array:
@@ -68,14 +68,15 @@ def henderson(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
     """
     y = response(model, y)
     identified(model.X)
-    W, p = np.hstack([model.X, model.D]), model.p
-    A = mixed_model_equations(model)
-    solution, inverse = solve_and_invert(A, W.T @ y, "Henderson's matrix")
-    # W'W squares the condition number of W; one correction from the rows repairs the solution
-    rest = W.T @ (y - W @ solution)
-    rest[p:] -= model.tau2 * cho_solve((model.L, True), solution[p:])
-    solution = solution + inverse @ rest
-    return Effects(solution[:p], solution[p:], model.tau2 * inverse)
+    p = model.p
+    W = np.hstack([model.X, model.D])
+    M = mixed_model_equations(model)
+    c, M_inverse = solve_and_invert(M, W.T @ y, "Henderson's matrix")  # M c = W'y
+    # W'W squares the condition number of W; one correction from the rows repairs c
+    rest = W.T @ (y - W @ c)
+    rest[p:] -= model.tau2 * cho_solve((model.L, True), c[p:])
+    c = c + M_inverse @ rest
+    return Effects(c[:p], c[p:], model.tau2 * M_inverse)
 
 
 def log_joint(

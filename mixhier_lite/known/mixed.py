@@ -163,11 +163,11 @@ def gls_blup(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
     y = response(model, y)
     identified(model.X)
     X, D, Sigma = model.X, model.D, model.Sigma
-    V = cho_factor(model.V, lower=True, overwrite_a=True, check_finite=False)
-    VX = cho_solve(V, X)
-    fixed_cov = np.linalg.inv(X.T @ VX)
-    fixed = fixed_cov @ (VX.T @ y)
-    fixed = fixed + fixed_cov @ (VX.T @ (y - X @ fixed))  # one correction from the residual
+    V = cho_factor(model.V, lower=True, overwrite_a=True, check_finite=False)  # never inverted
+    V_inv_X = cho_solve(V, X)
+    fixed_cov = np.linalg.inv(X.T @ V_inv_X)
+    fixed = fixed_cov @ (V_inv_X.T @ y)
+    fixed = fixed + fixed_cov @ (V_inv_X.T @ (y - X @ fixed))  # one correction from the residual
     gain = Sigma @ cho_solve(V, D).T  # Sigma D' V^-1, (J, n)
     random = gain @ (y - X @ fixed)
     # Var(beta | y, alpha) as a sum of squares: p.s.d. however large Sigma is

@@ -8,6 +8,7 @@ import lean
 import nbformat
 import notebooks
 import pytest
+from docutils import nodes
 from test_site import PAGES, TOC, article
 
 LIMIT = 400_000
@@ -53,6 +54,16 @@ def test_tex_that_cannot_be_read_is_refused(tex):
 def test_a_drawing_that_is_not_understood_is_refused():
     with pytest.raises(ValueError, match="<text>"):
         formulas.draw(r"\text{日}", False)
+
+
+def test_a_comma_stays_where_it_is_written():
+    """Two equal texts in one line: the mark behind the formula is that of the second."""
+    math, first, second = nodes.math("", "x"), nodes.Text(", "), nodes.Text(", ")
+    line = nodes.paragraph("", "", nodes.literal("", "a"), first, nodes.literal("", "b"), math)
+    line += [second, nodes.literal("", "c")]
+    formulas.keep_marks(None, nodes.section("", line), "page")
+    assert math["mark"] == ","
+    assert [child.astext() for child in line] == ["a", ", ", "b", "x", " ", "c"]
 
 
 def test_mathml_says_what_the_formula_says():

@@ -6,6 +6,7 @@ import re
 import nbformat
 import notebooks
 import pytest
+import source
 import yaml
 from bs4 import BeautifulSoup
 from conftest import ROOT, project_files
@@ -21,7 +22,8 @@ def _listed(entries):
 
 
 PAGES = [TOC["root"], *(page for part in TOC["parts"] for page in _listed(part["chapters"]))]
-WHOLE_SITE = [*PAGES, "search", "genindex", "prf-prf", "py-modindex"]
+CODE = ["code/index", source.find("mixhier_lite.ridge").page]  # a list of files, and a file
+WHOLE_SITE = [*PAGES, *CODE, "search", "genindex", "prf-prf", "py-modindex"]
 PAIRED = [page for page in PAGES if (ROOT / f"{page}.ipynb").exists()]
 LOADING = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
 
@@ -81,7 +83,7 @@ def test_every_figure_says_what_it_shows(site, page):
 def test_formulas_and_numbers_of_equations_arrive(site, page):
     source = (ROOT / f"{page}.md").read_text(encoding="utf-8")
     text = re.sub(r"```.*?```", "", source, flags=re.DOTALL)
-    labelled = re.findall(r"\$\$ \((eq-[a-z0-9-]+)\)\s*$", text, flags=re.MULTILINE)
+    labelled = re.findall(r"\$\$ \((eq-[\w-]+)\)\s*$", text, flags=re.MULTILINE)
     built = article(site, page)
     words = [word for word in built.strings if not word.find_parent(["pre", "code"])]
     assert "$$" not in "".join(words), "a formula was not read as one"
