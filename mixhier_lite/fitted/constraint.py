@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..inputs import Array
-from .objective import Point, Surface, cells
+from .objective import Point, Surface
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Held:
     @property
     def cells(self) -> list[tuple[int, int, int]]:
         """Term, row and column of the entries of T that are free."""
-        return [cell for cell in cells(self.over.model) if not self._is_held(*cell)]
+        return [cell for cell in self.over.model.cells if not self._is_held(*cell)]
 
     def _is_held(self, t: int, i: int, j: int) -> bool:
         return False
@@ -275,5 +275,4 @@ class Coefficient(Held):
 
 
 def _column(over: Surface, t: int, k: int) -> str:
-    block = over.model.gram.blocks[t]
-    return "1" if block.constant else (block.columns[k] if block.columns else f"z{k + 1}")
+    return over.model.gram.blocks[t].column_names[k]

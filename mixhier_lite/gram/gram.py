@@ -47,6 +47,13 @@ class Block:
         return None if self.K is None else square_root(self.K, "K")
 
     @property
+    def column_names(self) -> list[str]:
+        """What the columns of Z are called: 1 for a random intercept, z1, z2 without names."""
+        if self.constant:
+            return ["1"]
+        return list(self.columns) or [f"z{k + 1}" for k in range(self.q)]
+
+    @property
     def J(self) -> int:
         """Number of levels."""
         return len(self.levels)
