@@ -147,7 +147,7 @@ def _through(solved: Solved, codes: list[Codes], z: list[Array]) -> Array:
         rest[:, a:b] = own.reshape(n, b - a)
     if levels.first is not None:
         j = codes[levels.first]
-        Pz = np.einsum("kln,nl->nk", factor.P[0][:, :, j], z[levels.first])
+        Pz = np.einsum("kln,nl->nk", factor.levels.P[0][:, :, j], z[levels.first])
         total += (Pz * z[levels.first]).sum(axis=1)
         pulled = sum(A12[j].multiply(Pz[:, k, None]) for k, A12 in enumerate(equations.A12))
         rest -= pulled.toarray()

@@ -7,6 +7,7 @@ has its zero. With Z = Z* R, beta* = R beta, and T* = R T.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -74,8 +75,16 @@ class Unpooled(Assembly):
 
     levels: Levels
     """Its criterion."""
-    bases: list[Any]
-    """beta = basis @ (effects of the criterion) for each term; dense where levels are related."""
+    rotation: Array | None
+    """What makes related levels of a term that is eliminated independent, shape (J, J)."""
+
+    @cached_property
+    def bases(self) -> list[Any]:
+        """beta = basis @ (effects of the criterion) for each term; dense where related."""
+        bases = list(map(_basis, self.gram.blocks, self.columns))
+        if self.rotation is not None and self.levels.first is not None:
+            bases[self.levels.first] = self.rotation / self.columns[self.levels.first]
+        return bases
 
 
 def lower_root(T: Array) -> Array:
@@ -190,8 +199,8 @@ def _unpooled(parts: _Parts, first: int | None) -> Unpooled:
     """Eliminate the first term level by level, and gather the others."""
     gram = parts.gram
     others = tuple(t for t in range(len(gram.blocks)) if t != first)
-    bases = [_basis(block, R) for block, R in zip(gram.blocks, parts.columns, strict=True)]
     A, B = np.zeros((0, 1, 1)), np.zeros((0, 1, gram.p + 1))
+    rotation = None
     if first is not None:
         A, B = parts.moments(first)
         root = gram.blocks[first].root
@@ -200,16 +209,21 @@ def _unpooled(parts: _Parts, first: int | None) -> Unpooled:
             rotation = root @ vectors
             A = np.clip(values, 0, None)[:, None, None]
             B = (rotation.T @ B[:, 0])[:, None]
-            bases[first] = rotation / parts.columns[first]
-    equations = _equations(parts, first, others, bases, A, B)
+    equations = _equations(parts, first, others, A, B)
     criterion = Levels(parts.likelihood, equations, first, others)
     return Unpooled(
-        gram, criterion, parts.columns, parts.units, parts.scale, levels=criterion, bases=bases
+        gram,
+        criterion,
+        parts.columns,
+        parts.units,
+        parts.scale,
+        levels=criterion,
+        rotation=rotation,
     )
 
 
 def _equations(
-    parts: _Parts, first: int | None, others: Sequence[int], bases: list[Any], A: Array, B: Array
+    parts: _Parts, first: int | None, others: Sequence[int], A: Array, B: Array
 ) -> NormalEquations:
     """Add the terms that are not eliminated, in the criterion's columns."""
     from scipy.sparse import bmat, bsr_matrix, csr_matrix, hstack
@@ -222,6 +236,8 @@ def _equations(
         start, none = np.zeros(J + 1, dtype=np.intp), np.zeros(0, dtype=np.intp)
         empty = np.zeros((0, 0)), np.zeros((0, p1))
         return NormalEquations(A1, B1, parts.C, (), *empty, start, none, np.zeros((q, 0)))
+
+    bases = list(map(_basis, gram.blocks, parts.columns))
 
     def moments(s: int, t: int) -> Any:
         """Z_s'WZ_t in the criterion's columns, sparse."""

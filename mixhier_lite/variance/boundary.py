@@ -15,10 +15,11 @@ TINY = 1e-4
 """Variances below this, in the criterion's units, are compared with zero."""
 
 
-def settle(entries: ActiveEntries, found: Minimum) -> list[Array]:
+def settle(entries: ActiveEntries, found: Minimum) -> tuple[list[Array], bool]:
     """Move to the boundary where that is certified, away from it where it is not.
 
-    Returns the bare matrices of ``entries``, with columns of zeros where rank is lacking.
+    Returns the bare matrices of ``entries``, with columns of zeros where rank is lacking, and
+    whether a search has arrived there.
     """
     bare = entries.bare(found.x)
     flat = [flattened(each, s.correlated) for each, s in zip(bare, entries.shapes, strict=True)]
@@ -35,12 +36,12 @@ def settle(entries: ActiveEntries, found: Minimum) -> list[Array]:
         on_edge = lower.bare(edge.x)
         better = leave_boundary(entries, on_edge)
         if better is None:
-            return on_edge
+            return on_edge, edge.arrived
         moved = descend(entries, better[None])
         if moved.value >= edge.value - 1e-10 * (1.0 + abs(edge.value)):
-            return on_edge
-        return entries.bare(moved.x)
-    return bare
+            return on_edge, edge.arrived
+        return entries.bare(moved.x), moved.arrived
+    return bare, found.arrived
 
 
 def flattened(T: Array, correlated: bool) -> Array:

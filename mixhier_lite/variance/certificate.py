@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..inputs import Array
-from .curvature import Curvature, in_entries
+from .curvature import Blocks, Curvature, in_entries
 from .theta import ActiveEntries, Cells
 
 SMALL = 1e-6
@@ -44,10 +44,12 @@ def certify(entries: ActiveEntries, bare: list[Array]) -> Certificate:
     gradient = entries.criterion.gradient(T)
     assert gradient is not None
     changes = _changes(entries, bare)
-    g = np.array([(change * gradient[1][t]).sum() for t, change in changes])
-    H = _form(curvature.in_entries(T), changes)
-    E = _form(in_entries(curvature.expected(), T), changes)
-    size = np.sqrt(np.maximum(np.diag(E), 1e-300))
+    g = changes @ np.concatenate([slope.ravel() for slope in gradient[1]])
+    H = changes @ _whole(curvature.in_entries(T)) @ changes.T
+    E = changes @ _whole(in_entries(curvature.expected(), T)) @ changes.T
+    told = np.diag(E) > 1e-12 * np.diag(E).max(initial=0.0)
+    E, H, g = E[np.ix_(told, told)], H[np.ix_(told, told)], g[told]
+    size = np.sqrt(np.diag(E))
     values, axes = np.linalg.eigh(E / np.outer(size, size))
     seen = values > 1e-10  # turning T, T C with C C' = I, leaves T T' as it is
     to_unit = axes[:, seen] / np.sqrt(values[seen]) / size[:, None]
@@ -58,26 +60,30 @@ def certify(entries: ActiveEntries, bare: list[Array]) -> Certificate:
     )
 
 
-def _changes(entries: ActiveEntries, bare: list[Array]) -> list[tuple[int, Array]]:
-    """Changes of T that leave its rank as it is: all entries of the columns that are not zero."""
+def _changes(entries: ActiveEntries, bare: list[Array]) -> Array:
+    """Changes of T that leave its rank as it is, one a row, shape (k, sum of q^2).
+
+    They are to all entries of the columns that are not zero.
+    """
+    sizes = [shape.q**2 for shape in entries.shapes]
     out = []
     for t, (shape, root) in enumerate(zip(entries.shapes, bare, strict=True)):
         for j in np.flatnonzero(root.any(axis=0)):
             for i in range(shape.q) if shape.correlated else (j,):
-                change = np.zeros_like(root)
+                change = np.zeros(root.shape)
                 change[:, j] = shape.frame[:, i]
-                out.append((t, change))
-    return out
+                row = np.zeros(sum(sizes))
+                row[sum(sizes[:t]) : sum(sizes[: t + 1])] = change.ravel()
+                out.append(row)
+    return np.array(out).reshape(-1, sum(sizes))
 
 
-def _form(blocks: dict[tuple[int, int], Array], changes: list[tuple[int, Array]]) -> Array:
-    """A bilinear form in the entries of T, for some changes of T."""
-    return np.array(
-        [
-            [np.einsum("ij,ijkl,kl->", a, blocks[s, t], b, optimize=True) for t, b in changes]
-            for s, a in changes
-        ]
-    ).reshape(len(changes), len(changes))
+def _whole(blocks: Blocks) -> Array:
+    """A bilinear form of all terms as one matrix, shape (sum of q^2, sum of q^2)."""
+    terms = range(1 + max(t for t, _ in blocks))
+    size = [len(blocks[t, t]) ** 2 for t in terms]
+    parts = [[blocks[s, t].reshape(size[s], size[t]) for t in terms] for s in terms]
+    return np.asarray(np.vstack([np.hstack(row) for row in parts]))
 
 
 def into_boundary(entries: ActiveEntries, bare: list[Array], curvature: Curvature) -> float | None:
@@ -85,7 +91,8 @@ def into_boundary(entries: ActiveEntries, bare: list[Array], curvature: Curvatur
     slopes = []
     for t, direction in lacking(entries, bare, curvature.N):
         own = curvature.given_tau2[t, t]
-        variance = 2 * np.einsum("i,j,k,l,ijkl->", *[direction] * 4, own, optimize=True)
+        square = np.outer(direction, direction).ravel()
+        variance = 2 * square @ own.reshape(len(square), -1) @ square
         slopes.append(direction @ curvature.N[t] @ direction / np.sqrt(max(variance, 1e-300)))
     return float(min(slopes)) if slopes else None
 

@@ -66,10 +66,11 @@ class Curvature:
 
 def in_entries(form: Blocks, T: Sequence[Array]) -> Blocks:
     """A bilinear form in changes of T T' as one in changes d of T: they make it d T' + T d'."""
-    return {
-        (s, t): 4 * np.einsum("ixky,xj,yl->ijkl", _symmetric(block), T[s], T[t], optimize=True)
-        for (s, t), block in form.items()
-    }
+    out = {}
+    for (s, t), block in form.items():
+        once = np.tensordot(_symmetric(block), T[t], (3, 0))  # i x k l
+        out[s, t] = 4 * np.einsum("ixkl,xj->ijkl", once, T[s])
+    return out
 
 
 def _symmetric(block: Array) -> Array:

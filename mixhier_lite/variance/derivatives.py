@@ -18,7 +18,7 @@ from ..inputs import Array
 from .criterion import Profiled
 from .curvature import Curvature, Derivatives
 from .elimination import backward, forward, gram, product
-from .factor import Factor
+from .factor import Factor, solve_triangular
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +39,15 @@ class Residual:
 def residual(factor: Factor, columns: Array) -> Residual:
     """E and U at the first point for R = [X y] ``columns``, (p + 1, r)."""
     equations, T2 = factor.equations, [t[:1] for t in factor.T2]
-    U2 = factor.backward2(factor.F2[:1] @ columns)
+    U2 = solve_triangular(factor.L2[:1], factor.F2[:1] @ columns, transposed=True)
     beta2 = equations.times(T2, U2)
     E2 = factor.B2[:1] @ columns - factor.A2[:1] @ beta2
-    rest = factor.left_to_levels(columns, beta2)
-    rows1, turned = factor.rows1[:1], factor.T1[:1].swapaxes(1, 2)
-    T_rest = np.einsum("nqk,nkrj->nqrj", turned, rest)
-    U1 = backward(rows1, forward(rows1, T_rest))
-    E1 = rest - gram(factor.TA1[:1], U1)
+    rest = factor.left_to_levels(columns, beta2)[:1]
+    levels = factor.levels
+    rows, turned = levels.rows[:1], levels.T[:1].swapaxes(1, 2)
+    T_rest = np.tensordot(turned, rest[0], 1)
+    U1 = backward(rows, forward(rows, T_rest))
+    E1 = rest - gram(levels.TA[:1], U1)
     return Residual(E1[0], U1[0], E2[0], U2[0])
 
 
@@ -74,23 +75,23 @@ def gradient(factor: Factor, at: Profiled) -> tuple[Array, list[Array]]:
 
     N itself is not formed: the products below have no cancellation where T is large.
     """
-    equations, T2 = factor.equations, factor.T2
+    equations = factor.equations
     columns = np.linalg.inv(at.L[0]).T * np.sqrt(at.first[0])  # E in these is F
     here = residual(factor, columns)
     # G T = A T M^-1 of the levels, were they alone; less E U'
-    GT = factor.Y1[0].sum(axis=2).T
+    GT = factor.levels.Y[0].sum(axis=2).T
     NT1 = GT - np.einsum("irj,krj->ik", here.E1, here.U1)
     if not equations.m:
         return 2 * NT1, []
     # what the other terms explain of it: (I - A P) A12 Q A12' (I - A P)' T
     Q1 = equations.within(factor.Q)
     unexplained = np.eye(equations.q)[None, :, :, None] - gram(
-        factor.TA1, backward(factor.rows1, factor.root1)
+        factor.levels.TA, backward(factor.levels.rows, factor.levels.root)
     )
     explained = product(unexplained, product(Q1, unexplained.swapaxes(1, 2)))
-    NT1 = NT1 - explained[0].sum(axis=2) @ factor.T1[0]
+    NT1 = NT1 - explained[0].sum(axis=2) @ factor.levels.T[0]
     others = []
-    TV = equations.times(T2, factor.inverse2)[0]  # T (I + T'A2 T)^-1
+    TV = factor.T_inverse2[0]  # T (I + T'A2 T)^-1
     for a, b, q in equations.slices:
         A, V = (M[:, a:b].reshape(len(M), -1, q) for M in (factor.A2[0], TV))
         E, U = (M[a:b].reshape(-1, q, M.shape[1]) for M in (here.E2, here.U2))
@@ -106,10 +107,10 @@ def of_one_term(factor: Factor, at: Profiled) -> Derivatives:
     2 tr e'N d - 2 tr(Y d Y e) - 2 tr(Y T d'G e) + 2 tr(U F'd Y e) + 2 tr(U F'e Y d)
     + 2 tr(e'F F'd Y T) + 2 tr(U U'd'G e), less what the square of the slope of S takes away.
     """
-    equations, T, N, q = factor.equations, factor.T1, factor.N, factor.equations.q
-    U, Y = factor.U1, factor.Y1
-    E = equations.B - gram(factor.TA1, U)
-    G = equations.A - gram(factor.TA1, Y)
+    equations, T, N, q = factor.equations, factor.levels.T, factor.N, factor.equations.q
+    U, Y = factor.levels.U, factor.levels.Y
+    E = equations.B - gram(factor.levels.TA, U)
+    G = equations.A - gram(factor.levels.TA, Y)
     to_unit = np.linalg.inv(at.L)[:, None]
     U, E = to_unit @ U, to_unit @ E
     p1 = U.shape[2]
@@ -141,18 +142,23 @@ def _summed(a: Array, b: Array, order: str) -> Array:
 def curvature_of_one_term(factor: Factor, at: Profiled) -> Curvature:
     """Derivatives in T T' at the first point where there is one term."""
     equations = factor.equations
-    G = (equations.A - gram(factor.TA1, factor.Y1))[0]
-    E = (np.linalg.inv(at.L)[:, None] @ (equations.B - gram(factor.TA1, factor.U1)))[0]
+    G = (equations.A - gram(factor.levels.TA, factor.levels.Y))[0]
+    E = (np.linalg.inv(at.L)[:, None] @ (equations.B - gram(factor.levels.TA, factor.levels.U)))[0]
     root = np.sqrt(at.first[0])[:, None]
     F = root * E
     FF, FFx = (np.einsum("icj,kcj->ikj", f, f) for f in (F, F[:, :-1]))
 
     def twice(a: Array, b: Array) -> Array:
-        return np.asarray(np.einsum("lis,jks->ijkl", a, b, optimize=True))
+        """The sum over levels of tr(a x b y), for symmetric changes x and y."""
+        return np.tensordot(a, b, (2, 2)).transpose(1, 2, 3, 0)
 
-    S = np.einsum("icj,kdj->ikcd", E, E, optimize=True)  # minus the slope of S in T T'
-    squares = np.einsum("ijcd,klcd,cd->ijkl", S, S, at.second[0])
-    through_x = np.einsum("icj,kdj->ikcd", F[:, :-1], F[:, :-1], optimize=True)
+    levels = E.shape[-1]
+    wide = E.reshape(-1, levels)
+    p1 = len(at.L[0])
+    S = (wide @ wide.T).reshape(len(E), p1, len(E), p1).swapaxes(1, 2)  # minus the slope of S
+    squares = np.einsum("ijcd,klcd->ijkl", S * at.second[0], S)
+    x_weight = np.sqrt(np.multiply.outer(at.first[0], at.first[0]))[:-1, :-1]
+    through_x = S[:, :, :-1, :-1] * x_weight
     hessian = twice(FF, G) + twice(G, FF) - twice(G, G) - squares
     given_tau2 = twice(G, G) - twice(FFx, G) - twice(G, FFx)
     given_tau2 = given_tau2 + np.einsum("ijcd,klcd->ijkl", through_x, through_x)

@@ -189,9 +189,11 @@ class NormalEquations:
 
     def times(self, T: list[Array], rows: Array) -> Array:
         """Multiply T of each other term, (N, q, q), into rows of shape (N, m, r)."""
-        out = np.empty_like(rows)
+        out = np.empty(rows.shape)
         for (a, b, q), t in zip(self.slices, T, strict=True):
-            part = rows[:, a:b].reshape(len(rows), -1, q, rows.shape[2])
-            product = t[:, None] * part if q == 1 else t[:, None] @ part
-            out[:, a:b] = product.reshape(out[:, a:b].shape)
+            if q == 1:
+                np.multiply(t, rows[:, a:b], out=out[:, a:b])
+            else:
+                part = rows[:, a:b].reshape(len(rows), -1, q, rows.shape[2])
+                out[:, a:b] = (t[:, None] @ part).reshape(out[:, a:b].shape)
         return out

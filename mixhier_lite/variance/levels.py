@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..inputs import Array
-from .criterion import Criterion
+from .criterion import HUGE, Criterion
 from .curvature import Curvature, Derivatives
 from .derivatives import (
     curvature_of_dense,
@@ -104,7 +104,7 @@ class Levels(Criterion):
         """See :meth:`Criterion.gradient`."""
         factor = self.factor([t[None] for t in T])
         at = self.likelihood.profiled(factor.log_det, factor.S)
-        if self.likelihood.solution(factor.log_det, factor.S) is None:
+        if at.L[0, 0, 0] >= HUGE:
             return None
         return float(at.value[0]), self.join(*gradient(factor, at))
 

@@ -11,6 +11,8 @@ LARGE_DENSE = 200
 """Columns in one dense matrix from which on every evaluation counts."""
 STEPS = 100
 """Steps after which a descent gives up."""
+FLAT = 1e-10
+"""Slope and curvature, over the criterion, of a direction that makes no difference."""
 EXACT, ENOUGH = 1e-12, 3e-6
 """Length of a last step; and where an evaluation counts six digits are enough."""
 
@@ -37,10 +39,13 @@ def newton_step(entries: ActiveEntries, at: Points) -> Array:
     # x = sinh z: d2f/dz2 = f'' (1 + x^2) + f' x
     np.einsum("nkk->nk", H)[...] += entries.diagonal * at.x * at.gradient
     curvature, axes = np.linalg.eigh(H)
+    slope = (slope[:, None] @ axes)[:, 0]
     least = 1e-10 * np.abs(curvature).max(axis=1, keepdims=True) + 1e-300
-    along = -(slope[:, None] @ axes)[:, 0] / np.maximum(np.abs(curvature), least)
+    along = -slope / np.maximum(np.abs(curvature), least)
     length = np.maximum(np.abs(along), 0.3 * (curvature < 0))
-    return np.asarray((axes @ np.copysign(length, along)[:, :, None])[:, :, 0])
+    flat = np.abs(slope) + np.abs(curvature) < FLAT * (1.0 + np.abs(at.value))[:, None]
+    step = np.where(flat, 0.0, np.copysign(length, along))
+    return np.asarray((axes @ step[:, :, None])[:, :, 0])
 
 
 def move(entries: ActiveEntries, x: Array, step: Array) -> Array:

@@ -45,11 +45,10 @@ def minimise(criterion: Criterion, shapes: Sequence[Shape]) -> list[Array]:
     entries = ActiveEntries.all_of(criterion, shapes)
     for more in LOOKS:
         points = starts(entries, more)
-        bare = settle(entries, descend(entries, points))
-        certificate = certify(entries, bare)
-        if certificate.ok:
+        bare, arrived = settle(entries, descend(entries, points))
+        if arrived or certify(entries, bare).ok:
             return entries.framed(bare)
-    raise _not_found(certificate, len(points))
+    raise _not_found(certify(entries, bare), len(points))
 
 
 def nearby(entries: ActiveEntries, theta: Array, hessian: Array) -> list[Array]:
@@ -57,9 +56,10 @@ def nearby(entries: ActiveEntries, theta: Array, hessian: Array) -> list[Array]:
     found = descend(entries, theta[None], hessian[None])
     if not found.arrived:
         found = descend(entries, found.x[None])
-    if not found.arrived:
-        raise _not_found(certify(entries, entries.bare(found.x)), 1)
-    return entries.framed(settle(entries, found))
+    bare, arrived = settle(entries, found)
+    if not (arrived or certify(entries, bare).ok):
+        raise _not_found(certify(entries, bare), 1)
+    return entries.framed(bare)
 
 
 def term_by_term(gram: Gram, reml: bool, tau2: float | None) -> tuple[Array, Array]:
