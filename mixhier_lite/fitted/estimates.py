@@ -10,9 +10,10 @@ from ..gram.estimable import left_of_y, refuse_gram
 from ..gram.gram import Gram
 from ..inputs import Array
 from ..known.groups import Labels
-from ..variance.assembly import Assembly, unpooled
+from ..variance.assembly import Assembly, assemble, unpooled
+from ..variance.certificate import Certificate, certify
 from ..variance.optimum import optimum
-from ..variance.theta import free_cells
+from ..variance.theta import ActiveEntries, free_cells
 from .blup import Solved, conditional_variances, error_variances, random_effects
 
 
@@ -92,6 +93,13 @@ class Estimates:
     def solved(self) -> Solved:
         """The model solved at the estimates, level by level."""
         return Solved.at(unpooled(self.gram, self.reml, self.known_tau2), self.T)
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """That the estimates are at a minimum of the criterion; local, see Certificate."""
+        assembly = assemble(self.gram, self.reml, self.known_tau2)
+        entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
+        return certify(entries, assembly.bare(self.T))
 
     @cached_property
     def random(self) -> tuple[Array, ...]:

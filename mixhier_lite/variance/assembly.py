@@ -103,7 +103,7 @@ def assemble(gram: Gram, reml: bool, tau2: float | None) -> Assembly:
     blocks = gram.blocks
     if len(blocks) == 1 and blocks[0].q == 1:
         A, B = parts.moments(0)
-        K, a, b = blocks[0].K, A[:, 0, 0], B[:, 0]
+        K, a, b = blocks[0].K, A[0, 0], B[0].T
         if K is None:
             alone = pooled(parts.likelihood, parts.C, a, b)
         else:
@@ -134,7 +134,14 @@ class _Parts:
     C: Array
     scale: Array
     units: tuple[Array, ...]
-    columns: tuple[Array, ...]
+    turns: tuple[Array, ...]
+    """R of each term from the Gram's columns of Z."""
+
+    @property
+    def columns(self) -> tuple[Array, ...]:
+        """R of each term from the reader's columns of Z."""
+        pairs = zip(self.turns, self.gram.blocks, strict=True)
+        return tuple(R @ block.H for R, block in pairs)
 
     @classmethod
     def of(cls, gram: Gram, reml: bool, tau2: float | None) -> "_Parts":
@@ -146,14 +153,15 @@ class _Parts:
         known = None if tau2 is None else tau2 / scale[-1] ** 2
         likelihood = Likelihood(gram.n, gram.p, constant, reml, known)
         units = tuple(_unit(block) for block in gram.blocks)
-        pairs = zip(gram.blocks, units, strict=True)
-        columns = tuple(_orthogonal(gram, block, unit) for block, unit in pairs)
-        return cls(gram, likelihood, gram.C / np.outer(scale, scale), scale, units, columns)
+        turns = tuple(_orthogonal(gram, block) for block in gram.blocks)
+        return cls(gram, likelihood, gram.C / np.outer(scale, scale), scale, units, turns)
 
     def moments(self, t: int) -> tuple[Array, Array]:
-        """Z_j'WZ_j, (J, q, q), and Z_j'W[X y], (J, q, p + 1), in the criterion's columns."""
-        block, turn = self.gram.blocks[t], np.linalg.inv(self.columns[t])
-        return turn.T @ block.A @ turn, turn.T @ (block.B / self.scale)
+        """Z_j'WZ_j, (q, q, J), and Z_j'W[X y], (q, p + 1, J), in the criterion's columns."""
+        block, turn = self.gram.blocks[t], np.linalg.inv(self.turns[t])
+        A, B = (np.tensordot(turn.T, np.moveaxis(part, 0, -1), 1) for part in (block.A, block.B))
+        A = np.tensordot(turn.T, A.swapaxes(0, 1), 1)
+        return A, B / self.scale[:, None]
 
 
 def _power_of_two(x: Array) -> Array:
@@ -162,21 +170,22 @@ def _power_of_two(x: Array) -> Array:
 
 
 def _unit(block: Block) -> Array:
-    """Typical size of Z_j'W Z_j over the levels with rows."""
-    return _power_of_two(np.sqrt(np.diag(block.A.sum(axis=0)) / (block.rows > 0).sum().clip(1)))
+    """Typical size of Z_j'W Z_j over the levels with rows, in the reader's columns."""
+    whole = block.H.T @ block.A.sum(axis=0) @ block.H
+    return _power_of_two(np.sqrt(np.diag(whole) / (block.rows > 0).sum().clip(1)))
 
 
-def _orthogonal(gram: Gram, block: Block, unit: Array) -> Array:
-    """R with Z = Z* R: Z*'WZ* over all rows is the number of levels with rows times I.
+def _orthogonal(gram: Gram, block: Block) -> Array:
+    """R with Z' = Z* R: Z*'WZ* over all rows is the number of levels with rows times I.
 
     The first column of Z* is along which the levels' residuals of y differ most: then all that
     follows is the same whatever the reader's columns, up to signs.
     """
+    whole = block.A.sum(axis=0) / (block.rows > 0).sum().clip(1)
+    unit = _power_of_two(np.sqrt(np.diag(whole)))
     if block.q == 1:
         return np.diag(unit)
-    seen = (block.rows > 0).sum()
-    whole = block.A.sum(axis=0) / seen / np.outer(unit, unit)
-    root = np.linalg.cholesky(whole).T * unit
+    root = np.linalg.cholesky(whole / np.outer(unit, unit)).T * unit
     alpha = np.linalg.lstsq(gram.C[:-1, :-1], gram.C[:-1, -1], rcond=None)[0]
     residual = (block.B @ np.append(-alpha, 1.0)) @ np.linalg.inv(root)
     axes = np.linalg.eigh(residual.T @ residual)[1][:, ::-1]
@@ -199,16 +208,16 @@ def _unpooled(parts: _Parts, first: int | None) -> Unpooled:
     """Eliminate the first term level by level, and gather the others."""
     gram = parts.gram
     others = tuple(t for t in range(len(gram.blocks)) if t != first)
-    A, B = np.zeros((0, 1, 1)), np.zeros((0, 1, gram.p + 1))
+    A, B = np.zeros((1, 1, 0)), np.zeros((1, gram.p + 1, 0))
     rotation = None
     if first is not None:
         A, B = parts.moments(first)
         root = gram.blocks[first].root
         if root is not None:  # in the eigenvectors of L'Z'WZ L the levels are independent
-            values, vectors = np.linalg.eigh(root.T @ (A[:, 0, 0, None] * root))
+            values, vectors = np.linalg.eigh(root.T @ (A[0, 0, :, None] * root))
             rotation = root @ vectors
-            A = np.clip(values, 0, None)[:, None, None]
-            B = (rotation.T @ B[:, 0])[:, None]
+            A = np.clip(values, 0, None)[None, None]
+            B = (B[0] @ rotation)[None]
     equations = _equations(parts, first, others, A, B)
     criterion = Levels(parts.likelihood, equations, first, others)
     return Unpooled(
@@ -229,15 +238,13 @@ def _equations(
     from scipy.sparse import bmat, bsr_matrix, csr_matrix, hstack
 
     gram = parts.gram
-    p1, q = len(gram.C), A.shape[1]
-    A1, B1 = (np.ascontiguousarray(np.moveaxis(part, 0, -1)) for part in (A, B))
-    J = A1.shape[-1]
+    p1, q, J = len(gram.C), len(A), A.shape[-1]
     if not others:
         start, none = np.zeros(J + 1, dtype=np.intp), np.zeros(0, dtype=np.intp)
         empty = np.zeros((0, 0)), np.zeros((0, p1))
-        return NormalEquations(A1, B1, parts.C, (), *empty, start, none, np.zeros((q, 0)))
+        return NormalEquations(A, B, parts.C, (), *empty, start, none, np.zeros((q, 0)))
 
-    bases = list(map(_basis, gram.blocks, parts.columns))
+    bases = list(map(_basis, gram.blocks, parts.turns))
 
     def moments(s: int, t: int) -> Any:
         """Z_s'WZ_t in the criterion's columns, sparse."""
@@ -257,6 +264,4 @@ def _equations(
     A12 = A12.tobsr((q, 1))
     columns, values = A12.indices.astype(np.intp), np.ascontiguousarray(A12.data[:, :, 0].T)
     start = A12.indptr.astype(np.intp)
-    return NormalEquations(
-        A1, B1, parts.C, slices, A22, np.concatenate(B22), start, columns, values
-    )
+    return NormalEquations(A, B, parts.C, slices, A22, np.concatenate(B22), start, columns, values)

@@ -93,8 +93,9 @@ def into_boundary(entries: ActiveEntries, bare: list[Array], curvature: Curvatur
         own = curvature.given_tau2[t, t]
         square = np.outer(direction, direction).ravel()
         variance = 2 * square @ own.reshape(len(square), -1) @ square
-        slopes.append(direction @ curvature.N[t] @ direction / np.sqrt(max(variance, 1e-300)))
-    return float(min(slopes)) if slopes else None
+        slope = float(direction @ curvature.N[t] @ direction)
+        slopes.append(slope / float(np.sqrt(variance + 1e-300)))
+    return min(slopes) if slopes else None
 
 
 def lacking(entries: ActiveEntries, bare: list[Array], N: list[Array]) -> list[tuple[int, Array]]:

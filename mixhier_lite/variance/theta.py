@@ -202,5 +202,5 @@ class ActiveEntries:
 def _framed(block: Array, left: Array, right: Array) -> Array:
     """Second derivatives of T, (N, q, q, r, r), as those of bare matrices."""
     if len(left) == len(right) == 1:
-        return block * (left[0, 0] * right[0, 0])
+        return np.asarray(block * (left[0, 0] * right[0, 0]))
     return np.asarray(np.einsum("nijkl,ia,kb->najbl", block, left, right, optimize=True))
