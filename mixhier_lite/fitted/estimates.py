@@ -12,7 +12,7 @@ from ..inputs import Array
 from ..known.groups import Labels
 from ..variance.assembly import Assembly, assemble, unpooled
 from ..variance.certificate import Certificate, certify
-from ..variance.optimum import optimum
+from ..variance.optimum import Optimum, optimum
 from ..variance.theta import ActiveEntries, free_cells
 from .blup import Solved, conditional_variances, error_variances, random_effects
 
@@ -146,19 +146,22 @@ def estimate(gram: Gram, method: str, known_tau2: float | None) -> Estimates:
         Data for which the model has no answer.
     """
     refuse_gram(gram, known_tau2)
-    assembly, T = optimum(gram, method == "REML", known_tau2)
-    return _finished(assembly, T, method, known_tau2)
+    assembly, found = optimum(gram, method == "REML", known_tau2)
+    return _finished(assembly, found, method, known_tau2)
 
 
 def _finished(
-    assembly: Assembly, T: list[Array], method: str, known_tau2: float | None
+    assembly: Assembly, found: Optimum, method: str, known_tau2: float | None
 ) -> Estimates:
     """Read the estimates at the optimum, in the reader's units."""
     gram, criterion = assembly.gram, assembly.criterion
+    T = found.T
     at = criterion.solve(T)
     y_unit2 = assembly.scale[-1] ** 2
     if at is None or (known_tau2 is None and at.tau2 * y_unit2 * gram.n <= 1e-12 * left_of_y(gram)):
         raise refused("perfect")
+    if not found.arrived:
+        raise refused("search", tried=found.tried, criterion=at.value)
     shift, back = assembly.to_fixed
     root = back @ at.root
     return Estimates(

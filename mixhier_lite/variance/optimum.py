@@ -1,65 +1,75 @@
 """The global minimum of a criterion: look everywhere, descend, settle on the boundary, certify."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import block_diag
 
-from ..errors import refused
 from ..gram.gram import Gram
 from ..inputs import Array
 from .assembly import Assembly, assemble
 from .boundary import settle
-from .certificate import Certificate, certify
+from .certificate import certify
 from .criterion import Criterion
-from .newton import LARGE_DENSE, descend
+from .newton import LARGE_DENSE, Minimum, descend
 from .starts import starts
-from .theta import ActiveEntries, Shape
+from .theta import ActiveEntries
 
 LOOKS = (1, 4, 16)
 """How many times as many points are looked at, while a search has ended at no minimum."""
 
 
-def optimum(gram: Gram, reml: bool, tau2: float | None) -> tuple[Assembly, list[Array]]:
-    """The criterion of a Gram and T of every term at its minimum, in the criterion's columns.
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """Where a search has ended."""
 
-    Raises
-    ------
-    InputError
-        No minimum was found, and what was tried.
-    """
+    T: list[Array]
+    """For each term, in the criterion's columns, with columns of zeros where rank is lacking."""
+    arrived: bool
+    """Whether that is a minimum."""
+    tried: int
+    """Points from which it descended, or at which it looked, the last time."""
+
+
+def optimum(gram: Gram, reml: bool, tau2: float | None) -> tuple[Assembly, Optimum]:
+    """The criterion of a Gram, and T of every term at its minimum."""
     assembly = assemble(gram, reml, tau2)
+    entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
     if len(gram.blocks) > 1 and assembly.criterion.dense > LARGE_DENSE:
-        entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
         theta, hessian = term_by_term(gram, reml, tau2)
         return assembly, nearby(entries, theta, hessian)
-    return assembly, minimise(assembly.criterion, assembly.shapes)
+    return assembly, minimise(entries)
 
 
-def minimise(criterion: Criterion, shapes: Sequence[Shape]) -> list[Array]:
-    """Find the global minimum: T for every term, with columns of zeros where rank is lacking.
-
-    ``shapes`` says what T of each term may be.
-    """
-    entries = ActiveEntries.all_of(criterion, shapes)
+def minimise(entries: ActiveEntries) -> Optimum:
+    """Find the global minimum."""
     for more in LOOKS:
         points = starts(entries, more)
-        bare, arrived = settle(entries, descend(entries, points))
-        if arrived or certify(entries, bare).ok:
-            return entries.framed(bare)
-    raise _not_found(certify(entries, bare), len(points))
+        found = _settled(entries, descend(entries, points), len(points))
+        if found.arrived or fits_perfectly(entries.criterion, found.T):
+            return found
+    return found
 
 
-def nearby(entries: ActiveEntries, theta: Array, hessian: Array) -> list[Array]:
-    """The minimum near theta, (k,), with second derivatives that are about right, (k, k)."""
-    found = descend(entries, theta[None], hessian[None])
-    if not found.arrived:
-        found = descend(entries, found.x[None])
-    bare, arrived = settle(entries, found)
-    if not (arrived or certify(entries, bare).ok):
-        raise _not_found(certify(entries, bare), 1)
-    return entries.framed(bare)
+def nearby(entries: ActiveEntries, theta: Array, hessian: Array) -> Optimum:
+    """Find the minimum near theta, (k,), with second derivatives that are about right, (k, k)."""
+    minimum = descend(entries, theta[None], hessian[None])
+    if not minimum.arrived:
+        minimum = descend(entries, minimum.x[None])
+    return _settled(entries, minimum, 1)
+
+
+def _settled(entries: ActiveEntries, minimum: Minimum, tried: int) -> Optimum:
+    bare, arrived = settle(entries, minimum)
+    return Optimum(entries.framed(bare), arrived or certify(entries, bare).ok, tried)
+
+
+def fits_perfectly(criterion: Criterion, T: list[Array]) -> bool:
+    """Whether nothing is left of y at T, within rounding, where tau2 is estimated."""
+    here, without = (criterion.solve([t * share for t in T]) for share in (1.0, 0.0))
+    if here is None or without is None:
+        return True
+    return criterion.likelihood.known_tau2 is None and here.tau2 <= 1e-12 * without.tau2
 
 
 def term_by_term(gram: Gram, reml: bool, tau2: float | None) -> tuple[Array, Array]:
@@ -70,7 +80,8 @@ def term_by_term(gram: Gram, reml: bool, tau2: float | None) -> tuple[Array, Arr
     """
     thetas, hessians, left, removed = [], [], [], []
     for block in gram.blocks:
-        assembly, T = optimum(replace(gram, blocks=(block,), cross={}), reml, tau2)
+        assembly, found = optimum(replace(gram, blocks=(block,), cross={}), reml, tau2)
+        T = found.T
         entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
         theta = entries.pack(T)
         thetas.append(theta)
@@ -82,13 +93,3 @@ def term_by_term(gram: Gram, reml: bool, tau2: float | None) -> tuple[Array, Arr
     noise = min(left) if tau2 is not None else max(noise, min(left) / 4, 1e-300)
     grown = [theta * np.sqrt(own / noise) for theta, own in zip(thetas, left, strict=True)]
     return np.concatenate(grown), block_diag(*hessians)
-
-
-def _not_found(certificate: Certificate, looks: int) -> Exception:
-    return refused(
-        "search",
-        looks=looks,
-        gradient=certificate.gradient,
-        curvature=certificate.curvature,
-        boundary=certificate.boundary,
-    )

@@ -381,11 +381,12 @@ def test_wrong_second_derivatives_at_the_start_are_no_end():
     """They make the first step short, which is not to be taken for an arrival."""
     y, X, g, h = crossed()
     assembly = assemble(Gram.from_arrays(y, X, [Term(g), Term(h)]), True, None)
-    best = minimise(assembly.criterion, assembly.shapes)
     entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
+    best = minimise(entries).T
     for wrong in (1e2, 1e5):
         found = nearby(entries, 1.1 * np.ravel(best), wrong * np.eye(2))
-        np.testing.assert_allclose(np.ravel(found), np.ravel(best), rtol=1e-5)
+        assert found.arrived
+        np.testing.assert_allclose(np.ravel(found.T), np.ravel(best), rtol=1e-5)
 
 
 @pytest.mark.parametrize(("i", "j"), [(3, 0), (64, 63), (63, 64), (20, 149), (149, 148), (128, 5)])
