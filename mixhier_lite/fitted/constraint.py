@@ -111,7 +111,8 @@ class Held:
 
     def _solve(self, T: list[Array]) -> Point | None:
         """Solve at T, given as R T."""
-        return self.over.at(list(map(np.linalg.solve, self._turns, T)))
+        pairs = zip(self._turns, T, strict=True)
+        return self.over.at([np.asarray(np.linalg.solve(R, each)) for R, each in pairs])
 
     def _with_tau(self, T: list[Array], tau: float) -> float:
         """The criterion at T with this standard deviation of the noise."""

@@ -7,6 +7,7 @@ for each term. How they are found is the matter of *scalar* and *levels*.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dtrtrs
@@ -45,15 +46,33 @@ class Profiled:
     """The best tau2, or the known one, shape (N,)."""
     L: Array
     """Cholesky factors of S, shape (N, p + 1, p + 1)."""
-    first: Array
-    """Shape (N, p + 1)."""
-    second: Array
-    """Shape (N, p + 1, p + 1)."""
+    likelihood: "Likelihood"
 
     @property
     def nu(self) -> float:
         """Rows that speak about tau2; infinite where it is known."""
-        return float(self.second[0, -1, -1]) or np.inf
+        return self.likelihood.nu if self.likelihood.known_tau2 is None else np.inf
+
+    @property
+    def _share(self) -> Array:
+        """r2 / tau2, shape (N,): nu where tau2 is estimated."""
+        return np.asarray(self.L[:, -1, -1] ** 2 / self.tau2)
+
+    @cached_property
+    def first(self) -> Array:
+        """Shape (N, p + 1): one for each column of X by REML, and r2 / tau2."""
+        out = np.full(self.L.shape[:2], float(self.likelihood.reml))
+        out[:, -1] = self._share
+        return out
+
+    @cached_property
+    def second(self) -> Array:
+        """Shape (N, p + 1, p + 1)."""
+        out = np.full(self.L.shape, float(self.likelihood.reml))
+        out[:, -1, :] = self._share[:, None]
+        out[:, :, -1] = self._share[:, None]
+        out[:, -1, -1] = self.likelihood.nu if self.likelihood.known_tau2 is None else 0.0
+        return out
 
 
 @dataclass(frozen=True)
@@ -81,17 +100,9 @@ class Likelihood:
         r2 = diagonal[:, -1] ** 2
         tau2 = r2 / self.nu if self.known_tau2 is None else np.full(len(S), self.known_tau2)
         value = log_det + self.nu * np.log(2 * np.pi * tau2) + r2 / tau2 + self.constant
-        first, second = np.zeros(S.shape[:2]), np.zeros(S.shape)
         if self.reml:  # log det S_xx
             value = value + 2 * np.log(diagonal[:, :-1]).sum(axis=1)
-            first[:, :-1] = 1.0
-            second[:, :-1, :-1] = 1.0
-        share = r2 / tau2
-        first[:, -1] = share
-        second[:, -1, :] = share[:, None]
-        second[:, :, -1] = share[:, None]
-        second[:, -1, -1] = self.nu if self.known_tau2 is None else 0.0
-        return Profiled(value, tau2, L, first, second)
+        return Profiled(value, tau2, L, self)
 
     def solution(self, log_det: Array, S: Array) -> Solution | None:
         """Read the solution at the first point; None where S is not positive definite."""

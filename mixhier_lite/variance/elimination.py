@@ -16,6 +16,8 @@ import numpy as np
 from ..inputs import Array
 from ..known.groups import Codes
 
+SMALL = 2 * 10**4
+"""Numbers of A12 from which on it is better kept sparse."""
 MANY_PAIRS = 10**7
 """Products of entries that are kept at most."""
 
@@ -114,6 +116,13 @@ class NormalEquations:
         return [csr_matrix((value, self.columns, self.start), shape) for value in self.values]
 
     @cached_property
+    def small12(self) -> Array | None:
+        """A12 as a dense array, (q, J, m), where it is small; else None."""
+        if self.q * self.J * self.m > SMALL or self.pairs is None:
+            return None
+        return np.stack([a.toarray() for a in self.A12])
+
+    @cached_property
     def pairs(self) -> Any:
         """What turns P, (q q J), into A12'P A12 but for its transpose, (m m), as a sparse matrix.
 
@@ -148,6 +157,14 @@ class NormalEquations:
     def fill(self, P: Array) -> Array:
         """A12'P A12, shape (N, m, m), for symmetric P, (N, q, q, J)."""
         N, m = len(P), self.m
+        if self.small12 is not None:
+            total = np.zeros((N, m, m))
+            for A, row in zip(self.small12, P.swapaxes(0, 1), strict=True):
+                PA = sum(
+                    p[:, :, None] * B for p, B in zip(row.swapaxes(0, 1), self.small12, strict=True)
+                )
+                total += A.T @ PA
+            return total
         if self.pairs is not None:
             half = (self.pairs @ P.reshape(N, -1).T).T.reshape(N, m, m)
             return np.asarray(half + half.swapaxes(1, 2))
@@ -161,6 +178,9 @@ class NormalEquations:
     def within(self, Q: Array) -> Array:
         """A12_j Q A12_j' of every level, shape (N, q, q, J), for symmetric Q, (N, m, m)."""
         N, q, J = len(Q), self.q, self.J
+        if self.small12 is not None:
+            AQ = self.small12 @ Q[:, None]
+            return np.asarray(np.einsum("nkjm,ljm->nklj", AQ, self.small12))
         if self.pairs is not None:
             half = (self.pairs.T @ Q.reshape(N, -1).T).T.reshape(N, q, q, J)
             return np.asarray(half + half.swapaxes(1, 2))
@@ -176,6 +196,8 @@ class NormalEquations:
     def from_levels(self, R: Array) -> Array:
         """A12'R, shape (N, m, r), for R of shape (N, q, r, J)."""
         N, _, r, J = R.shape
+        if self.small12 is not None:
+            return np.asarray((R @ self.small12).sum(axis=1).swapaxes(1, 2))
         wide = R.transpose(1, 3, 0, 2).reshape(self.q, J, -1)
         total = sum(a.T @ rows for a, rows in zip(self.A12, wide, strict=True))
         return np.asarray(total).reshape(self.m, N, r).swapaxes(0, 1)
@@ -183,6 +205,8 @@ class NormalEquations:
     def to_levels(self, effects: Array) -> Array:
         """A12 effects, shape (N, q, r, J), for effects of shape (N, m, r)."""
         N, m, r = effects.shape
+        if self.small12 is not None:
+            return (self.small12 @ effects[:, None]).swapaxes(2, 3)
         wide = effects.swapaxes(0, 1).reshape(m, -1)
         rows = np.stack([a @ wide for a in self.A12]).reshape(self.q, self.J, N, r)
         return rows.transpose(2, 0, 3, 1)

@@ -197,9 +197,5 @@ class Factor:
 
 def solve_triangular(L: Array, B: Array, transposed: bool = False) -> Array:
     """L^-1 B, or L'^-1 B, at N points: L of shape (N, m, m), B of shape (N, m, r)."""
-    N, m, _ = L.shape
-    if N > 1 and m <= 100:  # one call for all of them
-        inverse = np.linalg.inv(L)
-        return np.asarray((inverse.swapaxes(1, 2) if transposed else inverse) @ B)
-    pairs = zip(L, np.broadcast_to(B, (N, *B.shape[-2:])), strict=True)
+    pairs = zip(L, np.broadcast_to(B, (len(L), *B.shape[-2:])), strict=True)
     return np.stack([triangular_solve(each, b, transposed) for each, b in pairs])

@@ -38,6 +38,10 @@ class Shape:
         """Number of columns."""
         return len(self.frame)
 
+    def to_bare(self, slope: Array) -> Array:
+        """A slope in T, (..., q, q), as one in the matrix before the frame."""
+        return slope if self.correlated else np.asarray(self.frame.T @ slope)
+
 
 def free_cells(shapes: Sequence[tuple[int, bool]]) -> Cells:
     """All entries of T that are free, in the order of theta: term by term, column by column.
@@ -109,7 +113,8 @@ class ActiveEntries:
 
     def framed(self, bare: Sequence[Array]) -> list[Array]:
         """T for every term from its bare matrix."""
-        return [shape.frame @ each for shape, each in zip(self.shapes, bare, strict=True)]
+        pairs = zip(self.shapes, bare, strict=True)
+        return [each if shape.correlated else shape.frame @ each for shape, each in pairs]
 
     def unpack(self, x: Array) -> list[Array]:
         """T for every term, shape (..., q, q)."""
@@ -152,21 +157,26 @@ class ActiveEntries:
             found = [self._by_differences(x[n], near, n) for n in range(len(x))]
             return Points(x, *(np.array(part) for part in zip(*found, strict=True)))
         at = self.criterion.derivatives(self.unpack(x))
-        slopes = [
-            shape.frame.T @ slope for shape, slope in zip(self.shapes, at.gradient, strict=True)
-        ]
         k = len(self.cells)
-        gradient = np.empty((len(x), k))
-        hessian = np.empty((len(x), k, k))
-        blocks = {
-            (s, t): _framed(block, self.shapes[s].frame, self.shapes[t].frame)
-            for (s, t), block in at.hessian.items()
-        }
-        for a, (s, i, j) in enumerate(self.cells):
-            gradient[:, a] = slopes[s][:, i, j]
-            for b, (t, m, n) in enumerate(self.cells):
-                hessian[:, a, b] = blocks[s, t][:, i, j, m, n]
+        gradient, hessian = np.empty((len(x), k)), np.empty((len(x), k, k))
+        for s, (own, i, j) in enumerate(self._places):
+            gradient[:, own] = self.shapes[s].to_bare(at.gradient[s])[:, i, j]
+            for t, (other, m, n) in enumerate(self._places):
+                block = at.hessian[s, t]
+                if not (self.shapes[s].correlated and self.shapes[t].correlated):
+                    block = _framed(block, self.shapes[s].frame, self.shapes[t].frame)
+                entries = block[:, i[:, None], j[:, None], m, n]
+                hessian[:, own[:, None], other] = entries
         return Points(x, at.value, gradient, hessian)
+
+    @cached_property
+    def _places(self) -> list[npt.NDArray[np.intp]]:
+        """For each term the positions of its entries in theta, their rows and columns: (3, k)."""
+        out = []
+        for term in range(len(self.shapes)):
+            own = [(k, i, j) for k, (t, i, j) in enumerate(self.cells) if t == term]
+            out.append(np.array(own, dtype=np.intp).reshape(-1, 3).T)
+        return out
 
     def gradient(self, x: Array) -> tuple[float, Array]:
         """The criterion and its gradient at one point, (k,)."""

@@ -350,11 +350,12 @@ def test_few_and_many_pairs_agree(slopes):
     P, Q = P + P.swapaxes(1, 2), Q + Q.swapaxes(1, 2)
     fill = np.einsum("kjm,nklj,ljr->nmr", A12, P, A12, optimize=True)
     within = np.einsum("kjm,nmr,ljr->nklj", A12, Q, A12, optimize=True)
-    assert equations.pairs is not None
-    for _ in range(2):
+    assert equations.pairs is not None and equations.small12 is None
+    for way in ("few pairs", "many pairs", "small"):
         np.testing.assert_allclose(equations.fill(P), fill, atol=1e-10 * abs(fill).max())
         np.testing.assert_allclose(equations.within(Q), within, atol=1e-10 * abs(within).max())
         vars(equations)["pairs"] = None
+        vars(equations)["small12"] = A12 if way == "many pairs" else None
 
 
 @pytest.mark.parametrize("method", ["ML", "REML"])
