@@ -5,7 +5,7 @@ READY := .venv/ready
 READY_TO_BUILD := .venv/ready-build
 
 .NOTPARALLEL:
-.PHONY: book test quick notebooks lab worksheets lint pins benchmarks clean
+.PHONY: book test quick notebooks lab worksheets lint pins benchmarks search clean
 
 book: $(READY_TO_BUILD)  ## build the HTML book, warnings as errors
 	$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going
@@ -52,6 +52,9 @@ $(SIDE)/ready: tests/benchmarks/requirements.txt pyproject.toml
 	  $(SIDE)/bin/python -m pip install --quiet --disable-pip-version-check $$peer \
 	  || echo "$$peer cannot be installed here; the table goes without it."; done
 	@touch $(SIDE)/ready
+
+search: $(READY)  ## two thousand random models against a search that shares nothing with the package
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/random_fits.py 2000
 
 clean:  ## remove what was built
 	rm -rf _build .venv .venv-benchmarks

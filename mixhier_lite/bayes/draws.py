@@ -50,9 +50,7 @@ def inference_data(draws: Draws) -> Any:
     coords: dict[str, Any] = {"coefficient": list(model.names)}
     dims = {"fixed": ["coefficient"]}
     for t, (name, block) in enumerate(zip(model.term_names, model.gram.blocks, strict=True)):
-        columns = list(block.columns) or [
-            "1" if block.constant else f"z{k + 1}" for k in range(block.q)
-        ]
+        columns = block.column_names
         coords |= {name: block.levels.tolist(), f"{name} column": columns}
         coords[f"{name} column'"] = columns
         posterior |= {f"random {name}": draws.random[t], f"sd {name}": draws.sds[t]}

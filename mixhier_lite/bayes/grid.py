@@ -180,7 +180,7 @@ def settled(over: Landscape) -> tuple[Grid, float]:
 
 def find_box(over: Landscape) -> Array:
     """Find where the posterior has mass: the box outside of which it is e^-40 of the peak."""
-    nu = over.assembly.criterion.n - over.model.gram.p
+    nu = over.assembly.criterion.likelihood.nu
     out = np.geomspace(0.5 / np.sqrt(2 * nu), 40.0, 40)
     t = np.zeros(1) if over.tau_known is not None else np.concatenate([-out[::-1], [0.0], out])
     box, best, peak = np.vstack([over.box(), t[[0, -1]]]), over.start(), -np.inf

@@ -17,7 +17,7 @@ from ..inputs import Array
 from ..known.hierarchical import GaussianFactor
 from ..linalg import choleskies, forward
 from ..priors import Prior, SdPrior
-from ..variance.assembly import Assembly, assemble
+from ..variance.assembly import Assembly, Unpooled, assemble, unpooled
 
 FARTHEST, FARTHER = 1e6, 1e9
 """The largest ratio sd / tau that is looked at, in scaled units; and if it is the only one."""
@@ -77,9 +77,9 @@ class Landscape:
     """Where the coordinate of a standard deviation turns from linear to logarithmic."""
 
     @cached_property
-    def unpooled(self) -> Assembly:
+    def unpooled(self) -> Unpooled:
         """The assembly with every level on its own."""
-        return assemble(self.model.gram, True, self.model.known_tau2, pool=False)
+        return unpooled(self.model.gram, True, self.model.known_tau2)
 
     @property
     def size(self) -> int:
@@ -89,7 +89,7 @@ class Landscape:
     @property
     def tau_known(self) -> float | None:
         """The known tau, scaled, or None."""
-        known = self.assembly.criterion.known_tau2
+        known = self.assembly.criterion.likelihood.known_tau2
         return None if known is None else float(np.sqrt(known))
 
     @property
@@ -105,7 +105,8 @@ class Landscape:
 
     def start(self) -> Array:
         """The coordinates of the fit, a little inside where it is on an edge; shape (size,)."""
-        T = self.assembly.to_scaled(self.model.T)
+        pairs = zip(self.assembly.units, self.model.T, strict=True)
+        T = [unit[:, None] * t for unit, t in pairs]
         s = [np.linalg.norm(T[t][i]) for t, i in self.sds]
         x = np.arcsinh(np.maximum(s, 1e-2 * self.c) / self.c)
         unit = [t / np.maximum(np.linalg.norm(t, axis=1, keepdims=True), 1e-300) for t in T]
@@ -116,7 +117,7 @@ class Landscape:
         return np.array([*x, *w])
 
     def roots(self, at: Array) -> list[Array]:
-        """T of each term, in scaled units, shape (N, q, q), at coordinates of shape (N, size)."""
+        """T of each term, of the reader's scaled columns, (N, q, q), at (N, size) coordinates."""
         T = [np.zeros((len(at), k.q, k.q)) for k in self.model.gram.blocks]
         s = self.c * np.sinh(at[:, : len(self.sds)])
         for k, (t, i) in enumerate(self.sds):
@@ -127,17 +128,23 @@ class Landscape:
             T[t][:, i, i] = left * np.sqrt(1 - w**2)
         return T
 
+    def inwards(self, T: Sequence[Array]) -> list[Array]:
+        """The same T in the criterion's columns."""
+        pairs = zip(self.assembly.units, T, strict=True)
+        return self.assembly.inwards([t / unit[:, None] for unit, t in pairs])
+
     @np.errstate(invalid="ignore", divide="ignore")  # S may be lost where T is large
     def given(self, T: Sequence[Array]) -> Given:
         """Integrate alpha and beta out, at each T."""
         criterion, p = self.assembly.criterion, self.model.gram.p
-        log_det, S = criterion.many(T)
+        likelihood = criterion.likelihood
+        log_det, S = criterion.evaluate(self.inwards(T))
         L = choleskies(np.moveaxis(S, 0, -1))
         inverse = forward(L[:p, :p], np.broadcast_to(np.eye(p)[..., None], (p, p, len(S))))
         log_det = log_det + 2 * np.log(np.einsum("kkn->kn", L[:p, :p])).sum(axis=0)
         root = np.moveaxis(inverse, -1, 0).swapaxes(1, 2)
         alpha = np.einsum("nij,jn->ni", root, L[p, :p])
-        value = -(log_det + (criterion.n - p) * np.log(2 * np.pi) + criterion.constant) / 2
+        value = -(log_det + (likelihood.n - p) * np.log(2 * np.pi) + likelihood.constant) / 2
         (_, back), fixed, (e, g) = self.units, self.fixed(alpha), np.zeros((2, len(S), p))
         P, h = self.on_fixed.precision, self.on_fixed.shift
         if P.any():
@@ -153,8 +160,7 @@ class Landscape:
     @property
     def units(self) -> tuple[Array, Array]:
         """The reader's alpha is shift + back @ (scaled alpha)."""
-        gram, p, x = self.model.gram, self.model.gram.p, self.assembly.scale
-        return gram.H_inverse[:p, :p] @ gram.H[:p, p], gram.H_inverse[:p, :p] / x[:p] * x[p]
+        return self.assembly.to_fixed
 
     def fixed(self, alpha: Array) -> Array:
         """alpha in the reader's units, shape (N, p)."""
@@ -165,13 +171,13 @@ class Landscape:
         """Standard deviation of the noise, scaled; t has shape (N, ...)."""
         if self.tau_known is not None:
             return np.full(t.shape, self.tau_known)
-        nu = self.assembly.criterion.n - self.model.gram.p
+        nu = self.assembly.criterion.likelihood.nu
         best = np.sqrt(given.r2 / nu)
         return np.asarray(best.reshape(-1, *[1] * (t.ndim - 1)) * np.exp(t))
 
     def log_density(self, at: Array, given: Given, t: Array) -> Array:
         """log p(y, x, w, t) at coordinates (N, size) and t of shape (N, M); -inf where lost."""
-        nu = self.assembly.criterion.n - self.model.gram.p
+        nu = self.assembly.criterion.likelihood.nu
         tau = self.tau(given, t)
         with np.errstate(all="ignore"):
             value = given.log_likelihood[:, None] + given.height[:, None]

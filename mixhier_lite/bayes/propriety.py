@@ -76,14 +76,14 @@ def _along(over: Landscape, part: list[tuple[int, int]]) -> tuple[int, Any, list
     T = [np.zeros((len(FAR), k.q, k.q)) for k in over.model.gram.blocks]
     for t, i in part:
         T[t][:, i, i] = FAR
-    log_det, S = over.assembly.criterion.many(T)
+    log_det, S = over.assembly.criterion.evaluate(over.inwards(T))
     free, p, step = _free(over), over.model.gram.p, np.log(FAR[1] / FAR[0])
     log_det = log_det + np.linalg.slogdet(free.T @ S[:, :p, :p] @ free)[1]
     given = over.given(T)
     _, variance = given.moments_of_z(np.ones(len(FAR)))
     fixed = np.einsum("nij,nj->ni", given.root**2, variance)
     random: list[list[Array]] = [[] for _ in T]
-    for at, H, P in moments(over.unpooled, T):
+    for at, H, P in moments(over.unpooled, over.inwards(T)):
         for found, h, diagonal in zip(random, H, P, strict=True):
             turned = np.einsum("njqc,ncd->njqd", h[..., :p], given.root[at])
             found += list(diagonal + np.einsum("njqd,nd->njq", turned**2, variance[at]))

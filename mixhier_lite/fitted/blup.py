@@ -1,22 +1,32 @@
 """The random effects of a fitted model, and their two variances."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..inputs import Array
-from ..variance.assembly import Assembly
-from ..variance.criterion import triangular_solve
-from ..variance.levels import Eliminated
+from ..variance.assembly import Unpooled
+from ..variance.criterion import Solution
+from ..variance.factor import Factor
 
 
 @dataclass(frozen=True, eq=False)
 class Solved:
     """A model solved at its estimates, level by level."""
 
-    assembly: Assembly
-    T: list[Array]
-    at: Eliminated
+    assembly: Unpooled
+    factor: Factor
+    """Henderson's matrix, at one point."""
+    solution: Solution
+
+    @classmethod
+    def at(cls, assembly: Unpooled, T: Sequence[Array]) -> "Solved":
+        """Solve at T of the reader's columns."""
+        factor = assembly.levels.factor([t[None] for t in assembly.inwards(T)])
+        solution = assembly.levels.likelihood.solution(factor.log_det, factor.S)
+        assert solution is not None
+        return cls(assembly, factor, solution)
 
     @property
     def y_unit(self) -> float:
@@ -26,47 +36,54 @@ class Solved:
     @property
     def tau2(self) -> float:
         """Variance of the noise, in the reader's units."""
-        return self.at.tau2 * self.y_unit**2
+        return self.solution.tau2 * self.y_unit**2
+
+    @property
+    def alpha_root(self) -> Array:
+        """What v = (R, 0) is to ``gains``: tau2 R R' = Cov(alpha_hat), shape (p + 1, p)."""
+        return np.pad(self.solution.root, ((0, 1), (0, 0)))
 
 
-def directions(solved: Solved, v: Array) -> tuple[Array, ...]:
-    """T (I + T'Z'WZ T)^-1 T'Z'W [X y] v for each term, shape (J, q, r).
+def gains(solved: Solved, v: Array) -> tuple[Array, ...]:
+    """P Z'W [X y] v for each term, P = T M^-1 T' (:eq:`eq-blup`), shape (J, q, r).
 
-    With v = (-alpha_hat, 1) these are the BLUPs; with v = (R, 0) they are H R.
+    With v = (-alpha_hat, 1) these are the BLUPs. With v = (R, 0) they are H R, where H alpha is
+    what an error of alpha_hat does to them.
     """
-    assembly, at, criterion = solved.assembly, solved.at, solved.assembly.criterion
-    system, (_, T2), r = criterion.system, criterion.split(solved.T), v.shape[1]
-    TU22 = system.right(T2, triangular_solve(at.L22, at.F22 @ v, transposed=True))
-    TU = np.einsum("klj,lrj->jkr", at.H, system.less(v.T @ system.B, TU22)).reshape(-1, r)
-    parts = criterion.join([TU, *(TU22[a:b] for a, b, _ in system.slices)])
-    found = zip(assembly.bases, parts, assembly.units, strict=True)
-    return tuple((basis @ part).reshape(-1, len(d), r) for basis, part, d in found)
+    assembly, equations = solved.assembly, solved.factor.equations
+    levels, others = solved.factor.solve(v)
+    by_level = levels[0].transpose(2, 0, 1).reshape(-1, v.shape[1])
+    parts = assembly.levels.join(by_level, [others[0, a:b] for a, b, _ in equations.slices])
+    found = zip(assembly.bases, parts, assembly.gram.blocks, strict=True)
+    return tuple((basis @ part).reshape(k.J, k.q, -1) for basis, part, k in found)
 
 
 def random_effects(solved: Solved) -> tuple[Array, ...]:
     """BLUPs of each term, shape (J, q)."""
-    v = np.append(-solved.at.alpha, 1.0)[:, None]
-    return tuple(part[..., 0] * solved.y_unit for part in directions(solved, v))
+    v = np.append(-solved.solution.alpha, 1.0)[:, None]
+    return tuple(part[..., 0] * solved.y_unit for part in gains(solved, v))
 
 
 def conditional_variances(solved: Solved) -> tuple[Array, ...]:
-    """tau2 P_jj, P = T (I + T'Z'WZ T)^-1 T', for each level of each term, (J, q, q)."""
-    assembly, at, criterion = solved.assembly, solved.at, solved.assembly.criterion
-    system, (_, T2), (first, *others) = criterion.system, criterion.split(solved.T), criterion.order
-    P, d = np.moveaxis(at.H, -1, 0), assembly.units[first or 0]
-    if system.m:
-        Q = system.right(T2, system.right(T2, at.V22.copy()).T)
-        P = P + np.einsum("kaj,abj,lbj->jkl", at.H, system.inner(Q), at.H)
-    dense = first is not None and assembly.gram.blocks[first].root is not None
-    parts = [(assembly.bases[0] ** 2 @ P[:, 0, 0])[:, None, None] if dense else P / d[:, None] / d]
-    for t, (a, b, q) in zip(others, system.slices, strict=True):
-        every = assembly.bases[t] @ Q[a:b, a:b] @ assembly.bases[t].T
-        parts.append(np.einsum("jkjl->jkl", every.reshape((b - a) // q, q, -1, q)))
-    return tuple(solved.tau2 * P for P in criterion.join(parts))
+    """tau2 P_jj, P = T M^-1 T', for each level of each term, (J, q, q)."""
+    assembly, slices = solved.assembly, solved.factor.equations.slices
+    first = assembly.levels.first
+    own = np.zeros((0, 1, 1))
+    if first is not None:
+        P = np.moveaxis(solved.factor.diagonal()[0], -1, 0)
+        if assembly.gram.blocks[first].root is None:
+            back = np.linalg.inv(assembly.columns[first])
+            own = back @ P @ back.T
+        else:  # one coefficient a level, and P is diagonal in the basis
+            own = (assembly.bases[first] ** 2 @ P[:, 0])[..., None]
+    parts = []
+    for t, (a, b, q) in zip(assembly.levels.others, slices, strict=True):
+        every = assembly.bases[t] @ solved.factor.Q[0, a:b, a:b] @ assembly.bases[t].T
+        parts.append(np.einsum("jkjl->jkl", np.reshape(every, ((b - a) // q, q, -1, q))))
+    return tuple(solved.tau2 * P for P in assembly.levels.join(own, parts))
 
 
 def error_variances(solved: Solved) -> tuple[Array, ...]:
-    """Prediction error variance: conditional variance + H Cov(alpha_hat) H'."""
-    v = np.pad(solved.at.root, ((0, 1), (0, 0)))
-    pairs = zip(conditional_variances(solved), directions(solved, v), strict=True)
+    """Prediction error variance (:eq:`eq-pev`): conditional variance + H Cov(alpha_hat) H'."""
+    pairs = zip(conditional_variances(solved), gains(solved, solved.alpha_root), strict=True)
     return tuple(P + solved.tau2 * h @ h.swapaxes(1, 2) for P, h in pairs)

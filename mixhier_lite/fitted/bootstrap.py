@@ -114,6 +114,7 @@ def _redrawn(model: Estimates, rows: Rows | None, rng: np.random.Generator) -> G
     u = rng.standard_normal((block.J, block.q)) @ model.T[0].T * tau
     b = u if block.root is None else block.root @ u
     a = gram.H[:p, :p] @ model.fixed - gram.H[:p, p]
+    b = b @ block.H.T  # in the Gram's columns
     Ab, Bb = np.einsum("jkl,jl->jk", A, b), np.einsum("jkp,jk->p", Bx, b)
     By, Cy = Bx @ a + Ab + e, Cx @ a + Bb + ex
     yy = a @ Cx @ a + 2 * a @ (Bb + ex) + (b * (Ab + 2 * e)).sum() + ee

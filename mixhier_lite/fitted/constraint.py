@@ -7,11 +7,13 @@ the second row. So what is left is a function without bounds.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from ..inputs import Array
-from .objective import Point, Surface, cells
+from ..variance.assembly import lower_root
+from .objective import Point, Surface
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,7 @@ class Held:
     @property
     def cells(self) -> list[tuple[int, int, int]]:
         """Term, row and column of the entries of T that are free."""
-        return [cell for cell in cells(self.over.model) if not self._is_held(*cell)]
+        return [cell for cell in self.over.model.cells if not self._is_held(*cell)]
 
     def _is_held(self, t: int, i: int, j: int) -> bool:
         return False
@@ -78,27 +80,39 @@ class Held:
         rest = range(self.over.model.gram.blocks[t].q)
         return [*first, *(k for k in rest if k not in first)]
 
+    def _turn(self, t: int) -> Array:
+        """R, shape (q, q): what is searched is R T, and its first row is the parameter's own.
+
+        Where the columns are correlated, R'R is Z'WZ over all rows but for a factor, so that the
+        search does not know where a covariate has its zero. R is lower triangular in the new
+        order: the first row is a multiple of the first column's own.
+        """
+        order, unit = self._order(t), self.over.units[t]
+        if not self.over.model.gram.blocks[t].correlated:
+            return np.asarray(np.diag(unit)[order])
+        R = _lower(self.over.assembly.columns[t][:, order])
+        return np.asarray(R[:, np.argsort(order)])
+
+    @cached_property
+    def _turns(self) -> list[Array]:
+        """R of every term."""
+        return [self._turn(t) for t in range(len(self.over.model.T))]
+
     def _ordered(self) -> list[Array]:
-        """The estimates of T without units, in the new order and lower triangular."""
-        out, model = [], self.over.model
-        for t, (T, unit) in enumerate(zip(model.T, self.over.units, strict=True)):
-            rows = (T * unit[:, None])[self._order(t)]
-            R = np.asarray(np.linalg.qr(rows.T, mode="r")).T
-            out.append(R * np.where(np.diag(R) < 0, -1.0, 1.0))
-        return out
+        """R T of every term at the estimates, lower triangular."""
+        return [lower_root(R @ T) for R, T in zip(self._turns, self.over.model.T, strict=True)]
 
     def _unpack(self, x: Array) -> list[Array]:
-        """T without units, in the new order, with zeros where it is held."""
+        """R T of every term, with zeros where it is held."""
         T = [np.zeros(t.shape) for t in self.over.model.T]
         for (t, i, j), entry in zip(self.cells, x, strict=False):
             T[t][i, j] = entry
         return T
 
     def _solve(self, T: list[Array]) -> Point | None:
-        """Solve at T, given without units and in the new order."""
-        back = [np.argsort(self._order(t)) for t in range(len(T))]
-        units = self.over.units
-        return self.over.at([t[b] / u[:, None] for t, b, u in zip(T, back, units, strict=True)])
+        """Solve at T, given as R T."""
+        pairs = zip(self._turns, T, strict=True)
+        return self.over.at([np.asarray(np.linalg.solve(R, each)) for R, each in pairs])
 
     def _with_tau(self, T: list[Array], tau: float) -> float:
         """The criterion at T with this standard deviation of the noise."""
@@ -138,9 +152,9 @@ class Spread(Held):
 
     @property
     def _noise(self) -> float:
-        """The noise in the units of this column."""
+        """The noise in the units of this column: the held entry is sd / noise."""
         (k,) = self.columns
-        return float(np.sqrt(self.over.model.tau2) / self.over.units[self.t][k])
+        return float(np.sqrt(self.over.model.tau2) / self._turns[self.t][0, k])
 
     def _is_held(self, t: int, i: int, j: int) -> bool:
         return (t, i, j) == (self.t, 0, 0)
@@ -189,6 +203,12 @@ class Correlation(Held):
     def step(self) -> float:
         """Small beside one."""
         return 0.05
+
+    def _turn(self, t: int) -> Array:
+        """Columns of its term are scaled only: both rows are the parameter's own."""
+        if t != self.t:
+            return super()._turn(t)
+        return np.asarray(np.diag(self.over.units[t])[self._order(t)])
 
     def _is_held(self, t: int, i: int, j: int) -> bool:
         return (t, i, j) == (self.t, 1, 0)
@@ -274,6 +294,11 @@ class Coefficient(Held):
         return f
 
 
+def _lower(M: Array) -> Array:
+    """A lower triangular R with R'R = M'M and a positive diagonal."""
+    R = np.linalg.qr(M[:, ::-1])[1][::-1, ::-1]
+    return np.asarray(R * np.where(np.diag(R) < 0, -1.0, 1.0)[:, None])
+
+
 def _column(over: Surface, t: int, k: int) -> str:
-    block = over.model.gram.blocks[t]
-    return "1" if block.constant else (block.columns[k] if block.columns else f"z{k + 1}")
+    return over.model.gram.blocks[t].column_names[k]

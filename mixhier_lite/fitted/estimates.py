@@ -1,19 +1,19 @@
 """What a fitted model is: its estimates, and all values that follow from them."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from scipy.linalg import block_diag
 
 from ..errors import refused
 from ..gram.estimable import left_of_y, refuse_gram
 from ..gram.gram import Gram
 from ..inputs import Array
 from ..known.groups import Labels
-from ..variance.assembly import Assembly, assemble
-from ..variance.optimum import DEAR, minimise, whole
+from ..variance.assembly import Assembly, assemble, unpooled
+from ..variance.certificate import Certificate, certify
+from ..variance.optimum import Optimum, optimum
+from ..variance.theta import ActiveEntries, free_cells
 from .blup import Solved, conditional_variances, error_variances, random_effects
 
 
@@ -82,18 +82,24 @@ class Estimates:
     @property
     def theta(self) -> Array:
         """The lower triangle of every T, column by column; its diagonal where uncorrelated."""
-        pairs = zip(self.T, self.gram.blocks, strict=True)
-        some = [T.T[np.triu_indices(len(T))] if k.correlated else np.diag(T) for T, k in pairs]
-        return np.concatenate(some)
+        return np.array([self.T[t][i, j] for t, i, j in self.cells])
+
+    @property
+    def cells(self) -> tuple[tuple[int, int, int], ...]:
+        """Term, row and column of every entry of theta."""
+        return free_cells([(block.q, block.correlated) for block in self.gram.blocks])
 
     @cached_property
     def solved(self) -> Solved:
         """The model solved at the estimates, level by level."""
-        assembly = assemble(self.gram, self.reml, self.known_tau2, pool=False)
-        T = assembly.to_scaled(self.T)
-        at = assembly.criterion.solve(T)
-        assert at is not None
-        return Solved(assembly, T, at)
+        return Solved.at(unpooled(self.gram, self.reml, self.known_tau2), self.T)
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """That the estimates are at a minimum of the criterion; local, see Certificate."""
+        assembly = assemble(self.gram, self.reml, self.known_tau2)
+        entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
+        return certify(entries, assembly.bare(self.T))
 
     @cached_property
     def random(self) -> tuple[Array, ...]:
@@ -140,60 +146,32 @@ def estimate(gram: Gram, method: str, known_tau2: float | None) -> Estimates:
         Data for which the model has no answer.
     """
     refuse_gram(gram, known_tau2)
-    assembly, T = _optimum(gram, method == "REML", known_tau2)
-    return _finished(assembly, T, method, known_tau2)
-
-
-def _optimum(gram: Gram, reml: bool, known: float | None) -> tuple[Assembly, list[Array]]:
-    """Find T for every term; where looking around is costly, from what each term says alone."""
-    assembly, start = assemble(gram, reml, known), None
-    if assembly.criterion.size[1] > DEAR and len(gram.blocks) > 1:
-        start = _alone(gram, reml, known)
-    shapes = [(k.q, k.correlated) for k in gram.blocks]
-    return assembly, minimise(assembly.criterion, shapes, start)
-
-
-def _alone(gram: Gram, reml: bool, known: float | None) -> Any:
-    """T that each term finds alone, over the noise that all leave; second derivatives there."""
-    faces, T, noise = [], [], []
-    for k in gram.blocks:
-        alone, (t,) = _optimum(replace(gram, blocks=(k,), cross={}), reml, known)
-        faces.append(whole(alone.criterion, [(k.q, k.correlated)]))
-        T.append(t)
-        noise.append([getattr(alone.criterion.solve([x]), "tau2", 1e-300) for x in (t, 0 * t)])
-    left, (total, *_) = np.array(noise).T
-    least = left if known else max(left.sum() - (len(T) - 1) * total, left.min() / 4)
-    bends = [face.local(face.pack([t])[None])[2][0] for face, t in zip(faces, T, strict=True)]
-    return [t * c for t, c in zip(T, np.sqrt(left / least), strict=True)], block_diag(*bends)
+    assembly, found = optimum(gram, method == "REML", known_tau2)
+    return _finished(assembly, found, method, known_tau2)
 
 
 def _finished(
-    assembly: Assembly, T: list[Array], method: str, known_tau2: float | None
+    assembly: Assembly, found: Optimum, method: str, known_tau2: float | None
 ) -> Estimates:
     """Read the estimates at the optimum, in the reader's units."""
     gram, criterion = assembly.gram, assembly.criterion
-    at = criterion.solution(*criterion.many([t[None] for t in T]))
-    p, x, y = gram.p, assembly.scale[:-1], assembly.scale[-1]
-    if at is None or (known_tau2 is None and at.tau2 * y**2 * gram.n <= 1e-12 * left_of_y(gram)):
+    T = found.T
+    at = criterion.solve(T)
+    y_unit2 = assembly.scale[-1] ** 2
+    if at is None or (known_tau2 is None and at.tau2 * y_unit2 * gram.n <= 1e-12 * left_of_y(gram)):
         raise refused("perfect")
-    back = gram.H_inverse[:p, :p] / x * y
-    fixed, root = gram.H_inverse[:p, :p] @ gram.H[:p, p] + back @ at.alpha, back @ at.root
-    roots = tuple(_upright(t / d[:, None]) for t, d in zip(T, assembly.units, strict=True))
-    singular = not all(t.any(axis=0).all() for t in T)
+    if not found.arrived:
+        raise refused("search", tried=found.tried, criterion=at.value)
+    shift, back = assembly.to_fixed
+    root = back @ at.root
     return Estimates(
         gram=gram,
         method=method,
-        T=roots,
-        singular=singular,
+        T=tuple(assembly.outwards(T)),
+        singular=not all(t.any(axis=0).all() for t in T),
         criterion=at.value,
-        tau2=float(at.tau2 * y**2),
+        tau2=float(at.tau2 * y_unit2),
         tau2_known=known_tau2 is not None,
-        fixed=fixed,
+        fixed=shift + back @ at.alpha,
         fixed_cov=at.tau2 * root @ root.T,
     )
-
-
-def _upright(T: Array) -> Array:
-    """Give every column of T a positive leading entry; T T' stays the same."""
-    lead = T[np.argmax(T != 0, axis=0), np.arange(len(T))]
-    return T * np.where(lead < 0, -1.0, 1.0)

@@ -44,30 +44,18 @@ class Surface:
 
     def at(self, T: list[Array]) -> Point | None:
         """Solve the model at one T; None where nothing is left of y within rounding."""
-        at = self.assembly.criterion.solve(self.assembly.to_scaled(T))
+        at = self.assembly.criterion.solve(self.assembly.inwards(T))
         if at is None:
             return None
-        gram, scale, p = self.model.gram, self.assembly.scale, len(self.model.fixed)
-        back = gram.H_inverse[:p, :p] / scale[:p]
-        fixed = gram.H_inverse[:p, :p] @ gram.H[:p, p] + back @ at.alpha * scale[p]
-        spread = ((back @ at.root) ** 2).sum(axis=1)
-        tau2 = at.tau2 * scale[p] ** 2
-        return Point(at.value, float(tau2), fixed, tau2 * spread)
+        shift, back = self.assembly.to_fixed
+        fixed_var = at.tau2 * ((back @ at.root) ** 2).sum(axis=1)
+        tau2 = float(at.tau2 * self.assembly.scale[-1] ** 2)
+        return Point(at.value, tau2, shift + back @ at.alpha, fixed_var)
 
 
 def surface(model: Estimates) -> Surface:
     """The surface of which a fit is the lowest point."""
     return Surface(model, assemble(model.gram, model.reml, model.known_tau2))
-
-
-def cells(model: Estimates) -> list[tuple[int, int, int]]:
-    """Term, row and column of every entry of T that may differ from zero, as in ``theta``."""
-    return [
-        (t, i, j)
-        for t, block in enumerate(model.gram.blocks)
-        for j in range(block.q)
-        for i in (range(j, block.q) if block.correlated else (j,))
-    ]
 
 
 def gradient(f: Callable[[Array], Any], x: Array, h: float = 1e-4) -> Array:

@@ -12,7 +12,7 @@ from ..gram.term import Term
 from ..inputs import Array, real
 from ..known.groups import Codes
 from ..variance.criterion import triangular_solve
-from .blup import Solved, conditional_variances, directions, random_effects
+from .blup import Solved, conditional_variances, gains, random_effects
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,18 +53,19 @@ def predict(
             f"{X.shape[1]} columns",
             "build X as for the fit",
         )
-    p, n = gram.p, len(X)
-    back = gram.H_inverse[:p, :p] / solved.assembly.scale[:p] * solved.y_unit
-    lean, mean = X @ back @ solved.at.root, X @ fixed
-    v = np.vstack([solved.at.root, np.zeros((1, p))])
-    known, spread = np.zeros(n), np.zeros(n)
+    n = len(X)
+    mean = X @ fixed
+    # the error of the mean is lean' z + (beta's own), the z independent of variance tau2
+    lean = X @ solved.assembly.to_fixed[1] @ solved.solution.root
+    known = np.zeros(n)  # variance of beta's own error
+    spread = np.zeros(n)  # variance of groups that are not known
     if terms is None:
         for t, block in enumerate(gram.blocks):
             spread += Sigma[t][0, 0] if block.constant else np.nan
     else:
         terms = (terms,) if isinstance(terms, Term) else tuple(terms)
         codes, Z = _matched(gram.blocks, terms, n, new_groups)
-        beta, gain = random_effects(solved), directions(solved, v)
+        beta, gain = random_effects(solved), gains(solved, solved.alpha_root)
         for t in range(n_terms):
             seen = np.where(codes[t] >= 0, 1.0, 0.0)[:, None] * Z[t]
             mean += np.einsum("nk,nk->n", seen, beta[t][codes[t]])
@@ -72,7 +73,7 @@ def predict(
             unseen = Z[t] - seen
             spread += np.einsum("nk,kl,nl->n", unseen, Sigma[t], unseen)
         known = _conditional(solved, codes, Z)
-    var_mean = known + solved.at.tau2 * np.einsum("nr,nr->n", lean, lean)
+    var_mean = known + solved.solution.tau2 * np.einsum("nr,nr->n", lean, lean)
     return Prediction(mean, var_mean, var_mean + spread + solved.tau2)
 
 
@@ -115,45 +116,40 @@ def _matched(
 
 def _conditional(solved: Solved, codes: list[Codes], Z: list[Array]) -> Array:
     """tau2 z'P z for every row: the variance of the mean were alpha known."""
-    assembly = solved.assembly
-    if len(codes) == 1:
+    z = [np.where(c >= 0, 1.0, 0.0)[:, None] * x for c, x in zip(codes, Z, strict=True)]
+    if len(z) == 1:
         P = conditional_variances(solved)[0]
-        alone = np.where(codes[0] >= 0, 1.0, 0.0)[:, None] * Z[0]
-        variance: Array = np.einsum("nk,nkl,nl->n", alone, P[codes[0]], alone)
+        variance: Array = np.einsum("nk,nkl,nl->n", z[0], P[codes[0]], z[0])
         return variance
-    system, n = assembly.criterion.system, len(codes[0])
+    z = [x @ np.linalg.inv(R) for x, R in zip(z, solved.assembly.columns, strict=True)]
+    n = len(codes[0])
     out = np.empty(n)
-    size = max(1, 10**7 // max(system.m, 1))
+    size = max(1, 10**7 // max(solved.factor.equations.m, 1))
     for start in range(0, n, size):
         rows = slice(start, min(start + size, n))
-        z = [
-            np.where(c[rows] >= 0, 1.0, 0.0)[:, None] * x[rows] / assembly.units[t]
-            for t, (c, x) in enumerate(zip(codes, Z, strict=True))
-        ]
-        out[rows] = _block(solved, [c[rows] for c in codes], z)
+        out[rows] = _through(solved, [c[rows] for c in codes], [x[rows] for x in z])
     return solved.tau2 * out
 
 
-def _block(solved: Solved, codes: list[Codes], z: list[Array]) -> Array:
-    """d'(I + T'Z'WZ T)^-1 d for rows d = T'z, the eliminated term first."""
-    assembly, at, criterion = solved.assembly, solved.at, solved.assembly.criterion
-    system, (_, T2), n = criterion.system, criterion.split(solved.T), len(z[0])
-    first, others, D2 = criterion.order[0], criterion.order[1:], np.zeros((n, system.m))
-    for t, (a, b, q), root in zip(others, system.slices, T2, strict=True):
-        assert t is not None
-        own = D2[:, a:b].reshape(n, -1, q)
-        L = assembly.gram.blocks[t].root
-        if L is None:
-            own[np.arange(n), codes[t]] += z[t] @ root
-        else:
-            own += L[codes[t]][:, :, None] * (z[t] @ root)[:, None]
-        D2[:, a:b] = own.reshape(n, b - a)
+def _through(solved: Solved, codes: list[Codes], z: list[Array]) -> Array:
+    """z'T M^-1 T'z for rows z in the criterion's columns: the squares of L^-1 T'z."""
+    factor, levels = solved.factor, solved.assembly.levels
+    equations, n = factor.equations, len(z[0])
     total = np.zeros(n)
-    if first is not None:
-        j = codes[first]
-        zH = np.einsum("nk,kln->nl", z[first], at.H[:, :, j])
-        total += (zH * z[first]).sum(axis=1)
-        pulled = sum(side[j].multiply(zH[:, k, None]) for k, side in enumerate(system.sides))
-        D2 -= system.right([t.T for t in T2], pulled.toarray().T).T
-    total += (triangular_solve(at.L22, D2.T) ** 2).sum(axis=0)
-    return total
+    rest = np.zeros((n, equations.m))  # z of the other terms, less what the levels explain of it
+    for t, (a, b, q) in zip(levels.others, equations.slices, strict=True):
+        own = rest[:, a:b].reshape(n, -1, q)
+        root = solved.assembly.gram.blocks[t].root
+        if root is None:
+            own[np.arange(n), codes[t]] += z[t]
+        else:
+            own += root[codes[t]][:, :, None] * z[t][:, None]
+        rest[:, a:b] = own.reshape(n, b - a)
+    if levels.first is not None:
+        j = codes[levels.first]
+        Pz = np.einsum("kln,nl->nk", factor.levels.P[0][:, :, j], z[levels.first])
+        total += (Pz * z[levels.first]).sum(axis=1)
+        pulled = sum(A12[j].multiply(Pz[:, k, None]) for k, A12 in enumerate(equations.A12))
+        rest -= pulled.toarray()
+    turned = equations.times([t.swapaxes(1, 2) for t in factor.T2], rest.T[None])[0]
+    return np.asarray(total + (triangular_solve(factor.L2[0], turned) ** 2).sum(axis=0))

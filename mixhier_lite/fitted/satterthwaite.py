@@ -1,13 +1,13 @@
 """Satterthwaite's degrees of freedom: t instead of z where the groups are few."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..inputs import Array, level_of
+from ..variance.assembly import Assembly, assemble
+from ..variance.theta import ActiveEntries
 from .estimates import Estimates
-from .objective import Surface, cells, gradient, surface
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,46 +45,42 @@ def satterthwaite(model: Estimates) -> Satterthwaite:
     Fai and Cornelius (1996); lmerTest. On balanced data the df are those of the t test of
     the analysis of variance. Use REML: the standard errors of ML are too short to begin with.
     """
-    over, at = surface(model), cells(model)
-
-    def unpack(x: Array) -> list[Array]:
-        T = [np.zeros(t.shape) for t in model.T]
-        for (t, i, j), entry in zip(at, x, strict=True):
-            T[t][i, j] = entry / over.units[t][i]
-        return T
-
-    x = np.array([model.T[t][i, j] * over.units[t][i] for t, i, j in at])
-    g = gradient(lambda x: np.log(_variances(over, unpack(x))), x)
-    values, axes = np.linalg.eigh(_second_derivatives(lambda x: _value(over, unpack(x)), x))
+    assembly = assemble(model.gram, model.reml, model.known_tau2)
+    entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
+    bare = assembly.bare(model.T)
+    live = entries.only(tuple((t, i, j) for t, i, j in entries.cells if bare[t][:, j].any()))
+    x = np.array([bare[t][i, j] for t, i, j in live.cells])
+    exact = assembly.criterion.exact
+    Q = live.local(x[None]).hessian[0] if exact else live.differences(x)
+    values, axes = np.linalg.eigh(Q)
     steep = values > 1e-6 * max(float(values.max(initial=0.0)), 1e-300)
-    along = (axes.T @ g.reshape(len(x), -1))[steep]
-    share = (along**2 / values[steep, None]).sum(axis=0)
-    share += 0.0 if model.tau2_known else 1 / over.nu
+    along = (axes.T @ _slope_of_log_variances(assembly, live, x))[steep]
+    share = (along**2 / values[steep, None]).sum(axis=0)  # g'Q^-1 g
+    if not model.tau2_known:
+        share += 1 / assembly.criterion.likelihood.nu
     df = np.divide(1.0, share, out=np.full(share.shape, np.inf), where=share > 1e-9)
     return Satterthwaite(model.fixed, model.fixed_se, df)
 
 
-def _variances(over: Surface, T: list[Array]) -> Array:
-    point = over.at(T)
-    assert point is not None
-    return point.fixed_var
+def _slope_of_log_variances(assembly: Assembly, entries: ActiveEntries, x: Array) -> Array:
+    """Slope of log Var(alpha_hat_k) at the best tau2 in every entry of T, shape (len(x), p).
 
-
-def _value(over: Surface, T: list[Array]) -> float:
-    point = over.at(T)
-    assert point is not None
-    return point.value
-
-
-def _second_derivatives(f: Callable[[Array], float], x: Array) -> Array:
-    """Second derivatives of f by central differences, shape (len(x), len(x))."""
-    k, steps, Q = len(x), np.diag(1e-3 * (1.0 + np.abs(x))), np.empty((len(x),) * 2)
-    here, size = f(x), np.diag(steps)
-    for i in range(k):
-        d = steps[i]
-        Q[i, i] = (f(x + d) - 2 * here + f(x - d)) / size[i] ** 2
-        for j in range(i):
-            e = steps[j]
-            twist = f(x + d + e) - f(x + d - e) - f(x - d + e) + f(x - d - e)
-            Q[i, j] = Q[j, i] = twist / (4 * size[i] * size[j])
-    return Q
+    With S = L L' and w = L_xx^-1 l, where l picks alpha_k, Var(alpha_hat_k) is tau2 w'w, and tau2
+    is L_yy^2 / nu. A change dS of S, D = L^-1 dS L^-T, changes log w'w by - w'D_xx w / w'w and
+    log tau2 by D_yy.
+    """
+    criterion, T = assembly.criterion, entries.unpack(x)
+    log_det, S = criterion.evaluate([t[None] for t in T])
+    L = criterion.likelihood.profiled(log_det, S).L[0]
+    p = criterion.likelihood.p
+    w = np.linalg.solve(L[:p, :p], assembly.to_fixed[1].T)
+    inverse = np.linalg.inv(L)
+    framed = zip(entries.shapes, criterion.slope_of_S(T), strict=True)
+    slopes = [np.einsum("ia,ijcd->ajcd", shape.frame, dS) for shape, dS in framed]
+    out = np.empty((len(x), p))
+    for k, (t, i, j) in enumerate(entries.cells):
+        D = inverse @ slopes[t][i, j] @ inverse.T
+        out[k] = -np.einsum("ck,cd,dk->k", w, D[:p, :p], w) / (w**2).sum(axis=0)
+        if criterion.likelihood.known_tau2 is None:
+            out[k] += D[p, p]
+    return out

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from ..gram.gram import Block
 from ..inputs import Array, level_of
 from .estimates import Estimates
 
@@ -34,13 +33,6 @@ def wald(model: Estimates, level: float) -> Array:
     return np.column_stack([model.fixed - half, model.fixed + half])
 
 
-def column_names(block: Block) -> list[str]:
-    """What the columns of Z are called: 1 for a random intercept, z1, z2, ... without names."""
-    if block.constant:
-        return ["1"]
-    return list(block.columns) or [f"z{k + 1}" for k in range(block.q)]
-
-
 def random_table(model: Estimates, t: int) -> Any:
     """Data frame of the random effects of one term, with both standard deviations."""
     import pandas as pd
@@ -49,7 +41,7 @@ def random_table(model: Estimates, t: int) -> Any:
     known = np.sqrt(np.einsum("jkk->jk", model.cond_var[t]))
     full = np.sqrt(np.einsum("jkk->jk", model.random_cov[t]))
     columns: dict[str, Any] = {}
-    for k, name in enumerate(column_names(block)):
+    for k, name in enumerate(block.column_names):
         suffix = "" if q == 1 else f" of {name}"
         columns[f"effect{suffix}"] = model.random[t][:, k]
         columns[f"sd, alpha known{suffix}"] = known[:, k]
@@ -99,7 +91,7 @@ def parts(
     spread: Rows = []
     for name, S, block in zip(model.term_names, model.Sigma, model.gram.blocks, strict=True):
         sd = np.sqrt(np.diag(S))
-        for k, shown in enumerate(column_names(block)):
+        for k, shown in enumerate(block.column_names):
             tied = [
                 f"{S[k, i] / (sd[k] * sd[i]):.3f}" if sd[k] * sd[i] > 0 else "-" for i in range(k)
             ]

@@ -1,6 +1,7 @@
 """One pass over the rows: the sums of a Gram, in a basis that spares digits."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,44 +11,83 @@ from ..inputs import Array
 from ..linalg import dependent_columns
 from .term import Term
 
-Pass = tuple[Array, list[Array], Array, Array]
-"""C, Z_j'W[Z_j X y] for every level of every term, H and its inverse."""
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """What one pass over the rows gives, in bases that spare digits."""
+
+    C: Array
+    """[X' y']'W[X' y'], shape (p + 1, p + 1)."""
+    H: Array
+    """[X y] = [X' y'] H."""
+    H_inverse: Array
+    sums: list[Array]
+    """Z_j'W[Z_j X' y'] for every level of every term, shape (J, q, q + p + 1)."""
+    shifts: list[Array]
+    """What is subtracted from every row of Z of each term, shape (q,)."""
+    Z_bases: list[Array]
+    """Z = Z' H of each term, shape (q, q)."""
 
 
 def gathered(y: Array, X: Array, terms: Sequence[Term], w: Array | None) -> Pass:
-    """Gather in a basis that spares digits."""
+    """Gather in bases that spare digits."""
     p = X.shape[1]
-    ones, whole = _unit(X[:100]), float(len(y) if w is None else w.sum())
-    C, sums, H, H_inverse = _pass(y, X, terms, w, ones)
-    if ones.any() and abs(ones @ C[:p, :p] @ ones - whole) > 1e-9 * whole:
-        C, sums, H, H_inverse = _pass(y, X, terms, w, _unit(X))  # the first rows have misled
-    d = np.sqrt(np.diag(C))
-    scaled = C / np.outer(d, d)
+    whole = float(len(y) if w is None else w.sum())
+    ones = _unit(X[:100])
+    units = [_unit(term.Z[:100]) if term.Z is not None else np.ones(1) for term in terms]
+    found = _pass(y, X, terms, w, ones, units)
+    spans = [_spans(ones, found.C[:p, :p], whole)]
+    for k, (c, total) in enumerate(zip(units, found.sums, strict=True)):
+        spans.append(_spans(c, total[:, :, : terms[k].q].sum(axis=0), whole))
+    if not all(spans):  # the first rows have misled
+        ones = _unit(X)
+        units = [_unit(term.Z) if term.Z is not None else np.ones(1) for term in terms]
+        found = _pass(y, X, terms, w, ones, units)
+    d = np.sqrt(np.diag(found.C))
+    scaled = found.C / np.outer(d, d)
     if len(y) <= p or not np.isfinite(scaled).all() or np.linalg.eigvalsh(scaled)[0] > 1e-6:
-        return C, sums, H, H_inverse
-    V = np.column_stack([X, y]) @ H_inverse
+        return found
+    V = np.column_stack([X, y]) @ found.H_inverse
     weighted = times(None if w is None else np.sqrt(w), V / d)
     if dependent_columns(weighted[:, :p]):
-        return C, sums, H, H_inverse  # refused by fit, in the reader's columns
+        return found  # refused by fit, in the reader's columns
     R: Array = np.asarray(np.linalg.qr(weighted, mode="r")) * d
     R[p, p] = 1.0
     change = solve_triangular(R, np.eye(p + 1))
     V = V @ change
-    C, sums, *_ = _pass(V[:, p], V[:, :p], terms, w, np.zeros(p))
-    return C, sums, R @ H, H_inverse @ change
+    again = _pass(V[:, p], V[:, :p], terms, w, np.zeros(p), units)
+    return replace(again, H=R @ found.H, H_inverse=found.H_inverse @ change)
 
 
-def _pass(y: Array, X: Array, terms: Sequence[Term], w: Array | None, ones: Array) -> Pass:
+def _spans(c: Array, moments: Array, whole: float) -> bool:
+    """Whether some columns c sum to one in every row, by their moments; or none have to."""
+    return not c.any() or bool(abs(c @ moments @ c - whole) <= 1e-9 * whole)
+
+
+def _pass(
+    y: Array,
+    X: Array,
+    terms: Sequence[Term],
+    w: Array | None,
+    ones: Array,
+    units: Sequence[Array],
+) -> Pass:
     """Go over the rows once, in blocks that fit into the cache.
 
-    They are shifted by the first row if X @ ones = 1.
+    They are shifted by the first row if X @ ones = 1; and Z of a term if Z @ unit = 1.
     """
     from scipy.sparse import csc_matrix
 
-    (n, p), q = X.shape, max((k.q for k in terms), default=0)
+    n, p = X.shape
+    q = max((k.q for k in terms), default=0)
     c = np.append(ones, 0.0)
     s = np.where(c == 1, 0.0, np.append(X[:1], y[:1])) if ones.any() else np.zeros(p + 1)
     H, H_inverse = np.eye(p + 1) + np.outer(c, s), np.eye(p + 1) - np.outer(c, s)
+    shifts = [
+        np.where(unit == 1, 0.0, term.Z[0]) if term.Z is not None and unit.any() and n
+        else np.zeros(term.q)
+        for term, unit in zip(terms, units, strict=True)
+    ]  # fmt: skip
     size = max(2**16, min(4 * max((len(k.levels) for k in terms), default=1), 2**19))
     wide, C = np.empty((min(n, size), q + p + 1)), np.zeros((p + 1, p + 1))
     sums = [np.zeros((len(k.levels), k.q, k.q + p + 1)) for k in terms]
@@ -60,15 +100,21 @@ def _pass(y: Array, X: Array, terms: Sequence[Term], w: Array | None, ones: Arra
             V = np.matmul(X[rows], H_inverse[:p], out=here[:, q:])
             V[:, p] += y[rows]
             C += (times(None if w is None else w[rows], V).T @ here)[:, q:]  # faster than V'V
-        for term, total in zip(terms, sums, strict=True):
-            Z = np.ones((1, len(some))) if term.Z is None else np.ascontiguousarray(term.Z[part].T)
+        for term, shift, total in zip(terms, shifts, sums, strict=True):
+            if term.Z is None:
+                Z = np.ones((1, len(some)))
+            else:
+                Z = np.array(term.Z[part].T, order="C")
+                if shift.any():
+                    Z -= shift[:, None]
             some[:, q - term.q : q] = Z.T
             sums_of: Any = csc_matrix((len(total), len(some)))  # over the rows of every level
             sums_of.indices, sums_of.indptr = term.codes[part], np.arange(len(some) + 1)
             for k in range(term.q):
                 sums_of.data = Z[k] if weights is None else weights * Z[k]
                 total[:, k] += sums_of @ some[:, q - term.q :]
-    return C, sums, H, H_inverse
+    Z_bases = [np.eye(len(s)) + np.outer(c, s) for c, s in zip(units, shifts, strict=True)]
+    return Pass(C, H, H_inverse, sums, shifts, Z_bases)
 
 
 def _unit(X: Array) -> Array:

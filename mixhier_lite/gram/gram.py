@@ -37,14 +37,23 @@ class Block:
     rows: Array
     """Number of rows of each level, shape (J,)."""
     A: Array
-    """Z_j'W Z_j for every level, shape (J, q, q)."""
+    """Z'_j'W Z'_j for every level, shape (J, q, q)."""
     B: Array
-    """Z_j'W [X y] for every level, in the Gram's basis, shape (J, q, p + 1)."""
+    """Z'_j'W [X' y'] for every level, in the Gram's basis, shape (J, q, p + 1)."""
+    H: Array
+    """The basis: Z = Z' H, shape (q, q). Z' is Z less its first row where Z spans a constant."""
 
     @cached_property
     def root(self) -> Array | None:
         """A root L of K, shape (J, J): L L' = K. None without K."""
         return None if self.K is None else square_root(self.K, "K")
+
+    @property
+    def column_names(self) -> list[str]:
+        """What the columns of Z are called: 1 for a random intercept, z1, z2 without names."""
+        if self.constant:
+            return ["1"]
+        return list(self.columns) or [f"z{k + 1}" for k in range(self.q)]
 
     @property
     def J(self) -> int:
@@ -132,35 +141,57 @@ class Gram:
         if len(labels) != X.shape[1]:
             raise refused("names", p=X.shape[1], got=len(labels))
         with np.errstate(all="ignore"):
-            C, sums, H, H_inverse = gathered(y, X, terms, w)
-        if not (np.diag(C).max(initial=0.0) < 1e200 and all(np.isfinite(s).all() for s in sums)):
+            found = gathered(y, X, terms, w)
+        finite_sums = all(np.isfinite(total).all() for total in found.sums)
+        if not (np.diag(found.C).max(initial=0.0) < 1e200 and finite_sums):
             _refuse([("y", y), ("X", X), *(("Z", k.Z) for k in terms if k.Z is not None)])
-        blocks = tuple(_block(*each, w) for each in zip(terms, sums, strict=True))
-        Z = [term.matrix() for term in terms] if len(terms) > 1 else []
+        each = zip(terms, found.sums, found.Z_bases, strict=True)
+        blocks = tuple(_block(term, total, basis, w) for term, total, basis in each)
+        Z = []
+        if len(terms) > 1:
+            Z = [term.matrix(shift) for term, shift in zip(terms, found.shifts, strict=True)]
         pairs, some = combinations(range(len(Z)), 2), np.ones(1) if w is None else w
         cross = {(s, t): (Z[s].T @ Z[t].multiply(some[:, None])).tocsr() for s, t in pairs}
         common = float(some[0]) if len(some) and (some == some[0]).all() else np.nan
-        about = len(y), float(np.log(some).sum()), common, labels, blocks, cross
-        return cls(*about, (C + C.T) / 2, H, H_inverse)
+        return cls(
+            n=len(y),
+            log_weights=float(np.log(some).sum()),
+            common_weight=common,
+            names=labels,
+            blocks=blocks,
+            cross=cross,
+            C=(found.C + found.C.T) / 2,
+            H=found.H,
+            H_inverse=found.H_inverse,
+        )
 
     def __add__(self, other: "Gram") -> "Gram":
         """Merge with the Gram of other rows; levels are united by their labels."""
-        from scipy.sparse import block_diag, csr_matrix
+        from scipy.sparse import block_diag, csr_matrix, eye, kron
 
         _mergeable(self, other)
         # the other's columns in this basis: [X y] = [X'' y''] H_b = [X' y'] H_a
         change = other.H @ self.H_inverse
         blocks, cross = [], {}
+        turns = []  # Z' = Z'' turn, from the other's columns of Z to these
         effects: list[Codes] = []  # positions of both sides' effects among all
         for a, b in zip(self.blocks, other.blocks, strict=True):
             at, levels = _unite(a.levels, b.levels)
             place = csr_matrix((np.ones(len(at)), (at, np.arange(len(at)))), (len(levels), len(at)))
-            pairs = (a.rows, b.rows), (a.A, b.A), (a.B, b.B @ change)
+            turn = b.H @ np.linalg.inv(a.H)
+            pairs = (
+                (a.rows, b.rows),
+                (a.A, turn.T @ b.A @ turn),
+                (a.B, turn.T @ b.B @ change),
+            )
             rows, A, B = (_total(place, np.concatenate(pair)) for pair in pairs)
+            turns.append(turn)
             blocks.append(replace(a, levels=levels, rows=rows, A=A, B=B))
             effects.append((at[:, None] * a.q + np.arange(a.q)).ravel())
         for s, t in self.cross:
-            both = block_diag([self.cross[s, t], other.cross[s, t]]).tocoo()
+            left, right = (kron(eye(other.blocks[k].J), turns[k]) for k in (s, t))
+            theirs = left.T @ other.cross[s, t] @ right
+            both = block_diag([self.cross[s, t], theirs]).tocoo()
             places = effects[s][both.row], effects[t][both.col]
             shape = blocks[s].J * blocks[s].q, blocks[t].J * blocks[t].q
             cross[s, t] = csr_matrix((both.data, places), shape)
@@ -178,12 +209,22 @@ def _refuse(named: list[tuple[str, Array]]) -> None:
             raise refused("huge", name=name, size=size)
 
 
-def _block(term: Term, sums: Array, w: Array | None) -> Block:
+def _block(term: Term, sums: Array, H: Array, w: Array | None) -> Block:
     """Split the sums of a term into A and B."""
     A = sums[:, :, : term.q]
     rows = A[:, 0, 0] if term.Z is w is None else np.bincount(term.codes, minlength=len(A))
-    about = (term.name, term.levels, term.correlated, term.Z is None, term.columns, term.K)
-    return Block(*about, rows.astype(np.float64), (A + A.swapaxes(1, 2)) / 2, sums[:, :, term.q :])
+    return Block(
+        name=term.name,
+        levels=term.levels,
+        correlated=term.correlated,
+        constant=term.Z is None,
+        columns=term.columns,
+        K=term.K,
+        rows=rows.astype(np.float64),
+        A=(A + A.swapaxes(1, 2)) / 2,
+        B=sums[:, :, term.q :],
+        H=H,
+    )
 
 
 def _mergeable(a: Gram, b: Gram) -> None:

@@ -80,11 +80,11 @@ class Term:
         """Number of coefficients that vary by group."""
         return 1 if self.Z is None else int(self.Z.shape[1])
 
-    def matrix(self) -> Any:
-        """Z of all levels as one sparse matrix, shape (n, J q)."""
+    def matrix(self, shift: Array) -> Any:
+        """Z less a shift of its rows, of all levels as one sparse matrix, shape (n, J q)."""
         from scipy.sparse import csr_matrix
 
-        Z = np.ones((self.n, 1)) if self.Z is None else self.Z
+        Z = np.ones((self.n, 1)) if self.Z is None else self.Z - shift
         columns = self.codes[:, None] * self.q + np.arange(self.q)
         start, shape = np.arange(self.n + 1) * self.q, (self.n, len(self.levels) * self.q)
         return csr_matrix((Z.ravel(), columns.ravel(), start), shape)

@@ -1,77 +1,167 @@
-"""From a Gram to the criterion: scaling, relatedness, and which term is eliminated."""
+"""From a Gram to the criterion: columns, relatedness, and which term is eliminated.
+
+The columns of a term are made orthogonal over all rows (weights included), each of mean square
+one in an average level. So neither the criterion nor the search knows where the reader's covariate
+has its zero. With Z = Z* R, beta* = R beta, and T* = R T.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..gram.gram import Block, Gram
 from ..inputs import Array
-from .elimination import System
+from .criterion import Criterion, Likelihood
+from .elimination import NormalEquations
 from .levels import Levels
 from .scalar import pooled, related
+from .theta import Shape
+
+FEW = 150
+"""Effects of several terms that are one dense matrix."""
 
 
 @dataclass(frozen=True, eq=False)
 class Assembly:
-    """A criterion in scaled units, and the way back to the reader's."""
+    """A criterion in its own columns and units, and the way back to the reader's."""
 
     gram: Gram
-    criterion: Any
-    """A :class:`Criterion`."""
+    criterion: Criterion
+    columns: tuple[Array, ...]
+    """R of each term: beta of the criterion is R beta, shape (q, q)."""
     units: tuple[Array, ...]
-    """Scale of the columns of Z of each term, shape (q,)."""
+    """Scale of the reader's columns of Z of each term, shape (q,)."""
     scale: Array
     """Scale of the columns [X y], shape (p + 1,)."""
-    bases: list[Any]
-    """beta = basis @ (effects of the criterion), for each term; dense where levels are related."""
 
-    def to_scaled(self, T: Sequence[Array]) -> list[Array]:
-        """T in the criterion's units."""
-        return [d[:, None] * t for d, t in zip(self.units, T, strict=True)]
+    def inwards(self, T: Sequence[Array]) -> list[Array]:
+        """T of the reader's columns, (..., q, q), in the criterion's."""
+        return [R @ t for R, t in zip(self.columns, T, strict=True)]
 
+    def outwards(self, T: Sequence[Array]) -> list[Array]:
+        """A lower triangular root for the reader's columns from T of the criterion, (q, q)."""
+        out = []
+        for block, R, t in zip(self.gram.blocks, self.columns, T, strict=True):
+            root: Array = np.asarray(np.linalg.solve(R, t), dtype=np.float64)
+            out.append(lower_root(root) if block.correlated else np.diag(np.abs(np.diag(root))))
+        return out
 
-def assemble(gram: Gram, reml: bool, tau2: float | None, pool: bool = True) -> Assembly:
-    """Build the criterion of a Gram; ``pool`` gives up the single levels for speed."""
-    scale = _power_of_two(np.sqrt(np.diag(gram.C) / max(gram.n, 1)))
-    units = tuple(_unit(block) for block in gram.blocks)
-    of_X = np.log(scale[:-1]).sum() + np.linalg.slogdet(gram.H[:-1, :-1])[1]
-    of_y = (gram.n - reml * gram.p) * np.log(scale[-1])
-    constant = 2 * (of_y + reml * of_X) - gram.log_weights
-    known = None if tau2 is None else tau2 / scale[-1] ** 2
-    about = gram.C / np.outer(scale, scale), gram.n, float(constant), reml, known
-    first, *others = order = _order(gram, pool)
-    A, B = np.zeros((0, 1, 1)), np.zeros((0, 1, gram.p + 1))
-    if first is not None:
-        block, d = gram.blocks[first], units[first]
-        A, B = block.A / np.multiply.outer(d, d), block.B / np.multiply.outer(d, scale)
-        if pool and not others and block.q == 1:
-            parts = A[:, 0, 0], B[:, 0]
-            alone = pooled(about, *parts) if block.K is None else related(about, block.K, *parts)
-            return Assembly(gram, alone, units, scale, [])
-    bases = [] if pool and not others else list(map(_basis, gram.blocks, units))
-    if first is not None and block.root is not None:  # by diagonal L'Z'WZ L levels are independent
-        values, vectors = np.linalg.eigh(block.root.T @ (A[:, 0, 0, None] * block.root))
-        rotation = block.root @ vectors
-        A, B = np.clip(values, 0, None)[:, None, None], (rotation.T @ B[:, 0])[:, None]
-        bases = [rotation / d]
-    levels = [np.ascontiguousarray(np.moveaxis(part, 0, -1)) for part in (A, B)]
-    system = _system(gram, order, bases, scale, levels)
-    criterion = Levels(*about, (system.B.size, system.m), system, order)
-    return Assembly(gram, criterion, units, scale, bases)
+    def bare(self, T: Sequence[Array]) -> list[Array]:
+        """The same as the search has it: lower triangular, or diagonal, before the frame."""
+        pairs = zip(self.gram.blocks, self.inwards(T), self.units, T, strict=True)
+        return [lower_root(own) if k.correlated else d[:, None] * t for k, own, d, t in pairs]
+
+    @property
+    def shapes(self) -> list[Shape]:
+        """What T of each term may be, for the search: the reader's T / unit where uncorrelated."""
+        triples = zip(self.gram.blocks, self.columns, self.units, strict=True)
+        return [Shape(k.correlated, np.eye(k.q) if k.correlated else R / d) for k, R, d in triples]
+
+    @property
+    def to_fixed(self) -> tuple[Array, Array]:
+        """The reader's alpha is shift + back @ (the criterion's alpha): (p,) and (p, p)."""
+        H, H_inverse, p = self.gram.H, self.gram.H_inverse, self.gram.p
+        shift = H_inverse[:p, :p] @ H[:p, p]
+        back = H_inverse[:p, :p] / self.scale[:p] * self.scale[p]
+        return shift, back
 
 
-def _order(gram: Gram, pool: bool) -> tuple[int | None, ...]:
-    """Say which term is eliminated: the largest with independent levels, if any; then the others.
+@dataclass(frozen=True, eq=False)
+class Unpooled(Assembly):
+    """An assembly that knows every level."""
 
-    None is also where there are several terms and few levels: then many T are solved at once.
-    """
+    levels: Levels
+    """Its criterion."""
+    rotation: Array | None
+    """What makes related levels of a term that is eliminated independent, shape (J, J)."""
+
+    @cached_property
+    def bases(self) -> list[Any]:
+        """beta = basis @ (effects of the criterion) for each term; dense where related."""
+        bases = list(map(_basis, self.gram.blocks, self.columns))
+        if self.rotation is not None and self.levels.first is not None:
+            bases[self.levels.first] = self.rotation / self.columns[self.levels.first]
+        return bases
+
+
+def lower_root(T: Array) -> Array:
+    """The lower triangular root of T T' with a positive diagonal; columns of zeros stay last."""
+    live = T[:, T.any(axis=0)]
+    root = np.zeros_like(T)
+    if live.shape[1]:
+        root[:, : live.shape[1]] = np.linalg.qr(live.T)[1].T
+    lead = root[np.argmax(root != 0, axis=0), np.arange(len(T))]
+    return root * np.where(lead < 0, -1.0, 1.0)
+
+
+def assemble(gram: Gram, reml: bool, tau2: float | None) -> Assembly:
+    """Build the criterion of a Gram, in the way that is fastest for a search."""
+    parts = _Parts.of(gram, reml, tau2)
+    blocks = gram.blocks
+    if len(blocks) == 1 and blocks[0].q == 1:
+        A, B = parts.moments(0)
+        K, a, b = blocks[0].K, A[0, 0], B[0].T
+        if K is None:
+            alone = pooled(parts.likelihood, parts.C, a, b)
+        else:
+            alone = related(parts.likelihood, parts.C, K, a, b)
+        return Assembly(gram, alone, parts.columns, parts.units, parts.scale)
+    few = len(blocks) > 1 and sum(block.J * block.q for block in blocks) <= FEW
+    return _unpooled(parts, None if few else _largest(gram))
+
+
+def unpooled(gram: Gram, reml: bool, tau2: float | None) -> Unpooled:
+    """Build the criterion with every level on its own."""
+    return _unpooled(_Parts.of(gram, reml, tau2), _largest(gram))
+
+
+def _largest(gram: Gram) -> int | None:
+    """The largest term whose levels are independent, if any; one scalar term can be made so."""
     blocks = gram.blocks
     free = [t for t, k in enumerate(blocks) if k.K is None or k.q == len(blocks) == 1]
-    few = pool and len(free) == len(blocks) > 1 and sum(k.J * k.q for k in blocks) <= 150
-    first = max(free, key=lambda t: blocks[t].J * blocks[t].q) if free and not few else None
-    return first, *(t for t in range(len(blocks)) if t != first)
+    return max(free, key=lambda t: blocks[t].J * blocks[t].q) if free else None
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """What every way of assembling starts from."""
+
+    gram: Gram
+    likelihood: Likelihood
+    C: Array
+    scale: Array
+    units: tuple[Array, ...]
+    turns: tuple[Array, ...]
+    """R of each term from the Gram's columns of Z."""
+
+    @property
+    def columns(self) -> tuple[Array, ...]:
+        """R of each term from the reader's columns of Z."""
+        pairs = zip(self.turns, self.gram.blocks, strict=True)
+        return tuple(R @ block.H for R, block in pairs)
+
+    @classmethod
+    def of(cls, gram: Gram, reml: bool, tau2: float | None) -> "_Parts":
+        scale = _power_of_two(np.sqrt(np.diag(gram.C) / max(gram.n, 1)))
+        # a change of the columns of X changes log det X'V^-1 X, and that of y changes log r2
+        of_X = np.log(scale[:-1]).sum() + np.linalg.slogdet(gram.H[:-1, :-1])[1]
+        of_y = (gram.n - reml * gram.p) * np.log(scale[-1])
+        constant = float(2 * (of_y + reml * of_X) - gram.log_weights)
+        known = None if tau2 is None else tau2 / scale[-1] ** 2
+        likelihood = Likelihood(gram.n, gram.p, constant, reml, known)
+        units = tuple(_unit(block) for block in gram.blocks)
+        turns = tuple(_orthogonal(gram, block) for block in gram.blocks)
+        return cls(gram, likelihood, gram.C / np.outer(scale, scale), scale, units, turns)
+
+    def moments(self, t: int) -> tuple[Array, Array]:
+        """Z_j'WZ_j, (q, q, J), and Z_j'W[X y], (q, p + 1, J), in the criterion's columns."""
+        block, turn = self.gram.blocks[t], np.linalg.inv(self.turns[t])
+        A, B = (np.tensordot(turn.T, np.moveaxis(part, 0, -1), 1) for part in (block.A, block.B))
+        A = np.tensordot(turn.T, A.swapaxes(0, 1), 1)
+        return A, B / self.scale[:, None]
 
 
 def _power_of_two(x: Array) -> Array:
@@ -80,32 +170,84 @@ def _power_of_two(x: Array) -> Array:
 
 
 def _unit(block: Block) -> Array:
-    """Typical size of Z_j'W Z_j over the levels with rows."""
-    return _power_of_two(np.sqrt(np.diag(block.A.sum(axis=0)) / (block.rows > 0).sum().clip(1)))
+    """Typical size of Z_j'W Z_j over the levels with rows, in the reader's columns."""
+    whole = block.H.T @ block.A.sum(axis=0) @ block.H
+    return _power_of_two(np.sqrt(np.diag(whole) / (block.rows > 0).sum().clip(1)))
 
 
-def _basis(block: Block, unit: Array) -> Any:
-    """A root of K and the units, as one matrix of shape (J q, J q)."""
-    from scipy.sparse import diags
+def _orthogonal(gram: Gram, block: Block) -> Array:
+    """R with Z' = Z* R: Z*'WZ* over all rows is the number of levels with rows times I.
 
-    if block.root is None:
-        return diags(np.tile(1 / unit, block.J)).tocsr()
-    return np.kron(block.root, np.diag(1 / unit))
+    The first column of Z* is along which the levels' residuals of y differ most: then all that
+    follows is the same whatever the reader's columns, up to signs.
+    """
+    whole = block.A.sum(axis=0) / (block.rows > 0).sum().clip(1)
+    unit = _power_of_two(np.sqrt(np.diag(whole)))
+    if block.q == 1:
+        return np.diag(unit)
+    root = np.linalg.cholesky(whole / np.outer(unit, unit)).T * unit
+    alpha = np.linalg.lstsq(gram.C[:-1, :-1], gram.C[:-1, -1], rcond=None)[0]
+    residual = (block.B @ np.append(-alpha, 1.0)) @ np.linalg.inv(root)
+    axes = np.linalg.eigh(residual.T @ residual)[1][:, ::-1]
+    return np.asarray(axes.T @ root)
 
 
-def _system(
-    gram: Gram, order: Sequence[Any], bases: list[Any], scale: Array, levels: list[Array]
-) -> System:
-    """Add the terms that are not eliminated, in the criterion's units."""
+def _basis(block: Block, R: Array) -> Any:
+    """A root of K and the inverse of R, as one matrix of shape (J q, J q)."""
+    from scipy.sparse import bsr_matrix, diags
+
+    if block.root is not None:
+        return np.kron(block.root, np.linalg.inv(R))
+    if block.q == 1:
+        return diags(np.full(block.J, 1 / R[0, 0])).tocsr()
+    every = np.broadcast_to(np.linalg.inv(R), (block.J, *R.shape))
+    return bsr_matrix((every, np.arange(block.J), np.arange(block.J + 1))).tocsr()
+
+
+def _unpooled(parts: _Parts, first: int | None) -> Unpooled:
+    """Eliminate the first term level by level, and gather the others."""
+    gram = parts.gram
+    others = tuple(t for t in range(len(gram.blocks)) if t != first)
+    A, B = np.zeros((1, 1, 0)), np.zeros((1, gram.p + 1, 0))
+    rotation = None
+    if first is not None:
+        A, B = parts.moments(first)
+        root = gram.blocks[first].root
+        if root is not None:  # in the eigenvectors of L'Z'WZ L the levels are independent
+            values, vectors = np.linalg.eigh(root.T @ (A[0, 0, :, None] * root))
+            rotation = root @ vectors
+            A = np.clip(values, 0, None)[None, None]
+            B = (B[0] @ rotation)[None]
+    equations = _equations(parts, first, others, A, B)
+    criterion = Levels(parts.likelihood, equations, first, others)
+    return Unpooled(
+        gram,
+        criterion,
+        parts.columns,
+        parts.units,
+        parts.scale,
+        levels=criterion,
+        rotation=rotation,
+    )
+
+
+def _equations(
+    parts: _Parts, first: int | None, others: Sequence[int], A: Array, B: Array
+) -> NormalEquations:
+    """Add the terms that are not eliminated, in the criterion's columns."""
     from scipy.sparse import bmat, bsr_matrix, csr_matrix, hstack
 
-    (A, B), (first, *others) = levels, order
-    p1, (q, J) = len(gram.C), A.shape[1:]
+    gram = parts.gram
+    p1, q, J = len(gram.C), len(A), A.shape[-1]
     if not others:
         start, none = np.zeros(J + 1, dtype=np.intp), np.zeros(0, dtype=np.intp)
-        return System(A, B, (), np.zeros((0, 0)), np.zeros((0, p1)), start, none, np.zeros((q, 0)))
+        empty = np.zeros((0, 0)), np.zeros((0, p1))
+        return NormalEquations(A, B, parts.C, (), *empty, start, none, np.zeros((q, 0)))
 
-    def product(s: int, t: int) -> Any:
+    bases = list(map(_basis, gram.blocks, parts.turns))
+
+    def moments(s: int, t: int) -> Any:
+        """Z_s'WZ_t in the criterion's columns, sparse."""
         k = gram.blocks[s]
         own = bsr_matrix((k.A, np.arange(k.J), np.arange(k.J + 1)))
         ZZ = own if s == t else gram.cross[s, t] if s < t else gram.cross[t, s].T
@@ -114,9 +256,12 @@ def _system(
     blocks = [gram.blocks[t] for t in others]
     stops = np.cumsum([0, *(k.J * k.q for k in blocks)]).tolist()
     slices = tuple(zip(stops, stops[1:], [k.q for k in blocks], strict=False))
-    A22 = bmat([[product(s, t) for t in others] for s in others]).toarray()
-    rest = [bases[t].T @ (gram.blocks[t].B.reshape(-1, p1) / scale) for t in others]
-    parts = [] if first is None else [product(first, t) for t in others]
-    A12: Any = hstack(parts or [csr_matrix((0, len(A22)))]).tobsr((q, 1))
-    entries = A12.indices.astype(np.intp), np.ascontiguousarray(A12.data[:, :, 0].T)
-    return System(A, B, slices, A22, np.concatenate(rest), A12.indptr.astype(np.intp), *entries)
+    A22 = bmat([[moments(s, t) for t in others] for s in others]).toarray()
+    B22 = [bases[t].T @ (gram.blocks[t].B.reshape(-1, p1) / parts.scale) for t in others]
+    A12: Any = csr_matrix((0, len(A22)))
+    if first is not None:
+        A12 = hstack([moments(first, t) for t in others])
+    A12 = A12.tobsr((q, 1))
+    columns, values = A12.indices.astype(np.intp), np.ascontiguousarray(A12.data[:, :, 0].T)
+    start = A12.indptr.astype(np.intp)
+    return NormalEquations(A, B, parts.C, slices, A22, np.concatenate(B22), start, columns, values)

@@ -1,28 +1,27 @@
 """Chapter *variance*: the criterion of ML and REML, from two things that depend on T.
 
-These are log det(I + T'Z'WZ T) and S = [X y]'W[X y] less the random part, T lower triangular with
-T T' = Sigma / tau2 for each term. How they are found is the matter of *levels* and *scalar*.
+These are log det(I + T'Z'WZ T) and S = [X y]'W[X y] less the random part, with T T' = Sigma / tau2
+for each term. How they are found is the matter of *scalar* and *levels*.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dtrtrs
 
 from ..inputs import Array
+from .curvature import Curvature, Derivatives
 
-About = tuple[Array, int, float, bool, float | None]
-"""The first five fields of a criterion."""
 HUGE = 1e100
 """Stands for the root of what is not positive definite."""
 
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """The model solved at one T."""
+    """The fixed effects and tau2 at one T."""
 
     value: float
     """-2 log likelihood (ML) or the REML criterion, at the best alpha (and tau2)."""
@@ -34,31 +33,114 @@ class Solution:
 
 
 @dataclass(frozen=True, eq=False)
-class Criterion(ABC):
-    """-2 log likelihood as a function of T, with alpha and (unless known) tau2 at their best.
+class Profiled:
+    """The criterion at N points, and how it depends on S there (:eq:`eq-criterion`).
 
-    ``T`` is a list, with a lower triangular matrix of shape (q, q) for each term.
+    In the columns of L^-1 (S = L L') the derivatives of S, dS, add sum_k first_k dS_kk to the
+    slope. To the second derivatives they add the same of d2S, less sum_kl second_kl dS_kl dS_kl.
     """
 
-    C: Array
-    """[X y]'W[X y], shape (p + 1, p + 1)."""
+    value: Array
+    """Shape (N,)."""
+    tau2: Array
+    """The best tau2, or the known one, shape (N,)."""
+    L: Array
+    """Cholesky factors of S, shape (N, p + 1, p + 1)."""
+    likelihood: "Likelihood"
+
+    @property
+    def nu(self) -> float:
+        """Rows that speak about tau2; infinite where it is known."""
+        return self.likelihood.nu if self.likelihood.known_tau2 is None else np.inf
+
+    @property
+    def _share(self) -> Array:
+        """r2 / tau2, shape (N,): nu where tau2 is estimated."""
+        return np.asarray(self.L[:, -1, -1] ** 2 / self.tau2)
+
+    @cached_property
+    def first(self) -> Array:
+        """Shape (N, p + 1): one for each column of X by REML, and r2 / tau2."""
+        out = np.full(self.L.shape[:2], float(self.likelihood.reml))
+        out[:, -1] = self._share
+        return out
+
+    @cached_property
+    def second(self) -> Array:
+        """Shape (N, p + 1, p + 1)."""
+        out = np.full(self.L.shape, float(self.likelihood.reml))
+        out[:, -1, :] = self._share[:, None]
+        out[:, :, -1] = self._share[:, None]
+        out[:, -1, -1] = self.likelihood.nu if self.likelihood.known_tau2 is None else 0.0
+        return out
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """What turns log det and S into -2 log likelihood, with alpha and tau2 at their best."""
+
     n: int
+    """Number of rows."""
+    p: int
+    """Number of fixed effects."""
     constant: float
     """What does not depend on T: - sum log w_i and the logarithms of the scaling."""
     reml: bool
     known_tau2: float | None
-    size: tuple[int, int]
-    """How many numbers an evaluation goes through level by level, and how many columns are one
-    dense matrix: where these are none there are second derivatives."""
 
     @property
     def nu(self) -> int:
         """Rows that speak about the variances: n - p under REML, n under ML."""
-        return self.n - (len(self.C) - 1 if self.reml else 0)
+        return self.n - self.p * self.reml
+
+    def profiled(self, log_det: Array, S: Array) -> Profiled:
+        """The criterion for log det, (N,), and S, (N, p + 1, p + 1); very large without tau2."""
+        L = roots(S)
+        diagonal = np.einsum("nkk->nk", L)
+        r2 = diagonal[:, -1] ** 2
+        tau2 = r2 / self.nu if self.known_tau2 is None else np.full(len(S), self.known_tau2)
+        value = log_det + self.nu * np.log(2 * np.pi * tau2) + r2 / tau2 + self.constant
+        if self.reml:  # log det S_xx
+            value = value + 2 * np.log(diagonal[:, :-1]).sum(axis=1)
+        return Profiled(value, tau2, L, self)
+
+    def solution(self, log_det: Array, S: Array) -> Solution | None:
+        """Read the solution at the first point; None where S is not positive definite."""
+        at = self.profiled(log_det[:1], S[:1])
+        L = at.L[0]
+        if L[0, 0] >= HUGE:
+            return None
+        root = triangular_solve(L[:-1, :-1], np.eye(self.p)).T
+        return Solution(float(at.value[0]), float(at.tau2[0]), root, root @ L[-1, :-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Criterion(ABC):
+    """-2 log likelihood as a function of T, with alpha and (unless known) tau2 at their best.
+
+    ``T`` is a list, with a matrix of shape (q, q) for each term, or (N, q, q) for N points.
+    """
+
+    likelihood: Likelihood
+
+    @property
+    @abstractmethod
+    def cost(self) -> int:
+        """How many numbers an evaluation goes through."""
+
+    @property
+    def dense(self) -> int:
+        """How many columns are one dense matrix that is factored anew at every T."""
+        return 0
+
+    @property
+    def exact(self) -> bool:
+        """Whether ``derivatives`` knows second derivatives."""
+        return True
 
     @abstractmethod
-    def many(self, T: Sequence[Array]) -> tuple[Array, Array]:
-        """Solve the model at many T at once: an array of shape (N, q, q) for each term.
+    def evaluate(self, T: Sequence[Array]) -> tuple[Array, Array]:
+        """Solve the model at many T at once.
 
         Returns log det(I + T'Z'WZ T) of all random effects, shape (N,), and [X y]'W[X y] less the
         random part, (N, p + 1, p + 1); not positive definite where ``solve`` has no answer. At
@@ -66,61 +148,39 @@ class Criterion(ABC):
         """
 
     @abstractmethod
-    def derivatives(self, T: Array) -> tuple[Array, Array, Array]:
-        """Value (N,), slope (N, q, q) and bend (N, q, q, q, q) at T, (N, q, q), of one term."""
+    def derivatives(self, T: Sequence[Array]) -> Derivatives:
+        """Value, gradient and second derivatives in the entries of T, at many T."""
+
+    @abstractmethod
+    def gradient(self, T: Sequence[Array]) -> tuple[float, list[Array]] | None:
+        """Value and gradient 2 N T of every term, (q, q), :eq:`eq-gradient`; None as ``solve``."""
+
+    @abstractmethod
+    def slope_of_S(self, T: Sequence[Array]) -> list[Array]:
+        """Derivatives of S in the entries of T of each term, shape (q, q, p + 1, p + 1)."""
+
+    @abstractmethod
+    def curvature(self, T: Sequence[Array]) -> Curvature | None:
+        """Derivatives in T T' at one T; None where they are not ``exact``."""
+
+    def values(self, T: Sequence[Array]) -> Array:
+        """The criterion at many T, shape (N,)."""
+        return self.likelihood.profiled(*self.evaluate(T)).value
 
     def solve(self, T: Sequence[Array]) -> Solution | None:
         """Solve the model at T; None where nothing is left of y within rounding."""
-        return self.solution(*self.many([t[None] for t in T]))
+        return self.likelihood.solution(*self.evaluate([t[None] for t in T]))
 
-    def gradient(self, T: Sequence[Array], at: Any) -> list[Array]:
-        """Gradient 2 N T for every term, :eq:`eq-gradient`."""
-        return [self.derivatives(T[0][None])[1][0]]
 
-    def value(self, log_det: Array, S: Array) -> tuple[Array, Array, Array]:
-        """The criterion, very large without tau2, for log det (N,) and S (N, p + 1, p + 1).
-
-        Returns it with the best (or known) tau2 and with Cholesky factors of S.
-        """
-        L = self.roots(S)
-        diagonal = L.diagonal(0, 1, 2)
-        r2 = diagonal[:, -1] ** 2
-        tau2 = r2 / self.nu if self.known_tau2 is None else np.full(len(S), self.known_tau2)
-        value = log_det + self.nu * np.log(2 * np.pi * tau2) + r2 / tau2 + self.constant
-        return value + 2 * self.reml * np.log(diagonal[:, :-1]).sum(axis=1), tau2, L
-
-    def solution(self, log_det: Array, S: Array) -> Solution | None:
-        """Read the solution from one log det and S; None where S is not positive definite."""
-        (value,), (tau2,), (L,) = self.value(log_det, S)
-        if L[0, 0] >= HUGE:
-            return None
-        root = triangular_solve(L[:-1, :-1], np.eye(len(L) - 1)).T
-        return Solution(float(value), float(tau2), root, root @ L[-1, :-1])
-
-    def roots(self, S: Array) -> Array:
-        """Cholesky factors of S, (N, p + 1, p + 1); very large ones where S is not p.d."""
-        if len(S) == 1 and S.size:
-            L, failed = dpotrf(S[0].T, lower=1)
-            return np.asarray(HUGE * np.eye(len(L)) if failed else L)[None]
-        try:
-            return np.asarray(np.linalg.cholesky(S), dtype=np.float64)
-        except np.linalg.LinAlgError:
-            return np.concatenate([self.roots(each[None]) for each in S])
-
-    def profiled(self, log_det: Array, S: Array) -> tuple[Array, Array, Array, Array]:
-        """The criterion, and what its derivatives are made of, from the same as ``value``.
-
-        Returns value, L, D and omega. With dS and d2S the derivatives of S, both in the columns
-        L^-1, what they add to the derivatives of log det is sum of D diag(dS) in the first and
-        sum of D diag(d2S) less sum of omega dS dS in the second.
-        """
-        value, tau2, L = self.value(log_det, S)
-        D = np.full(S.shape[:2], float(self.reml))
-        D[:, -1] = L[:, -1, -1] ** 2 / tau2
-        omega = np.full(S.shape, float(self.reml))
-        omega[:, -1] = omega[:, :, -1] = D[:, -1:]
-        omega[:, -1, -1] = self.nu if self.known_tau2 is None else 0.0
-        return value, L, D, omega
+def roots(S: Array) -> Array:
+    """Cholesky factors of matrices, (N, k, k); very large ones where they are not p.d."""
+    if len(S) == 1 and S.size:
+        L, failed = dpotrf(S[0].T, lower=1)
+        return np.asarray(HUGE * np.eye(len(L)) if failed else L)[None]
+    try:
+        return np.asarray(np.linalg.cholesky(S), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        return np.concatenate([roots(each[None]) for each in S])
 
 
 def triangular_solve(L: Array, B: Array, transposed: bool = False) -> Array:

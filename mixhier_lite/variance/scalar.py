@@ -1,9 +1,12 @@
 """The criterion where one number says it all: one term with one coefficient a level.
 
-log det is a sum over the Z_j'WZ_j, or over their eigenvalues where the levels are related.
+With x = T^2 and orthogonal rows of Z'WZ (levels, or eigenvectors where levels are related)
+log det is sum_j log(1 + x a_j). S is what is left within the levels plus a part between them that
+shrinks as x grows.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,97 +15,199 @@ from scipy.linalg.lapack import dormqr, dpttrf, dpttrs, dsytrd
 
 from ..inputs import Array
 from ..linalg import square_root
-from .criterion import About, Criterion
+from .criterion import Criterion, Likelihood
+from .curvature import Curvature, Derivatives
+
+CELLS = 10**5
+"""Numbers held at once."""
+
+
+class Between(ABC):
+    """The part of S between the levels, a sum of squares: nothing cancels where x is large."""
+
+    @abstractmethod
+    def value(self, x: Array) -> Array:
+        """For x of shape (N,), shape (N, p + 1, p + 1)."""
+
+    @abstractmethod
+    def slopes(self, x: Array) -> tuple[Array, Array]:
+        """Its two derivatives in x."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scalar(Criterion):
     """The criterion as a function of x = T^2."""
 
+    C: Array
+    """[X y]'W[X y], shape (p + 1, p + 1)."""
     a: Array
     """The different Z_j'WZ_j, or the eigenvalues of Z K Z'W, shape (A,)."""
     count: Array
     """How many levels have each of them, shape (A,)."""
-    between: Callable[[Array], Iterator[Array]]
-    """S less ``within``, then its two derivatives in x, for x of shape (N,): each (N, (p + 1)^2).
+    between: Between
 
-    It is a sum of squares: nothing cancels where x is large.
-    """
+    @property
+    def cost(self) -> int:
+        """The different levels."""
+        return self.a.size
 
     @cached_property
     def within(self) -> Array:
-        """S where x is infinite, shape ((p + 1)^2,)."""
-        within: Array = self.C - next(self.between(np.zeros(1))).reshape(self.C.shape)
+        """S where x is infinite, shape (p + 1, p + 1)."""
+        within: Array = self.C - self.between.value(np.zeros(1))[0]
         gone = np.diag(within) <= 1e-13 * np.diag(self.C)  # columns constant within levels
         within[gone] = within[:, gone] = 0.0
-        return within.ravel()
+        return within
 
-    def many(self, T: Sequence[Array]) -> tuple[Array, Array]:
-        """See :meth:`Criterion.many`."""
+    def evaluate(self, T: Sequence[Array]) -> tuple[Array, Array]:
+        """See :meth:`Criterion.evaluate`."""
         x = T[0][:, 0, 0] ** 2
-        some = np.array_split(x, 1 + x.size * self.a.size // 10**5)
-        log_det = np.concatenate([np.log1p(np.outer(k, self.a)) @ self.count for k in some])
-        S = self.within + np.concatenate([next(self.between(k)) for k in some])
-        return log_det, S.reshape(-1, *self.C.shape)
+        some = np.array_split(x, 1 + x.size * self.a.size // CELLS)
+        log_det = np.concatenate([np.log1p(np.outer(part, self.a)) @ self.count for part in some])
+        S = self.within + np.concatenate([self.between.value(part) for part in some])
+        return log_det, S
 
-    def derivatives(self, T: Array) -> tuple[Array, Array, Array]:
-        """See :meth:`Criterion.derivatives`."""
-        x, v = T[:, 0, 0] ** 2, self.a / (1 + T[:, 0] ** 2 * self.a)
-        S, *changes = (part.reshape(-1, *self.C.shape) for part in self.between(x))
-        S += self.within.reshape(self.C.shape)
-        value, L, D, omega = self.profiled(np.log1p(np.outer(x, self.a)) @ self.count, S)
-        inverse = np.linalg.inv(L)
-        dS, d2S = (inverse @ change @ inverse.swapaxes(1, 2) for change in changes)
-        g = v @ self.count + np.einsum("nkk,nk->n", dS, D)
-        h = np.einsum("nkk,nk->n", d2S, D) - (omega * dS**2).sum(axis=(1, 2)) - v**2 @ self.count
-        return value, 2 * T * g[:, None, None], (2 * g + 4 * x * h)[:, None, None, None, None]
+    def derivatives(self, T: Sequence[Array]) -> Derivatives:
+        """See :meth:`Criterion.derivatives`: with f(x) they are 2 T f' and 2 f' + 4 x f''."""
+        root = T[0][:, 0, 0]
+        value, f1, f2, _, _ = self._in_x(root**2)
+        gradient = 2 * root * f1
+        hessian = 2 * f1 + 4 * root**2 * f2
+        return Derivatives(
+            value, [gradient[:, None, None]], {(0, 0): hessian[:, None, None, None, None]}
+        )
+
+    def _in_x(self, x: Array) -> tuple[Array, Array, Array, Array, Array]:
+        """The criterion at many x, its two derivatives, tr(P ZZ') and tr(P ZZ'P ZZ')."""
+        G = self.a / (1 + np.outer(x, self.a))  # Z'V^-1 Z of a level
+        S = self.within + self.between.value(x)
+        at = self.likelihood.profiled(np.log1p(np.outer(x, self.a)) @ self.count, S)
+        inverse = np.linalg.inv(at.L)
+        dS, d2S = (inverse @ change @ inverse.swapaxes(1, 2) for change in self.between.slopes(x))
+        first = at.first.copy()
+        own, squares = G @ self.count, G**2 @ self.count
+        slope = own + np.einsum("nkk,nk->n", dS, first)
+        curvature = np.einsum("nkk,nk->n", d2S, first) - squares
+        curvature -= (at.second * dS**2).sum(axis=(1, 2))
+        first[:, -1] = 0.0  # what X takes away by REML
+        trace = own + np.einsum("nkk,nk->n", dS, first)
+        expected = squares - np.einsum("nkk,nk->n", d2S, first)
+        expected += np.einsum("nkl,nk,nl->n", dS**2, first, first)
+        return at.value, slope, curvature, trace, expected
+
+    def gradient(self, T: Sequence[Array]) -> tuple[float, list[Array]] | None:
+        """See :meth:`Criterion.gradient`."""
+        at = self.derivatives([t[None] for t in T])
+        return float(at.value[0]), [at.gradient[0][0]]
+
+    def slope_of_S(self, T: Sequence[Array]) -> list[Array]:
+        """See :meth:`Criterion.slope_of_S`."""
+        root = T[0][:, 0]
+        return [2 * root[:, None, None, None] * self.between.slopes(root**2)[0]]
+
+    def curvature(self, T: Sequence[Array]) -> Curvature:
+        """See :meth:`Criterion.curvature`."""
+        _, *parts = self._in_x(T[0][:, 0] ** 2)
+        slope, curvature, trace, expected = (part.reshape(1, 1) for part in parts)
+        hessian = {(0, 0): curvature[:, :, None, None]}
+        given_tau2 = {(0, 0): expected[:, :, None, None]}
+        known = self.likelihood.known_tau2 is not None
+        nu = np.inf if known else float(self.likelihood.nu)
+        return Curvature([slope], [trace], hessian, given_tau2, nu)
 
 
-def pooled(about: About, a: Array, B: Array) -> Scalar:
-    """Independent levels, a of shape (J,) and B (J, p + 1): those with the same a count as one.
+@dataclass(frozen=True, eq=False)
+class Pooled(Between):
+    """Independent levels: those with the same a_j are one, with second moments B_j B_j' / a_j."""
 
-    ``about`` is as in :class:`Criterion`.
-    """
-    a, B = a[a > 0], B[a > 0].T
+    a: Array
+    """The different a_j, shape (A,)."""
+    moments: Array
+    """Shape (A, (p + 1)^2)."""
+
+    def _shaped(self, total: Array) -> Array:
+        p1 = int(round(self.moments.shape[1] ** 0.5))
+        return total.reshape(-1, p1, p1)
+
+    def value(self, x: Array) -> Array:
+        """See :class:`Between`: sum_j B_j B_j' / a_j / (1 + x a_j)."""
+        w = 1 / (1 + np.outer(x, self.a))
+        return self._shaped(w @ self.moments)
+
+    def slopes(self, x: Array) -> tuple[Array, Array]:
+        """See :class:`Between`."""
+        w = 1 / (1 + np.outer(x, self.a))
+        v = w * self.a
+        return self._shaped(-v * w @ self.moments), self._shaped(2 * v**2 * w @ self.moments)
+
+
+def pooled(likelihood: Likelihood, C: Array, a: Array, B: Array) -> Scalar:
+    """The criterion of independent levels, a of shape (J,) and B (J, p + 1)."""
+    live = a > 0
+    a, B = a[live], B[live].T
     different, kind = np.unique(a, return_inverse=True)
     products = [np.bincount(kind, r * s / a, len(different)) for r in B for s in B]
     moments = np.array(products, dtype=np.float64).T
-
-    def between(x: Array) -> Iterator[Array]:
-        w = 1 / (1 + np.outer(x, different))
-        yield w @ moments
-        v = w * different
-        yield from (-v * w @ moments, 2 * v**2 * w @ moments)
-
-    found = different.astype(np.float64), np.bincount(kind).astype(np.float64)
-    return Scalar(*about, (len(different), 0), *found, between)
+    values = different.astype(np.float64)
+    count = np.bincount(kind).astype(np.float64)
+    return Scalar(likelihood, C, values, count, Pooled(values, moments))
 
 
-def related(about: About, K: Array, a: Array, B: Array) -> Scalar:
-    """Related levels: D^1/2 K D^1/2, D = diag(a), is tridiagonal in a basis that is not needed."""
+@dataclass(frozen=True, eq=False)
+class Tridiagonal(Between):
+    """Related levels: R = D^1/2 K D^1/2, D = diag(a), is tridiagonal in a basis not needed."""
+
+    diagonal: Array
+    """Of R, shape (J,)."""
+    beside: Array
+    """The diagonal beside it, shape (J - 1,)."""
+    b: Array
+    """D^-1/2 B in that basis, shape (J, p + 1)."""
+
+    def _times(self, u: Array) -> Array:
+        """R u."""
+        v = self.diagonal[:, None] * u
+        v[1:] += self.beside[:, None] * u[:-1]
+        v[:-1] += self.beside[:, None] * u[1:]
+        return v
+
+    def value(self, x: Array) -> Array:
+        """See :class:`Between`: b'(I + x R)^-1 b."""
+        return np.stack([self.b.T @ self._solved(k)[0] for k in x])
+
+    def slopes(self, x: Array) -> tuple[Array, Array]:
+        """See :class:`Between`: with u = (I + x R)^-1 b, - u'R u and 2 u'R (I + x R)^-1 R u."""
+        first, second = [], []
+        for k in x:
+            u, factors = self._solved(k)
+            Ru = self._times(u)
+            w = dpttrs(*factors, Ru)[0]
+            first.append(-u.T @ Ru)
+            second.append(2 * Ru.T @ w)
+        return np.stack(first), np.stack(second)
+
+    def _solved(self, x: float) -> tuple[Array, tuple[Array, Array]]:
+        d, e, _ = dpttrf(1 + x * self.diagonal, x * self.beside)
+        return dpttrs(d, e, self.b)[0], (d, e)
+
+
+def related(likelihood: Likelihood, C: Array, K: Array, a: Array, B: Array) -> Scalar:
+    """The criterion of related levels, K of shape (J, J), a (J,) and B (J, p + 1)."""
     from scipy.linalg import eigvalsh_tridiagonal
 
     seen = np.flatnonzero(a > 0)
     root = np.sqrt(a[seen])
     R = (K if len(seen) == len(K) else K[np.ix_(seen, seen)]) * root
     R *= root[:, None]
-    Q, diagonal, beside, tau, _ = dsytrd(R.T, lower=1, lwork=64 * len(R), overwrite_a=1)
+    reflections, diagonal, beside, tau, _ = dsytrd(R.T, lower=1, lwork=64 * len(R), overwrite_a=1)
     b = np.asfortranarray(B[seen] / root[:, None])
-    if len(R) > 2:  # the reflections start one row down
-        down = np.reshape(Q.ravel(order="K")[1 : 1 + Q[:-1].size], Q[:-1].T.shape, order="F")
-        b[1:] = dormqr("L", "T", down, tau, b[1:], 64 * b.shape[1])[0]
+    if len(R) > 2:
+        # LAPACK keeps the reflections below the diagonal: as an array they start one row down
+        packed = reflections.ravel(order="K")[1 : 1 + reflections[:-1].size]
+        below = np.reshape(packed, reflections[:-1].T.shape, order="F")
+        b[1:] = dormqr("L", "T", below, tau, b[1:], 64 * b.shape[1])[0]
     values = np.asarray(eigvalsh_tridiagonal(diagonal, beside), dtype=np.float64)
     if values[0] < -1e-10 * values[-1]:
         square_root(K, "K")  # says why
-
-    def at(x: float) -> Array:
-        d, e, _ = dpttrf(1 + x * diagonal, x * beside)
-        u = dpttrs(d, e, b)[0]
-        v = diagonal[:, None] * u  # this matrix times u
-        v[1:] += beside[:, None] * u[:-1]
-        v[:-1] += beside[:, None] * u[1:]
-        w = dpttrs(d, e, v)[0]
-        return np.stack([b.T @ u, -u.T @ v, 2 * v.T @ w]).reshape(3, -1)
-
-    found = np.clip(values, 0, None), np.ones(len(b))
-    return Scalar(*about, (len(b), 0), *found, lambda x: iter(np.stack([*map(at, x)], axis=1)))
+    found = np.clip(values, 0, None)
+    return Scalar(likelihood, C, found, np.ones(len(b)), Tridiagonal(diagonal, beside, b))

@@ -4,12 +4,12 @@ from mixhier_lite.variance.criterion import Criterion
 
 POINTS = {  # methods of a criterion, and at how many points they evaluate it
     "solve": lambda T: 1,
-    "many": lambda T: len(T[0]),
-    "derivatives": len,
-    "expected": lambda T: 1,
-    "gradient": lambda T, at: 1,
+    "evaluate": lambda T: len(T[0]),
+    "derivatives": lambda T: len(T[0]),
+    "curvature": lambda T: 1,
+    "gradient": lambda T: 1,
 }
-SLOPES = "derivatives", "expected", "gradient"
+SLOPES = "derivatives", "curvature", "gradient"
 
 
 def kinds(of=Criterion):
@@ -29,8 +29,8 @@ def counted(fit):
             if inside[0]:
                 return method(self, *points)
             inside[0] = True
-            own = asked.setdefault(self.size[1], {"values": 0, "slopes": 0})
-            own["values"] += POINTS[name](*points) if name != "gradient" else 0
+            own = asked.setdefault(self.dense, {"values": 0, "slopes": 0})
+            own["values"] += POINTS[name](*points)
             own["slopes"] += POINTS[name](*points) if name in SLOPES else 0
             try:
                 return method(self, *points)

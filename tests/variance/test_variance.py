@@ -4,8 +4,14 @@ from dense import criterion
 from scipy.optimize import minimize
 
 from mixhier_lite import Gram, InputError, Term, datasets, fit
-from mixhier_lite.variance.assembly import assemble
-from mixhier_lite.variance.optimum import DEAR, Face, leave, minimise, scored, whole
+from mixhier_lite.variance.assembly import assemble, unpooled
+from mixhier_lite.variance.boundary import leave_boundary
+from mixhier_lite.variance.certificate import certify
+from mixhier_lite.variance.criterion import roots as cholesky_roots
+from mixhier_lite.variance.newton import LARGE_DENSE
+from mixhier_lite.variance.optimum import minimise, nearby
+from mixhier_lite.variance.starts import scored
+from mixhier_lite.variance.theta import ActiveEntries
 
 
 def random_model(seed):
@@ -55,10 +61,11 @@ def test_criterion_and_gradient(seed, method):
     rng, tau2 = np.random.default_rng(seed), [None, 1.7][seed % 2]
     T = [np.tril(rng.normal(size=(Z.shape[1],) * 2)) for _, Z, _ in terms]
     assembly = assemble(gram, method == "REML", tau2)
-    scaled = assembly.to_scaled(T)
+    scaled = assembly.inwards(T)
     at = assembly.criterion.solve(scaled)
     assert at.value == pytest.approx(criterion(y, X, terms, T, method, w, tau2), abs=1e-9)
-    G = assembly.criterion.gradient(scaled, at)
+    value, G = assembly.criterion.gradient(scaled)
+    assert value == pytest.approx(at.value, abs=1e-10)
     for t, slope in enumerate(G):
         for i, j in np.ndindex(slope.shape):
             up, down = ([s.copy() for s in scaled] for _ in range(2))
@@ -75,41 +82,50 @@ def test_many_solves_at_once(seed):
     rng, qs = np.random.default_rng(seed), [Z.shape[1] for _, Z, _ in terms]
     assembly = assemble(Gram.from_arrays(y, X, package_terms(terms, correlated), w), True, None)
     T = [np.tril(rng.normal(size=(5, q, q))) * rng.choice([0, 1, 30], (5, 1, 1)) for q in qs]
-    log_det, S = assembly.criterion.many(T)
+    log_det, S = assembly.criterion.evaluate(T)
     for k, each in enumerate(zip(*T, strict=True)):
         at = assembly.criterion.solve(each)
-        found = assembly.criterion.solution(log_det[k : k + 1], S[k : k + 1])
+        found = assembly.criterion.likelihood.solution(log_det[k : k + 1], S[k : k + 1])
         assert (found.value, found.tau2) == pytest.approx((at.value, at.tau2), rel=1e-9)
         np.testing.assert_allclose(found.alpha, at.alpha, atol=1e-9 * abs(S[k]).max())
         V = np.diag(1 / (np.ones(len(y)) if w is None else w))
         dense = -np.linalg.slogdet(V)[1]
-        for (g, Z, K), t, unit in zip(terms, each, assembly.units, strict=True):
-            t = t / unit[:, None]
+        for (g, Z, K), t, R in zip(terms, each, assembly.columns, strict=True):
+            t = np.linalg.solve(R, t)
             V = V + (np.equal.outer(g, g) if K is None else K[np.ix_(g, g)]) * (Z @ t @ t.T @ Z.T)
         assert log_det[k] == pytest.approx(dense + np.linalg.slogdet(V)[1], abs=1e-8)
 
 
 @pytest.mark.parametrize("tau2", [None, 1.7])
 @pytest.mark.parametrize("method", ["ML", "REML"])
-@pytest.mark.parametrize("seed", [0, 1, 2, 4, 7, 10])
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, 5, 7, 10])
 def test_second_derivatives(seed, method, tau2):
     """The slope is the gradient's, and the second derivatives are its differences."""
     y, X, terms, correlated, w = random_model(seed)
     gram = Gram.from_arrays(y, X, package_terms(terms, correlated), w)
-    c, q = assemble(gram, method == "REML", tau2).criterion, terms[0][1].shape[1]
-    T = np.tril(np.random.default_rng(seed).normal(size=(3, q, q)))
-    value, slope, bend = c.derivatives(T)
-    for k, t in enumerate(T):
-        at = c.solve([t])
-        assert value[k] == pytest.approx(at.value, abs=1e-9)
-        np.testing.assert_allclose(slope[k], c.gradient([t], at)[0], rtol=1e-8, atol=1e-8)
-        for i, j in np.argwhere(np.tri(q)):
-            e = np.zeros((q, q))
-            e[i, j] = 1e-5
-            up, down = (c.derivatives(s[None])[1][0] for s in (t + e, t - e))
-            np.testing.assert_allclose(
-                bend[k, :, :, i, j], (up - down) / 2e-5, rtol=1e-4, atol=1e-4
-            )
+    c, rng = assemble(gram, method == "REML", tau2).criterion, np.random.default_rng(seed)
+    T = [np.tril(rng.normal(size=(3, Z.shape[1], Z.shape[1]))) for _, Z, _ in terms]
+    found = c.derivatives(T)
+    for k, each in enumerate(zip(*T, strict=True)):
+        value, slope = c.gradient(each)
+        assert found.value[k] == pytest.approx(value, abs=1e-9)
+        for s, G in enumerate(slope):
+            np.testing.assert_allclose(found.gradient[s][k], G, rtol=1e-8, atol=1e-8)
+        for t, root in enumerate(each):
+            for i, j in np.ndindex(root.shape):
+                e = np.zeros(root.shape)
+                e[i, j] = 1e-5
+                up, down = (
+                    c.gradient([r + sign * e if s == t else r for s, r in enumerate(each)])[1]
+                    for sign in (1, -1)
+                )
+                for s in range(len(each)):
+                    np.testing.assert_allclose(
+                        found.hessian[s, t][k, :, :, i, j],
+                        (up[s] - down[s]) / 2e-5,
+                        rtol=1e-4,
+                        atol=1e-4,
+                    )
 
 
 @pytest.mark.parametrize("singular", [False, True])
@@ -120,9 +136,9 @@ def test_tridiagonal_is_dense(singular):
     g, X = rng.integers(0, J - 2, n), np.column_stack([np.ones(n), rng.normal(size=n)])
     term = Term(g, K=M @ M.T, levels=np.arange(J))
     gram = Gram.from_arrays(rng.normal(size=n), X, term, rng.uniform(1, 2, n))
-    fast, slow = (assemble(gram, True, None, pool=pool).criterion for pool in (True, False))
+    fast, slow = (build(gram, True, None).criterion for build in (assemble, unpooled))
     T = np.array([0.0, 1e-3, 0.7, 40.0])[:, None, None]
-    for a, b in zip(fast.many([T]), slow.many([T]), strict=True):
+    for a, b in zip(fast.evaluate([T]), slow.evaluate([T]), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
 
 
@@ -134,10 +150,10 @@ def test_many_in_parts():
     for terms in ([Term(g, np.column_stack([np.ones(n), x]))], [Term(g), Term(h)]):
         c = assemble(Gram.from_arrays(y, np.ones((n, 1)), terms), True, None).criterion
         T = [np.tril(rng.normal(size=(1500 // len(terms) ** 6, k.q, k.q))) for k in terms]
-        log_det, S = c.many(T)
+        log_det, S = c.evaluate(T)
         for k in range(0, len(S), max(1, len(S) // 5)):
             at = c.solve([t[k] for t in T])
-            found = c.solution(log_det[k : k + 1], S[k : k + 1])
+            found = c.likelihood.solution(log_det[k : k + 1], S[k : k + 1])
             assert (found.value, found.tau2) == pytest.approx((at.value, at.tau2), rel=1e-12)
 
 
@@ -244,12 +260,14 @@ def test_certificate_at_zero(name, certified):
     """Zero is stationary in T for all data; N tells a boundary optimum from a spurious one."""
     data = datasets.load(name)
     gram = Gram.from_arrays(data["Yield"], np.ones((30, 1)), Term(data["Batch"]))
-    c, zero = assemble(gram, True, None).criterion, [np.zeros((1, 1))]
-    assert np.array_equal(c.gradient(zero, c.solve(zero))[0], zero[0])
-    away = leave(Face(c, ((1, True),), ((0, 0, 0),)), zero)
+    assembly, zero = assemble(gram, True, None), [np.zeros((1, 1))]
+    c, entries = assembly.criterion, ActiveEntries.all_of(assembly.criterion, assembly.shapes)
+    assert np.array_equal(c.gradient(zero)[1][0], zero[0])
+    assert certify(entries, zero).ok == certified
+    away = leave_boundary(entries, zero)
     assert (away is None) == certified
     if away is not None:
-        assert c.solve(away).value < c.solve(zero).value
+        assert c.solve(entries.unpack(away)).value < c.solve(zero).value
 
 
 def test_a_narrow_valley_with_correlation_minus_one_is_found():
@@ -275,14 +293,13 @@ def test_one_step_of_scoring_is_the_answer_where_groups_are_alike(seed):
     """From wherever it starts: REML is then the estimate from mean squares."""
     y, X, term = balanced(seed)
     assembly = assemble(Gram.from_arrays(y, X, term), True, None)
-    face = whole(assembly.criterion, [(2, True)])
+    entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
     # mean squares: the groups' own lines, their covariance, and the noise around them
     own = np.stack([np.linalg.lstsq(X[:6], part, rcond=None)[0] for part in y.reshape(12, 6)])
     tau2 = ((y.reshape(12, 6) - own @ X[:6].T) ** 2).sum() / (12 * 4)
     Sigma = np.cov(own.T) - tau2 * np.linalg.inv(X[:6].T @ X[:6])
     for x in ([0.2, 0.0, 0.2], [5.0, -3.0, 0.5], [30.0, 4.0, 30.0]):
-        (T,) = face.unpack(scored(face, np.array(x))[0])
-        T = T / assembly.units[0][:, None]
+        (T,) = assembly.outwards(entries.unpack(scored(entries, np.array(x))[0]))
         np.testing.assert_allclose(tau2 * T @ T.T, Sigma, rtol=1e-8)
 
 
@@ -295,15 +312,18 @@ def test_expected_second_derivatives():
     for _ in range(300):
         y = ((rng.normal(size=(12, 2)) @ T.T)[g] * X).sum(axis=1) + rng.normal(size=len(X))
         assembly = assemble(Gram.from_arrays(y, X, Term(g, X)), True, 1.0)
-        (t,) = assembly.to_scaled([T])
-        slope, bend = assembly.criterion.expected(t[None])
-        N = assembly.criterion.gradient([t], None)[0] / 2 @ np.linalg.inv(t)
-        np.testing.assert_allclose(slope, N, atol=1e-9 * abs(N).max())
+        R, (t,) = assembly.columns[0], assembly.inwards([T])
+        at = assembly.criterion.curvature([t])
+        N = assembly.criterion.gradient([t])[1][0] / 2 @ np.linalg.inv(t)
+        np.testing.assert_allclose(at.N[0], N, atol=1e-9 * abs(N).max())
+        # in the reader's columns; those of the criterion depend on y
+        bend = np.einsum("ijkl,ia,jb,kc,ld->abcd", at.scoring(), R, R, R, R)
         changes = []
         for E in np.array([[[1, 0], [0, 0]], [[0, 1], [1, 0]], [[0, 0], [0, 1]]]) * 1e-4:
-            up, down = (np.linalg.cholesky(t @ t.T + e)[None] for e in (E, -E))
-            found = [assembly.criterion.expected(root)[0] for root in (up, down)]
-            changes.append((found[0] - found[1]) / 2 - np.einsum("acbd,bd->ac", bend, E))
+            up, down = (np.linalg.cholesky(t @ t.T + R @ e @ R.T) for e in (E, -E))
+            found = [assembly.criterion.curvature([root]).N[0] for root in (up, down)]
+            change = R.T @ (found[0] - found[1]) @ R / 2
+            changes.append(change - np.einsum("abcd,cd->ab", bend, E))
         observed.append(changes)
         own.append(bend)
     gap = np.array(observed)
@@ -323,18 +343,19 @@ def test_few_and_many_pairs_agree(slopes):
     """Where the products of a level's entries are too many to be kept, others do the same."""
     y, X, g, h = crossed()
     gram = Gram.from_arrays(y, X, [Term(g, X if slopes else None), Term(h)])
-    system = assemble(gram, True, None).criterion.system
-    rng, (q, _, J), m = np.random.default_rng(1), system.A.shape, system.m
-    A12 = np.stack([side.toarray() for side in system.sides])
-    H, Q = rng.normal(size=(q, q, J)), rng.normal(size=(m, m))
-    H, Q = H + H.swapaxes(0, 1), Q + Q.T
-    left = system.A22 - np.einsum("kjm,klj,ljn->mn", A12, H, A12, optimize=True)
-    inner = np.einsum("kjm,mn,ljn->klj", A12, Q, A12, optimize=True)
-    assert system.pairs is not None
-    for _ in range(2):
-        np.testing.assert_allclose(system.reduced(H)[0], left, atol=1e-10 * abs(left).max())
-        np.testing.assert_allclose(system.inner(Q), inner, atol=1e-10 * abs(inner).max())
-        vars(system)["pairs"] = None
+    equations = assemble(gram, True, None).criterion.equations
+    rng, q, J, m = np.random.default_rng(1), equations.q, equations.J, equations.m
+    A12 = np.stack([A.toarray() for A in equations.A12])
+    P, Q = rng.normal(size=(2, q, q, J)), rng.normal(size=(2, m, m))
+    P, Q = P + P.swapaxes(1, 2), Q + Q.swapaxes(1, 2)
+    fill = np.einsum("kjm,nklj,ljr->nmr", A12, P, A12, optimize=True)
+    within = np.einsum("kjm,nmr,ljr->nklj", A12, Q, A12, optimize=True)
+    assert equations.pairs is not None and equations.small12 is None
+    for way in ("few pairs", "many pairs", "small"):
+        np.testing.assert_allclose(equations.fill(P), fill, atol=1e-10 * abs(fill).max())
+        np.testing.assert_allclose(equations.within(Q), within, atol=1e-10 * abs(within).max())
+        vars(equations)["pairs"] = None
+        vars(equations)["small12"] = A12 if way == "many pairs" else None
 
 
 @pytest.mark.parametrize("method", ["ML", "REML"])
@@ -344,11 +365,11 @@ def test_a_dear_fit_has_its_digits(method):
     terms = [Term(g), Term(h)]
     model = fit(y, X, terms, method)
     assembly = assemble(model.gram, method == "REML", None)
-    assert assembly.criterion.size[1] > DEAR
-    face = whole(assembly.criterion, [(1, True), (1, True)])
-    at = face.pack(assembly.to_scaled(model.T))[None]
-    _, g, H = face.local(at)
-    assert abs(np.linalg.solve(H[0], g[0]) / (1 + at[0])).max() < 1e-5
+    assert assembly.criterion.dense > LARGE_DENSE
+    entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
+    x = np.ravel(assembly.bare(model.T))
+    at = entries.local(x[None])
+    assert abs(np.linalg.solve(at.hessian[0], at.gradient[0]) / (1 + x)).max() < 1e-5
     dense = [(t.codes, np.ones((len(y), 1)), None) for t in terms]
     own = criterion(y, X, dense, list(model.T), method, None)
     assert model.criterion == pytest.approx(own, abs=1e-7)
@@ -360,12 +381,13 @@ def test_a_dear_fit_has_its_digits(method):
 def test_wrong_second_derivatives_at_the_start_are_no_end():
     """They make the first step short, which is not to be taken for an arrival."""
     y, X, g, h = crossed()
-    gram = Gram.from_arrays(y, X, [Term(g), Term(h)])
-    criterion, shapes = assemble(gram, True, None).criterion, [(1, True), (1, True)]
-    best = minimise(criterion, shapes)
+    assembly = assemble(Gram.from_arrays(y, X, [Term(g), Term(h)]), True, None)
+    entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
+    best = minimise(entries).T
     for wrong in (1e2, 1e5):
-        found = minimise(criterion, shapes, ([1.1 * T for T in best], wrong * np.eye(2)))
-        np.testing.assert_allclose(np.ravel(found), np.ravel(best), rtol=1e-5)
+        found = nearby(entries, 1.1 * np.ravel(best), wrong * np.eye(2))
+        assert found.arrived
+        np.testing.assert_allclose(np.ravel(found.T), np.ravel(best), rtol=1e-5)
 
 
 @pytest.mark.parametrize(("i", "j"), [(3, 0), (64, 63), (63, 64), (20, 149), (149, 148), (128, 5)])
@@ -379,9 +401,9 @@ def test_an_asymmetry_is_found_wherever_it_is(i, j):
 def test_roots_of_what_is_not_positive_definite():
     """One at a time or among others, it has a root so large that no search goes there."""
     y, X, g, _ = crossed()
-    c = assemble(Gram.from_arrays(y, X, Term(g)), True, None).criterion
+    likelihood = assemble(Gram.from_arrays(y, X, Term(g)), True, None).criterion.likelihood
     good, bad = 4 * np.eye(3), np.array([[1.0, 2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     for S in ([bad], [good, bad], [bad, good, bad]):
-        for matrix, L in zip(S, c.roots(np.array(S)), strict=True):
+        for matrix, L in zip(S, cholesky_roots(np.array(S)), strict=True):
             assert (L[0, 0] > 1e99) if matrix is bad else np.array_equal(L, 2 * np.eye(3))
-    assert c.solution(np.zeros(1), bad[None]) is None
+    assert likelihood.solution(np.zeros(1), bad[None]) is None

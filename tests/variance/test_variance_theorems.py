@@ -10,8 +10,10 @@ from scipy.linalg import null_space
 from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import multivariate_normal, norm
 
-from mixhier_lite import Gram, LinearMixedModel, Term, datasets, fit, gls_blup, indicator, optimum
+from mixhier_lite import Gram, LinearMixedModel, Term, datasets, fit, gls_blup, indicator
 from mixhier_lite.variance.assembly import assemble
+from mixhier_lite.variance.certificate import gradient_of_covariance
+from mixhier_lite.variance.theta import ActiveEntries
 
 
 def unbalanced(seed=0, sizes=(7, 5, 4, 2, 1), sigma=2.0):
@@ -48,8 +50,8 @@ def test_the_integral_over_alpha_is_the_reml_likelihood(sigma2, tau2):
     integral = -2 * np.log(density.sum() * 0.1 * 0.05)
     assert integral == pytest.approx(direct(y, X, groups, sigma2, tau2), abs=1e-8)
     at = assemble(Gram.from_arrays(y, X, Term(groups)), True, tau2)
-    T = at.to_scaled([np.array([[np.sqrt(sigma2 / tau2)]])])
-    assert at.criterion.solve(T).value == pytest.approx(integral, abs=1e-8)
+    T = [np.array([[np.sqrt(sigma2 / tau2)]])]
+    assert at.criterion.solve(at.inwards(T)).value == pytest.approx(integral, abs=1e-8)
 
 
 @pytest.mark.theorem("thm-reml")
@@ -267,8 +269,9 @@ def slope_at(y, X, groups, Z, Theta, method, direction):
 def certificate(y, X, groups, Z, method, T):
     """N of the package, in the reader's units."""
     at = assemble(Gram.from_arrays(y, X, Term(groups, Z)), method == "REML", None)
-    N = optimum.certificate(at.criterion, at.to_scaled([T]))[0]
-    return N * np.outer(at.units[0], at.units[0])
+    entries = ActiveEntries.all_of(at.criterion, at.shapes)
+    R = at.columns[0]
+    return R.T @ gradient_of_covariance(entries, at.bare([T]))[0] @ R
 
 
 @pytest.mark.theorem("thm-boundary")

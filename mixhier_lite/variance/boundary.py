@@ -1,0 +1,79 @@
+"""Zero is an answer: covariances of lower rank, taken where they are certified and left where not.
+
+The criterion is smooth in T through zero, so a descent ends near a boundary point but never on it.
+What is all but zero there is compared with zero itself.
+"""
+
+import numpy as np
+
+from ..inputs import Array
+from .certificate import gradient_of_covariance, lacking
+from .newton import Minimum, descend
+from .theta import ActiveEntries
+
+TINY = 1e-4
+"""Variances below this, in the criterion's units, are compared with zero."""
+
+
+def settle(entries: ActiveEntries, found: Minimum) -> tuple[list[Array], bool]:
+    """Move to the boundary where that is certified, away from it where it is not.
+
+    Returns the bare matrices of ``entries``, with columns of zeros where rank is lacking, and
+    whether a search has arrived there.
+    """
+    bare = entries.bare(found.x)
+    flat = [flattened(each, s.correlated) for each, s in zip(bare, entries.shapes, strict=True)]
+    changed = [t for t, (a, b) in enumerate(zip(bare, flat, strict=True)) if a is not b]
+    for terms in [changed, *([t] for t in changed)] if len(changed) > 1 else [changed]:
+        trial = [flat[t] if t in terms else each for t, each in enumerate(bare)]
+        cells = tuple((t, i, j) for t, i, j in entries.cells if trial[t][:, j].any())
+        if cells == entries.cells:
+            continue
+        lower = entries.only(cells)
+        edge = descend(lower, np.array([[trial[t][i, j] for t, i, j in cells]]))
+        if edge.value > found.value + 1e-8 * (1.0 + 1e-4 * abs(found.value)):
+            continue
+        on_edge = lower.bare(edge.x)
+        better = leave_boundary(entries, on_edge)
+        if better is None:
+            return on_edge, edge.arrived
+        moved = descend(entries, better[None])
+        if moved.value >= edge.value - 1e-10 * (1.0 + abs(edge.value)):
+            return on_edge, edge.arrived
+        return entries.bare(moved.x), moved.arrived
+    return bare, found.arrived
+
+
+def flattened(T: Array, correlated: bool) -> Array:
+    """A root without the directions in which T T' is all but zero: columns of zeros instead."""
+    if not correlated:
+        keep = np.diag(T) ** 2 > TINY
+        return T if keep.all() else np.where(keep, T, 0.0)
+    values, vectors = np.linalg.eigh(T @ T.T)
+    keep = values > TINY
+    if keep.all():
+        return T
+    flat = np.zeros_like(T)
+    flat[:, : keep.sum()] = np.linalg.qr((vectors[:, keep] * np.sqrt(values[keep])).T)[1].T
+    return flat
+
+
+def leave_boundary(entries: ActiveEntries, bare: list[Array]) -> Array | None:
+    """None for a boundary point where N is p.s.d. (:eq:`eq-kkt`), else theta of a better one."""
+    N = gradient_of_covariance(entries, bare)
+    rows = entries.criterion.likelihood.n
+    downhill = [
+        (t, u) for t, u in lacking(entries, bare, N) if u @ N[t] @ u < -1e-9 * rows * (u @ u)
+    ]
+    if not downhill:
+        return None
+    moved = list(bare)
+    for t in {t for t, _ in downhill}:
+        frame = entries.shapes[t].frame
+        Omega = bare[t] @ bare[t].T + 1e-8 * np.eye(len(frame))
+        for s, u in downhill:
+            if s == t:
+                along = np.linalg.solve(frame, u)
+                Omega = Omega + 1e-2 * np.outer(along, along)
+        moved[t] = np.asarray(np.linalg.cholesky(Omega), dtype=np.float64)
+    return np.array([moved[t][i, j] for t, i, j in entries.cells])

@@ -1,0 +1,146 @@
+"""Whether a point is a minimum of the criterion: what is checked, and how exactly."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..inputs import Array
+from .curvature import Blocks, Curvature, in_entries
+from .theta import ActiveEntries, Cells
+
+SMALL = 1e-6
+"""How far a minimum may be from one, in the units of a certificate."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """That a fit is at a minimum of its criterion. It is local: it does not look elsewhere.
+
+    It is the same in every basis of Z and in every unit of y (chapter *variance*).
+    """
+
+    gradient: float
+    """Distance from the minimum in standard errors, sqrt(g'E^-1 g): half its square is about how
+    much lower the criterion may be. g is the gradient, E the expected second derivatives."""
+    curvature: float
+    """The least second derivative, in units of the expected one."""
+    boundary: float | None
+    """Slope of the criterion into the directions in which Sigma has no variance, the least, in
+    units of its standard deviation; None where there is no such direction."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the fit is at a minimum."""
+        into = 0.0 if self.boundary is None else self.boundary
+        return bool(self.gradient <= SMALL and self.curvature >= -SMALL and into >= -SMALL)
+
+
+def certify(entries: ActiveEntries, bare: list[Array]) -> Certificate:
+    """Certify a point, given as ``entries.bare`` has it."""
+    T = entries.framed(bare)
+    curvature = entries.criterion.curvature(T)
+    if curvature is None:
+        return _by_differences(entries, bare)
+    gradient = entries.criterion.gradient(T)
+    assert gradient is not None
+    changes = _changes(entries, bare)
+    g = changes @ np.concatenate([slope.ravel() for slope in gradient[1]])
+    H = changes @ _whole(curvature.in_entries(T)) @ changes.T
+    E = changes @ _whole(in_entries(curvature.expected(), T)) @ changes.T
+    told = np.diag(E) > 1e-12 * np.diag(E).max(initial=0.0)
+    E, H, g = E[np.ix_(told, told)], H[np.ix_(told, told)], g[told]
+    size = np.sqrt(np.diag(E))
+    values, axes = np.linalg.eigh(E / np.outer(size, size))
+    seen = values > 1e-10  # turning T, T C with C C' = I, leaves T T' as it is
+    to_unit = axes[:, seen] / np.sqrt(values[seen]) / size[:, None]
+    away = np.sqrt(((to_unit.T @ g) ** 2).sum())
+    least = np.linalg.eigvalsh(to_unit.T @ H @ to_unit).min(initial=np.inf)
+    return Certificate(
+        float(away), float(min(least, 1e300)), into_boundary(entries, bare, curvature)
+    )
+
+
+def _changes(entries: ActiveEntries, bare: list[Array]) -> Array:
+    """Changes of T that leave its rank as it is, one a row, shape (k, sum of q^2).
+
+    They are to all entries of the columns that are not zero.
+    """
+    sizes = [shape.q**2 for shape in entries.shapes]
+    out = []
+    for t, (shape, root) in enumerate(zip(entries.shapes, bare, strict=True)):
+        for j in np.flatnonzero(root.any(axis=0)):
+            for i in range(shape.q) if shape.correlated else (j,):
+                change = np.zeros(root.shape)
+                change[:, j] = shape.frame[:, i]
+                row = np.zeros(sum(sizes))
+                row[sum(sizes[:t]) : sum(sizes[: t + 1])] = change.ravel()
+                out.append(row)
+    return np.array(out).reshape(-1, sum(sizes))
+
+
+def _whole(blocks: Blocks) -> Array:
+    """A bilinear form of all terms as one matrix, shape (sum of q^2, sum of q^2)."""
+    terms = range(1 + max(t for t, _ in blocks))
+    size = [len(blocks[t, t]) ** 2 for t in terms]
+    parts = [[blocks[s, t].reshape(size[s], size[t]) for t in terms] for s in terms]
+    return np.asarray(np.vstack([np.hstack(row) for row in parts]))
+
+
+def into_boundary(entries: ActiveEntries, bare: list[Array], curvature: Curvature) -> float | None:
+    """The least slope into directions without variance, in its standard deviations."""
+    slopes = []
+    for t, direction in lacking(entries, bare, curvature.N):
+        own = curvature.given_tau2[t, t]
+        square = np.outer(direction, direction).ravel()
+        variance = 2 * square @ own.reshape(len(square), -1) @ square
+        slope = float(direction @ curvature.N[t] @ direction)
+        slopes.append(slope / float(np.sqrt(variance + 1e-300)))
+    return min(slopes) if slopes else None
+
+
+def lacking(entries: ActiveEntries, bare: list[Array], N: list[Array]) -> list[tuple[int, Array]]:
+    """Directions in which a term has no variance: eigenvectors of N there, or columns."""
+    out: list[tuple[int, Array]] = []
+    for t, (shape, root) in enumerate(zip(entries.shapes, bare, strict=True)):
+        if shape.correlated:
+            T = shape.frame @ root
+            U, s, _ = np.linalg.svd(T)
+            null = U[:, (s > 1e-12 * max(s[0], 1e-300)).sum() :]
+            axes = null @ np.linalg.eigh(null.T @ (N[t] + N[t].T) @ null)[1]
+            out += [(t, axis) for axis in axes.T]
+        else:
+            out += [(t, shape.frame[:, i]) for i in np.flatnonzero(~root.any(axis=0))]
+    return out
+
+
+def _by_differences(entries: ActiveEntries, bare: list[Array]) -> Certificate:
+    """The same where second derivatives are differences: they stand for the expected ones."""
+    live: Cells = tuple((t, i, j) for t, i, j in entries.cells if bare[t][:, j].any())
+    inside = entries.only(live)
+    x = np.array([bare[t][i, j] for t, i, j in live])
+    gradient = inside.gradient(x)[1]
+    values, axes = np.linalg.eigh(inside.differences(x))
+    away = np.sqrt((((axes.T @ gradient) ** 2) / np.maximum(np.abs(values), 1e-300)).sum())
+    least = (values / np.abs(values).max(initial=1e-300)).min(initial=1.0)
+    N = gradient_of_covariance(entries, bare)
+    slopes = [u @ N[t] @ u / (u @ u) for t, u in lacking(entries, bare, N)]
+    into = min(slopes) / np.sqrt(2 * entries.criterion.likelihood.n) if slopes else None
+    return Certificate(float(away), float(least), into)
+
+
+def gradient_of_covariance(entries: ActiveEntries, bare: list[Array]) -> list[Array]:
+    """N for every term, the gradient with respect to T T' (:eq:`eq-kkt`)."""
+    T = entries.framed(bare)
+    curvature = entries.criterion.curvature(T)
+    if curvature is not None:
+        return curvature.N
+    # read from 2 N T at a neighbour of full rank, 1e-12 away in T T'
+    near = []
+    for t in T:
+        values, vectors = np.linalg.eigh(t @ t.T)
+        values = np.clip(values, 0.0, None) + 1e-12 * (1 + (t**2).sum())
+        near.append(vectors * np.sqrt(values))
+    at = entries.criterion.gradient(near)
+    assert at is not None
+    pairs = zip(near, at[1], strict=True)
+    return [np.asarray(np.linalg.solve(t.T, G.T / 2).T, dtype=np.float64) for t, G in pairs]

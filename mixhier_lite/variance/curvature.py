@@ -1,0 +1,79 @@
+"""What the derivatives of a criterion are told in: entries of T, or of T T'."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..inputs import Array
+
+Blocks = dict[tuple[int, int], Array]
+"""A bilinear form in changes of two terms: (q_s, q_s, q_t, q_t) for terms s and t."""
+
+
+@dataclass(frozen=True, eq=False)
+class Derivatives:
+    """A criterion at N points and its derivatives in the entries of T, term by term."""
+
+    value: Array
+    """Shape (N,)."""
+    gradient: list[Array]
+    """For each term, shape (N, q, q)."""
+    hessian: Blocks
+    """For terms s and t, shape (N, q_s, q_s, q_t, q_t)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curvature:
+    """Derivatives in T T' of every term at one point, and what they are expected to be."""
+
+    N: list[Array]
+    """Gradient, shape (q, q)."""
+    trace: list[Array]
+    """The part of it without y: a change a of T T' adds tr(P Z a Z'); shape (q, q)."""
+    hessian: Blocks
+    """Second derivatives."""
+    given_tau2: Blocks
+    """Their mean over y for known tau2: tr(P Z a Z'P Z b Z') for changes a and b. By ML V^-1
+    stands for P."""
+    nu: float
+    """Rows that speak about tau2; infinite where it is known."""
+
+    def expected(self) -> Blocks:
+        """The mean of the second derivatives, what tau2 explains taken out."""
+        return {
+            (s, t): block - np.multiply.outer(self.trace[s], self.trace[t]) / self.nu
+            for (s, t), block in self.given_tau2.items()
+        }
+
+    def scoring(self) -> Array:
+        """What N of the only term is expected to change by, given y: (q, q, q, q).
+
+        By REML this is exactly the mean, given tau2, of what N changes by at the true T.
+        """
+        explained = self.trace[0] - self.N[0]  # by y
+        return np.asarray(
+            self.given_tau2[0, 0] - np.multiply.outer(explained, self.trace[0]) / self.nu
+        )
+
+    def in_entries(self, T: Sequence[Array]) -> Blocks:
+        """Second derivatives in the entries of T."""
+        out = in_entries(self.hessian, T)
+        for t, N in enumerate(self.N):
+            np.einsum("ijkj->jik", out[t, t])[...] += N + N.T
+        return out
+
+
+def in_entries(form: Blocks, T: Sequence[Array]) -> Blocks:
+    """A bilinear form in changes of T T' as one in changes d of T: they make it d T' + T d'."""
+    out = {}
+    for (s, t), block in form.items():
+        once = np.tensordot(_symmetric(block), T[t], (3, 0))  # i x k l
+        out[s, t] = 4 * np.einsum("ixkl,xj->ijkl", once, T[s])
+    return out
+
+
+def _symmetric(block: Array) -> Array:
+    """The same form, symmetric in i, j and in k, l."""
+    once = block + block.swapaxes(0, 1)
+    return np.asarray((once + once.swapaxes(2, 3)) / 4)

@@ -1,0 +1,96 @@
+"""Newton's method from many points side by side."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..inputs import Array
+from .theta import ActiveEntries, Points
+
+LARGE_DENSE = 200
+"""Columns in one dense matrix from which on every evaluation counts."""
+STEPS = 100
+"""Steps after which a descent gives up."""
+FLAT = 1e-10
+"""Slope and curvature, over the criterion, of a direction that makes no difference."""
+EXACT, ENOUGH = 1e-12, 3e-6
+"""Length of a last step; and where an evaluation counts six digits are enough."""
+
+
+@dataclass(frozen=True, eq=False)
+class Minimum:
+    """Where a descent has ended."""
+
+    value: float
+    x: Array
+    """Shape (k,)."""
+    arrived: bool
+    """Whether the last step was short enough."""
+
+
+def newton_step(entries: ActiveEntries, at: Points) -> Array:
+    """Newton's step in units of ``scale``, (N, k); a diagonal entry moves as its arsinh does.
+
+    It goes downhill where the second derivatives are negative, and then not too short.
+    """
+    unit = entries.scale(at.x)
+    slope = at.gradient * unit
+    H = at.hessian * unit[:, :, None] * unit[:, None]
+    # x = sinh z: d2f/dz2 = f'' (1 + x^2) + f' x
+    np.einsum("nkk->nk", H)[...] += entries.diagonal * at.x * at.gradient
+    curvature, axes = np.linalg.eigh(H)
+    slope = (slope[:, None] @ axes)[:, 0]
+    least = 1e-10 * np.abs(curvature).max(axis=1, keepdims=True) + 1e-300
+    along = -slope / np.maximum(np.abs(curvature), least)
+    length = np.maximum(np.abs(along), 0.3 * (curvature < 0))
+    flat = np.abs(slope) + np.abs(curvature) < FLAT * (1.0 + np.abs(at.value))[:, None]
+    step = np.where(flat, 0.0, np.copysign(length, along))
+    return np.asarray((axes @ step[:, :, None])[:, :, 0])
+
+
+def move(entries: ActiveEntries, x: Array, step: Array) -> Array:
+    """Take a step."""
+    by_arsinh = np.sinh(np.arcsinh(x) + step)
+    return np.where(entries.diagonal, by_arsinh, x + entries.scale(x) * step)
+
+
+def descend(entries: ActiveEntries, x: Array, hessian: Array | None = None) -> Minimum:
+    """Newton's method from many points, (N, k), to the last digit of the lowest minimum.
+
+    Once the lowest has all but arrived, those that are far above it or have arrived elsewhere
+    are given up. Where second derivatives are not exact, the next step would be about as long as
+    the square of this over the last. ``hessian``, (1, k, k), is about right at x.
+    """
+    if hessian is None:
+        at = entries.local(x)
+    else:
+        at = entries.local(x, Points(x, np.zeros(1), np.zeros_like(x), hessian))
+    enough = ENOUGH if entries.criterion.dense > LARGE_DENSE else EXACT
+    share = np.ones(len(x))  # of Newton's step
+    last = np.full(len(x), 1.0 if hessian is None else enough)  # length of the last step
+    for _ in range(STEPS if x.size else 0):
+        step = newton_step(entries, at)
+        length = np.abs(step).max(axis=1)
+        best = lowest(at)
+        if len(length) > 1 and length[best] < 0.1:
+            near = at.value < at.value[best] + 200 / entries.criterion.likelihood.n
+            keep = (length > 1e-4) & near
+            keep[best] = True
+            at, share, last = at[keep], share[keep], last[keep]
+            step, length = step[keep], length[keep]
+        if len(length) == 1 and length[0] < np.sqrt(enough * last[0]):
+            return Minimum(float(at.value[0]), move(entries, at.x, step)[0], True)
+        trial = move(entries, at.x, step * (share / np.maximum(1.0, 2 * length))[:, None])
+        new = entries.local(trial, at)
+        better = new.value <= at.value + 1e-12 * (1.0 + np.abs(at.value))
+        share = np.where(better, np.minimum(4 * share, 1.0), share / 4)
+        at = at.updated(better, new)
+        if entries.criterion.dense:
+            last = np.maximum(length, enough)
+    best = lowest(at)
+    return Minimum(float(at.value[best]), at.x[best], not x.size)
+
+
+def lowest(at: Points) -> int:
+    """The lowest point; rounding grows with T^2, and a distant one must be lower by that."""
+    return int((at.value + 1e-14 * (at.x**2).sum(axis=1)).argmin())
