@@ -20,7 +20,7 @@ BOX = re.compile(r"^(:{3,})\{source\} (?P<name>\S+)\n(?P<rest>(?:.*\n)*?)\1$", r
 SHOWN = [
     pytest.param(page, box["name"], box["rest"], id=f"{page.stem}-{box['name']}")
     for page in PAGES
-    for box in BOX.finditer(page.read_text())
+    for box in BOX.finditer(page.read_text(encoding="utf-8"))
 ]
 FUNCTIONS = [
     name for name in mixhier_lite.__all__ if inspect.isroutine(getattr(mixhier_lite, name))
@@ -147,14 +147,14 @@ def test_a_page_shows_the_code_of_today(tmp_path):
         "See {source}`mixhier_lite.henderson`.",
     )
     assert run.returncode == 0, run.stderr
-    page = BeautifulSoup((tmp_path / "built/index.html").read_text(), "html.parser")
+    page = BeautifulSoup((tmp_path / "built/index.html").read_text(encoding="utf-8"), "html.parser")
     fold = page.select_one("div.source > details:not([open])")
     assert fold.summary.get_text() == "Code: ridge"
     assert parsed(fold.pre.get_text()) == ast.dump(without_docstring(mixhier_lite.ridge))
     assert page.select_one("div.source > p").get_text() == "What it is."
     for link, name in zip(page.select("a[href^='code/']"), ("ridge", "henderson"), strict=True):
         file, _, place = link["href"].partition("#")
-        target = BeautifulSoup((tmp_path / "built" / file).read_text(), "html.parser")
+        target = BeautifulSoup((tmp_path / "built" / file).read_text(encoding="utf-8"), "html.parser")
         line = target.find(id=place).next_sibling
         assert place == name and line.get_text() == "def"
 
@@ -210,7 +210,7 @@ def test_pages_show_what_the_sources_say(site, page, name, rest):
     ],
 )
 def test_the_function_stands_open_in_its_chapter(chapter, name):
-    text = (ROOT / "book" / f"{chapter}.md").read_text()
+    text = (ROOT / "book" / f"{chapter}.md").read_text(encoding="utf-8")
     boxes = {box["name"]: box["rest"] for box in BOX.finditer(text)}
     assert name in boxes and ":folded:" not in boxes[name]
 
@@ -250,4 +250,4 @@ def test_pages_of_code_say_what_the_files_say_and_are_light(site):
 
 
 def test_search_finds_chapters_and_not_their_code(site):
-    assert '"code/' not in (site / "searchindex.js").read_text()
+    assert '"code/' not in (site / "searchindex.js").read_text(encoding="utf-8")

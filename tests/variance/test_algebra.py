@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT
 from scipy.linalg import cholesky, hessenberg, null_space
 
-PAGE = (ROOT / "book" / "algebra.md").read_text()
+PAGE = (ROOT / "book" / "algebra.md").read_text(encoding="utf-8")
 LABELS = re.findall(r"^\$\$ \((eq-[\w-]+)\)$", PAGE, re.MULTILINE)
 CHECKED: list[str] = []
 CASES = [(reml, known) for reml in (True, False) for known in (None, 1.7)]
@@ -204,10 +204,10 @@ def test_every_formula_of_the_page_has_a_test():
 
 
 def test_labels_cited_in_the_package_exist():
-    pages = "".join(page.read_text() for page in (ROOT / "book").glob("*.md"))
+    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "book").glob("*.md"))
     known = set(re.findall(r"\$\$ \((eq-[\w-]+)\)$", pages, re.MULTILINE))
     for module in sorted(Path(ROOT / "mixhier_lite").rglob("*.py")):
-        assert set(re.findall(r"\b(eq-[a-z][\w-]+)", module.read_text())) <= known, module
+        assert set(re.findall(r"\b(eq-[a-z][\w-]+)", module.read_text(encoding="utf-8"))) <= known, module
 
 
 @every_case
