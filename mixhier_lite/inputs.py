@@ -14,19 +14,27 @@ _SHAPES = {0: "one number", 1: "a vector, one entry a row", 2: "a matrix, one ro
 
 def real(value: npt.ArrayLike, name: str, ndim: int) -> Array:
     """Copy ``value`` into a read-only float64 array with ``ndim`` axes and finite entries."""
-    array = unchecked(np.array(value) if isinstance(value, np.ndarray) else value, name, ndim)
+    array = unchecked(value, name, ndim).copy()
+    array.setflags(write=False)
     finite(array, name)
     return array
 
 
 def unchecked(value: npt.ArrayLike, name: str, ndim: int) -> Array:
     """Read float64 with ``ndim`` axes, finite or not; an array that is float64 is not copied."""
+    if np.ma.isMaskedArray(value) and np.ma.getmaskarray(value).any():
+        raise InputError(
+            f"{name} has masked entries.",
+            f"{_SHAPES[ndim]}, every entry of it known",
+            f"{int(np.ma.getmaskarray(value).sum())} of {value.size} entries masked",
+            "drop or fill these rows in every input alike",
+        )
     try:
         array = np.asarray(value)
         if np.iscomplexobj(array) or array.dtype.kind in "SUMm":
             raise TypeError(f"entries of type {array.dtype}")
         array = array.astype(np.float64, copy=False).view()
-    except (TypeError, ValueError) as problem:
+    except (TypeError, ValueError, OverflowError) as problem:
         raise InputError(
             f"{name} does not hold real numbers.",
             f"{_SHAPES[ndim]}, of real numbers",

@@ -11,7 +11,7 @@ from ..errors import refused
 from ..gram.estimable import left_of_y, refuse_gram
 from ..gram.gram import Gram
 from ..inputs import Array
-from ..known.groups import Labels
+from ..labels import Labels
 from ..variance.assembly import Assembly, assemble
 from ..variance.optimum import DEAR, minimise, whole
 from .blup import Solved, conditional_variances, error_variances, random_effects

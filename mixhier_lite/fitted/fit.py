@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,17 +14,30 @@ from ..inputs import Array, positive
 from . import summary
 from .bootstrap import Bootstrap, bootstrap
 from .estimates import Estimates, estimate
-from .prediction import Prediction, predict
+from .prediction import NewRows, Prediction, check_new_groups, new_rows, predict
 from .profile import Profile, profile
 from .satterthwaite import Satterthwaite, satterthwaite
 from .simulation import Rows, simulated
+
+
+class Reader(Protocol):
+    """What reads the rows of a data frame for a fit, see :class:`mixhier_lite.formulas.design`."""
+
+    @property
+    def dropped(self) -> int:
+        """Rows left out of the fit."""
+        ...
+
+    def rows(self, data: Any, new_groups: str) -> NewRows:
+        """The columns and groups of new rows."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class Fit(Estimates):
     """A fitted linear mixed model."""
 
-    design: Any = field(default=None, repr=False)
+    design: "Reader | None" = field(default=None, repr=False)
     """How ``lmer`` builds columns from a data frame; None after ``fit``."""
     formula: str | None = None
     """The formula, after ``lmer``."""
@@ -54,9 +67,12 @@ class Fit(Estimates):
         -------
         Prediction
         """
+        check_new_groups(new_groups)
         if hasattr(X, "columns") and self.design is not None:
-            X, terms = self.design.rows(X, new_groups)
-        return predict(self.solved, self.fixed, self.Sigma, X, terms, new_groups)
+            rows = self.design.rows(X, new_groups)
+        else:
+            rows = new_rows(self.gram, X, terms, new_groups)
+        return predict(self.solved, self.fixed, self.Sigma, rows)
 
     def simulate(self, rng: np.random.Generator) -> Array:
         """Draw a new response for the rows of the fit, shape (n,), with new random effects.
@@ -118,7 +134,7 @@ class Fit(Estimates):
     @property
     def _dropped(self) -> int:
         """Rows left out for a missing value."""
-        return 0 if self.design is None else int(self.design.dropped)
+        return 0 if self.design is None else self.design.dropped
 
     def __str__(self) -> str:
         """The summary."""

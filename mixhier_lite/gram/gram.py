@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 
 from ..errors import refused
 from ..inputs import Array, finite, real, same_rows, unchecked
-from ..known.groups import Codes, Labels, positions
+from ..labels import Codes, Labels, coded
 from ..linalg import square_root
 from .accumulate import gathered
-from .term import Term
+from .term import Term, as_terms
 
 Terms = Term | Sequence[Term]
 Weights = ArrayLike | None
@@ -122,9 +122,9 @@ class Gram:
             weights that are not positive.
         """
         y, X = unchecked(y, "y", 1), unchecked(X, "X", 2)
-        terms = (terms,) if isinstance(terms, Term) else tuple(terms)
-        read = [(getattr(k, "name", None) or "unnamed", getattr(k, "codes", k)) for k in terms]
-        same_rows(y=y, X=X, **{f"term {t + 1} ({k})": code for t, (k, code) in enumerate(read)})
+        terms = as_terms(terms)
+        codes = {f"term {t + 1} ({k.name or 'unnamed'})": k.codes for t, k in enumerate(terms)}
+        same_rows(y=y, X=X, **codes)
         w = None if weights is None else real(weights, "weights", 1)
         if w is not None and (len(w) != len(y) or (w <= 0).any()):
             raise refused("weights", n=len(y), got=len(w), bad=int((w <= 0).sum()))
@@ -203,7 +203,8 @@ def _unite(a: Labels, b: Labels) -> tuple[Codes, Labels]:
     if np.array_equal(a, b):
         return np.tile(np.arange(len(a)), 2), a
     alike = a.dtype.kind == b.dtype.kind
-    return positions(np.append(a, b) if alike else [*a.tolist(), *b.tolist()])
+    both = coded(np.append(a, b) if alike else [*a.tolist(), *b.tolist()])
+    return both.codes, both.levels
 
 
 def _total(place: Any, both: Array) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..inputs import Array
-from ..known.groups import Codes
+from ..labels import Codes
 
 
 def sweep(A: Array, B: Array, C: Array, T: Array, below: bool = True) -> tuple[Array, ...]:
