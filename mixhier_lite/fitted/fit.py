@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from ..errors import InputError, refused
 from ..gram.gram import Gram, Names, Terms, Weights
 from ..gram.term import Term
-from ..inputs import Array, positive
+from ..inputs import Array, generator, one_of, positive
 from . import summary
 from .bootstrap import Bootstrap, bootstrap
 from .estimates import Estimates, estimate
@@ -89,7 +89,7 @@ class Fit(Estimates):
                 "fit(gram)",
                 "call fit(y, X, terms)",
             )
-        return simulated(self, self.rows, rng)
+        return simulated(self, self.rows, generator(rng))
 
     def interval(self, level: float = 0.95) -> Array:
         """Wald intervals of the fixed effects, shape (p, 2); too short with few groups.
@@ -115,13 +115,13 @@ class Fit(Estimates):
         """Fixed effects with standard errors and Wald intervals, as a data frame."""
         return summary.fixed_table(self, level)
 
-    def random_table(self, t: int = 0) -> Any:
+    def random_table(self, t: int | str = 0) -> Any:
         """Random effects of term t, as a data frame.
 
         ``sd, alpha known`` is the root of ``cond_var`` and ``sd`` that of ``random_cov``. A
         random intercept that is alone in its term is called 1, beside slopes (Intercept).
         """
-        return summary.random_table(self, t)
+        return summary.random_table(self, self._term(t))
 
     def summary(self) -> str:
         """Write the fit as text.
@@ -130,6 +130,15 @@ class Fit(Estimates):
         short: ``satterthwaite().interval()`` allows for that.
         """
         return summary.text(self, self.formula, self._dropped)
+
+    def _term(self, t: int | str) -> int:
+        """The number of a term, from its number or its name."""
+        names, last = list(self.term_names), len(self.term_names) - 1
+        if isinstance(t, str) and names.count(t) == 1:
+            return names.index(t)
+        if isinstance(t, bool) or not isinstance(t, (int, np.integer)) or not 0 <= t <= last:
+            raise refused("no-such-term", last=last, names=", ".join(names), got=f"{t!r:.60}")
+        return int(t)
 
     @property
     def _dropped(self) -> int:
@@ -176,8 +185,7 @@ def fit(
     >>> round(model.tau2, 4), model.Sigma[0].round(4)
     (0.5, array([[12.0833]]))
     """
-    if method not in ("REML", "ML"):
-        raise refused("method", method=method)
+    one_of(method, "method", ("REML", "ML"), "see chapter variance")
     if isinstance(y, Gram):
         if any(given is not None for given in (X, terms, weights, names)):
             raise refused("both")

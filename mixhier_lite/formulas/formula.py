@@ -94,7 +94,7 @@ def lmer(
         for text, some, piece, told in zip(texts, uses, used, what, strict=True)
     ]
     response, fixed, *random = built
-    groups = _groups(parts.bars, plain, dict(relatedness or {}), relatedness)
+    groups = _groups(parts.bars, plain, {} if relatedness is None else relatedness)
     terms = [
         _term(bar, columns, rows, K)
         for bar, columns, (_, rows, K) in zip(parts.bars, random, groups, strict=True)
@@ -165,14 +165,14 @@ def _term(bar: BarTerm, columns: Columns, rows: Coded, K: Any) -> Term:
 
 
 def _groups(
-    bars: tuple[BarTerm, ...], plain: Any, relatedness: dict[str, Any], given: Any
+    bars: tuple[BarTerm, ...], plain: Any, relatedness: Mapping[str, Any]
 ) -> list[tuple[Factors, Coded, Any]]:
     """The factors, the coded rows and the relatedness of every term."""
-    if given is not None and not isinstance(given, Mapping):
+    if not isinstance(relatedness, Mapping):
         raise InputError(
             "relatedness does not say whose it is.",
             "a mapping from a grouping factor to its K",
-            type(given).__name__,
+            type(relatedness).__name__,
             "pass for instance relatedness={'strain': K}",
         )
     strangers = set(relatedness) - {bar.name for bar in bars}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import refused
-from ..inputs import Array, finite, real, same_rows, unchecked
+from ..inputs import Array, finite, real, same_rows, texts, unchecked
 from ..labels import Codes, Labels, coded
 from ..linalg import square_root
 from .accumulate import gathered
@@ -128,7 +128,9 @@ class Gram:
         w = None if weights is None else real(weights, "weights", 1)
         if w is not None and (len(w) != len(y) or (w <= 0).any()):
             raise refused("weights", n=len(y), got=len(w), bad=int((w <= 0).sum()))
-        labels = tuple(f"x{k}" for k in range(X.shape[1])) if names is None else tuple(names)
+        labels = (
+            tuple(f"x{k}" for k in range(X.shape[1])) if names is None else texts(names, "names")
+        )
         if len(labels) != X.shape[1]:
             raise refused("names", p=X.shape[1], got=len(labels))
         with np.errstate(all="ignore"):
@@ -143,10 +145,18 @@ class Gram:
         about = len(y), float(np.log(some).sum()), common, labels, blocks, cross
         return cls(*about, (C + C.T) / 2, H, H_inverse)
 
+    def __radd__(self, other: object) -> "Gram":
+        """``sum(grams)`` starts from the number 0."""
+        if isinstance(other, int) and other == 0:
+            return self
+        raise refused("not-gram", got=type(other).__name__)
+
     def __add__(self, other: "Gram") -> "Gram":
         """Merge with the Gram of other rows; levels are united by their labels."""
         from scipy.sparse import block_diag, csr_matrix
 
+        if not isinstance(other, Gram):
+            raise refused("not-gram", got=type(other).__name__)
         _mergeable(self, other)
         # the other's columns in this basis: [X y] = [X'' y''] H_b = [X' y'] H_a
         change = other.H @ self.H_inverse
