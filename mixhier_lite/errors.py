@@ -32,6 +32,6 @@ class InputError(ValueError):
         return type(self), (self.wrong, self.expected, self.got, self.remedy)
 
 
-def refused(what: str, **facts: Any) -> InputError:
+def refused(what: str, /, **facts: Any) -> InputError:
     """Word a refusal in its four parts."""
     return InputError(**{part: text.format(**facts) for part, text in WORDS[what].items()})

@@ -14,19 +14,27 @@ _SHAPES = {0: "one number", 1: "a vector, one entry a row", 2: "a matrix, one ro
 
 def real(value: npt.ArrayLike, name: str, ndim: int) -> Array:
     """Copy ``value`` into a read-only float64 array with ``ndim`` axes and finite entries."""
-    array = unchecked(np.array(value) if isinstance(value, np.ndarray) else value, name, ndim)
+    array = unchecked(value, name, ndim).copy()
+    array.setflags(write=False)
     finite(array, name)
     return array
 
 
 def unchecked(value: npt.ArrayLike, name: str, ndim: int) -> Array:
     """Read float64 with ``ndim`` axes, finite or not; an array that is float64 is not copied."""
+    if np.ma.isMaskedArray(value) and np.ma.getmaskarray(value).any():
+        raise InputError(
+            f"{name} has masked entries.",
+            f"{_SHAPES[ndim]}, every entry of it known",
+            f"{int(np.ma.getmaskarray(value).sum())} of {value.size} entries masked",
+            "drop or fill these rows in every input alike",
+        )
     try:
-        array = np.asarray(value)
+        array = np.asarray(value)  # a ragged list is a ValueError
         if np.iscomplexobj(array) or array.dtype.kind in "SUMm":
             raise TypeError(f"entries of type {array.dtype}")
         array = array.astype(np.float64, copy=False).view()
-    except (TypeError, ValueError) as problem:
+    except (TypeError, ValueError, OverflowError) as problem:
         raise InputError(
             f"{name} does not hold real numbers.",
             f"{_SHAPES[ndim]}, of real numbers",
@@ -58,6 +66,17 @@ def finite(array: Array, name: str) -> None:
             "finite numbers only",
             f"{int(bad.sum())} of {array.size} not finite{where} (rows count from 0)",
             "drop or fill these rows in every input alike",
+        )
+
+
+def small_enough(array: Array, name: str) -> None:
+    """Refuse numbers whose squares would not be finite beside others."""
+    if (size := float(np.abs(array).max(initial=0.0))) > 1e100:
+        raise InputError(
+            f"{name} is too large to square.",
+            "values below 1e100",
+            f"{size:.3g}",
+            f"measure {name} in larger units",
         )
 
 
@@ -104,3 +123,62 @@ def level_of(value: float) -> float:
             "pass level=0.95 for 95 %",
         )
     return float(value)
+
+
+def count(value: object, name: str, least: int, of: str, example: str) -> int:
+    """Read a whole number that counts something, not less than ``least``."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise InputError(
+            f"{name} is the number of {of}.", f"an integer, {least} or more", f"{value!r}", example
+        )
+    return int(value)
+
+
+def generator(rng: object) -> np.random.Generator:
+    """Read a source of random numbers."""
+    if not isinstance(rng, np.random.Generator):
+        raise InputError(
+            "rng is not a generator of random numbers.",
+            "a numpy.random.Generator",
+            f"{rng!r:.60} of type {type(rng).__name__}",
+            "pass np.random.default_rng(1): the number is the seed",
+        )
+    return rng
+
+
+def one_of(value: object, name: str, choices: tuple[str, ...], remedy: str) -> str:
+    """Read one word out of some."""
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(
+            f"{name} is unknown.",
+            " or ".join(map(repr, choices)),
+            f"{value!r:.60}",
+            remedy,
+        )
+    return value
+
+
+def texts(values: object, name: str) -> tuple[str, ...]:
+    """Read a sequence of strings."""
+    if not isinstance(values, list | tuple | np.ndarray) or not all(
+        isinstance(value, str) for value in values
+    ):
+        raise InputError(
+            f"{name} is not a list of names.",
+            "a sequence of strings",
+            f"{values!r:.60} of type {type(values).__name__}",
+            f"pass for instance {name}=['(Intercept)', 'x']",
+        )
+    return tuple(map(str, values))
+
+
+def instance(value: object, kind: type, name: str, remedy: str) -> None:
+    """Refuse what is not of a kind of this package."""
+    if not isinstance(value, kind):
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise InputError(
+            f"{name} is not {article} {kind.__name__}.",
+            f"{article} {kind.__name__}",
+            f"{value!r:.60} of type {type(value).__name__}",
+            remedy,
+        )

@@ -1,30 +1,111 @@
-"""Chapter *kinship*: relatedness from a pedigree."""
+"""Chapter *kinship*: relatedness from a pedigree, and who is who in it."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from .errors import InputError
 from .inputs import Array
+from .labels import Labels, keys, look_up, read_labels
 
 Pedigree = Mapping[Hashable, Sequence[Hashable | None]]
+UNKNOWN = ("", "0", "NA", "nan", "NaN", "None")
+"""Words that tables of pedigrees write for a parent that is not known."""
 
 
-def pedigree_relatedness(parents: Pedigree) -> Array:
+@dataclass(frozen=True, eq=False, repr=False)
+class Relatedness(NDArrayOperatorsMixin):
+    """The relatedness of labelled individuals.
+
+    numpy reads, indexes and multiplies it as the matrix; a term brings it into its own order.
+
+    Parameters
+    ----------
+    matrix : array_like, shape (J, J)
+    levels : array_like, shape (J,)
+        Who the rows and columns belong to.
+    """
+
+    matrix: Array
+    levels: Labels
+
+    def __post_init__(self) -> None:
+        """Keep a copy that nobody changes."""
+        matrix, levels = np.array(self.matrix, dtype=np.float64), read_labels(self.levels, "levels")
+        if matrix.shape != (len(levels), len(levels)) or len(set(keys(levels))) < len(levels):
+            raise InputError(
+                "the labels do not match the matrix.",
+                "one label for each row and column, each once",
+                f"{len(levels)} labels and a matrix of shape {matrix.shape}",
+                "pass the labels in the order of the rows",
+            )
+        matrix.setflags(write=False)
+        object.__setattr__(self, "matrix", matrix)
+        object.__setattr__(self, "levels", levels)
+
+    def among(self, levels: Labels) -> Array:
+        """The relatedness of some of the individuals, in their order, shape (len(levels),) * 2."""
+        place = look_up(levels, self.levels)
+        if (place < 0).any():
+            raise InputError(
+                "K does not carry the levels of the data.",
+                "a row and a column of K for every level",
+                f"levels without a row in K: {levels[place < 0].tolist()[:10]}",
+                "add these individuals to K, or drop their rows",
+            )
+        found: Array = self.matrix[np.ix_(place, place)]
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else that an array has: ``shape``, ``T``, ``sum``, ``tolist``, ..."""
+        if name.startswith("_") or name in ("matrix", "levels"):
+            raise AttributeError(name)
+        return getattr(self.matrix, name)
+
+    def __len__(self) -> int:
+        """Number of individuals."""
+        return len(self.matrix)
+
+    def __getitem__(self, at: Any) -> Any:
+        """Entries, rows or blocks of the matrix, by position."""
+        return self.matrix[at]
+
+    def __repr__(self) -> str:
+        """The matrix."""
+        return repr(self.matrix)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        """The matrix, for numpy."""
+        return np.array(self.matrix, dtype=dtype) if copy else np.asarray(self.matrix, dtype=dtype)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """Arithmetic gives plain arrays: what is no longer relatedness has no labels."""
+        plain = [part.matrix if isinstance(part, Relatedness) else part for part in inputs]
+        return getattr(ufunc, method)(*plain, **options)
+
+
+def pedigree_relatedness(parents: Pedigree | Any) -> Relatedness:
     """Relatedness A of the individuals of a pedigree (:eq:`eq-tabular`).
 
     Parameters
     ----------
-    parents : mapping
-        For each individual its two parents, ``None`` where a parent is unknown. The order of
-        the individuals is free. Every known parent is an individual of the mapping too.
+    parents : mapping, or data frame
+        For each individual its two parents. Of a data frame the first column is the individual,
+        the second and third are the parents. A parent is unknown where it is ``None``, ``""``,
+        ``"NA"`` or nan, and where it is 0, unless 0 is an individual. The order of the individuals
+        is free. Every known parent is an individual too.
 
     Returns
     -------
-    ndarray, shape (J, J)
-        ``A[j, k]`` is twice the probability that an allele drawn from j and one drawn from k
-        are copies of one ancestral allele; ``A[j, j] - 1`` is the inbreeding of j. Rows in
-        the order of ``parents``, so that ``Term(groups, K=A, levels=list(parents))`` fits.
+    Relatedness
+        A, shape (J, J), with its ``levels``: numpy reads it as an array, and
+        ``Term(groups, K=A)`` and ``relatedness={"animal": A}`` bring it into the order that they
+        need. ``A[j, k]`` is twice the probability that an allele drawn from j and one drawn from
+        k are copies of one ancestral allele; ``A[j, j] - 1`` is the inbreeding of j.
 
     Raises
     ------
@@ -44,14 +125,56 @@ def pedigree_relatedness(parents: Pedigree) -> Array:
     array([[1. , 0.5],
            [0.5, 1. ]])
     """
+    parents = _as_mapping(parents)
     place = {name: j for j, name in enumerate(parents)}
     pairs = {place[name]: _pair(name, pair, place) for name, pair in parents.items()}
+    names = list(place)
     A = np.zeros((len(place), len(place)))
-    for j in _elders_first(pairs, list(place)):
+    for j in _elders_first(pairs, names):
         known = pairs[j]
         A[j] = A[:, j] = A[list(known)].sum(axis=0) / 2
         A[j, j] = 1 + A[known] / 2 if len(known) == 2 else 1.0
-    return A
+    labels = np.empty(len(names), dtype=object)
+    labels[:] = names
+    return Relatedness(A, labels)
+
+
+def _as_mapping(parents: Any) -> Pedigree:
+    """A pedigree as a mapping, from a data frame with columns individual, parent, parent too."""
+    if isinstance(parents, Mapping):
+        return parents
+    if not hasattr(parents, "columns") or len(parents.columns) != 3:
+        raise InputError(
+            "parents is not a pedigree.",
+            "a mapping, or a data frame with three columns: individual, parent, parent",
+            f"{type(parents).__name__}",
+            "write for instance {'calf': ('dam', None), 'dam': (None, None)}",
+        )
+    columns = [_list(parents[name]) for name in list(parents.columns)]
+    found = dict(zip(columns[0], zip(columns[1], columns[2], strict=True), strict=True))
+    if len(found) < len(columns[0]):
+        raise InputError(
+            "an individual stands in the pedigree twice.",
+            "one row for each individual",
+            f"{len(columns[0])} rows, {len(found)} individuals",
+            "drop the repeated rows",
+        )
+    return found
+
+
+def _list(column: Any) -> list[Any]:
+    """The entries of a column of any data frame as objects of Python."""
+    listed = column.to_pylist() if hasattr(column, "to_pylist") else column.to_list()
+    return list(listed)
+
+
+def _is_unknown(parent: Hashable | None, place: Mapping[Hashable, int]) -> bool:
+    """Whether a label says that there is no known parent."""
+    if parent in place:
+        return False
+    if parent is None or parent == 0:
+        return True
+    return str(parent).strip() in UNKNOWN or type(parent).__name__ == "NAType"
 
 
 def _pair(
@@ -65,31 +188,28 @@ def _pair(
             f"{pair!r}",
             "write for instance ('dam', None)",
         )
-    strangers = [parent for parent in pair if parent is not None and parent not in place]
+    known = [parent for parent in pair if not _is_unknown(parent, place)]
+    strangers = [parent for parent in known if parent not in place]
     if strangers:
         raise InputError(
             f"a parent of {name!r} is not in the pedigree.",
             "every known parent as an individual of its own",
             f"{strangers}",
-            f"add {strangers[0]!r}: (None, None), or write None for an unknown parent",
+            f"write None for an unknown parent; if {strangers[0]!r} is an animal, "
+            f"add {strangers[0]!r}: (None, None)",
         )
-    return tuple(place[parent] for parent in pair if parent is not None)
+    return tuple(place[parent] for parent in known if parent is not None)
 
 
 def _elders_first(pairs: Mapping[int, tuple[int, ...]], names: list[Hashable]) -> list[int]:
     """Order the individuals so that parents stand before their offspring."""
-    order: list[int] = []
-    done: set[int] = set()
-    while len(order) < len(names):
-        ready = [j for j in pairs if j not in done and done.issuperset(pairs[j])]
-        if not ready:
-            circle = [names[j] for j in pairs if j not in done]
-            raise InputError(
-                "the pedigree runs in a circle.",
-                "nobody among their own ancestors",
-                f"no one to begin with among {circle[:10]}",
-                "check these individuals for swapped or mistyped labels",
-            )
-        order += ready
-        done.update(ready)
-    return order
+    try:
+        return list(TopologicalSorter(pairs).static_order())
+    except CycleError as circle:
+        loop = [names[j] for j in circle.args[1]]
+        raise InputError(
+            "the pedigree runs in a circle.",
+            "nobody among their own ancestors",
+            " is a parent of ".join(map(repr, loop[:10])),
+            "check these individuals for swapped or mistyped labels",
+        ) from None

@@ -16,11 +16,11 @@ def covariance(value: npt.ArrayLike, name: str, size: int, of: str) -> tuple[Arr
 
 def symmetric(value: npt.ArrayLike, name: str, size: int, of: str) -> Array:
     """Read a symmetric matrix."""
-    if np.ndim(value) == 0 and isinstance(value, (int, float, np.number, np.ndarray)):
+    if isinstance(value, (int, float, np.number)) or getattr(value, "shape", None) == ():
         raise InputError(
             f"{name} is one number.",
             f"({size}, {size}), a row and a column for each {of}",
-            f"{value}",
+            f"{np.asarray(value)}",
             f"for independent effects of variance sigma2 pass sigma2 * np.eye({size})",
         )
     S = real(value, name, 2)
@@ -68,26 +68,57 @@ def square_root(S: Array, name: str) -> Array:
     return L
 
 
-def solve_and_invert(A: Array, b: Array, what: str) -> tuple[Array, Array]:
-    """Return A^-1 b and A^-1 by Cholesky, or refuse an A that is singular within rounding.
+PRECISE = 1e5 * float(np.finfo(float).eps)
+"""The least squared pivot, of a matrix with unit diagonal, that leaves five digits or more."""
 
-    A is scaled to a unit diagonal, by powers of two and hence exactly, so that a small pivot
-    is a sign of dependence and not of small units.
+
+def well_conditioned(pivots: Array, what: str) -> None:
+    """Refuse columns that are linearly dependent within what rounding leaves of them.
+
+    Parameters
+    ----------
+    pivots : array, shape (k,)
+        Diagonal of the triangular factor, over the norms of the columns.
+    what : str
+        Whose columns they are.
     """
-    s = 2.0 ** -np.round(np.log2(np.diag(A)) / 2)
+    least = float(np.abs(pivots).min(initial=1.0))
+    if not least > 1e3 * float(np.finfo(float).eps):
+        raise _not_precise(what, f"a pivot of {least:.2g} beside columns of length one")
+
+
+def cholesky_factor(A: Array, what: str) -> tuple[Array, Array]:
+    """Lower Cholesky factor of D A D and the diagonal of D, which scales A to a unit diagonal.
+
+    The scaling is by powers of two and hence exact, so that a small pivot is a sign of dependence
+    and not of small units. A matrix that is singular within rounding is refused.
+    """
+    s: Array = 2.0 ** -np.round(np.log2(np.diag(A)) / 2)
     try:
-        chol = cho_factor(s[:, None] * A * s, lower=True, check_finite=False)
-        if (np.diag(chol[0]) ** 2).min(initial=1.0) <= 100 * len(A) * np.finfo(float).eps:
-            raise np.linalg.LinAlgError
+        L: Array = cho_factor(s[:, None] * A * s, lower=True, check_finite=False)[0]
     except np.linalg.LinAlgError:
-        raise InputError(
-            f"{what} is singular to working precision.",
-            "a positive definite matrix",
-            f"a matrix whose {len(A)} columns are linearly dependent within rounding",
-            "check for nearly dependent columns, and for variances of very different size",
-        ) from None
-    inverse = s[:, None] * cho_solve(chol, np.diag(s))
-    return s * cho_solve(chol, s * b), (inverse + inverse.T) / 2
+        raise _not_precise(what, f"{len(A)} columns that are dependent within rounding") from None
+    least = float((np.diag(L) ** 2).min(initial=1.0))
+    if least < PRECISE:
+        raise _not_precise(what, f"a pivot of {least:.2g} beside a unit diagonal")
+    return L, s
+
+
+def _not_precise(what: str, got: str) -> InputError:
+    return InputError(
+        f"{what} is singular to working precision.",
+        "a positive definite matrix, and numbers of which rounding leaves five digits or more",
+        got,
+        "check for nearly dependent columns (subtract a typical value from a covariate that is "
+        "far from zero), and for variances of very different size",
+    )
+
+
+def solve_and_invert(A: Array, b: Array, what: str) -> tuple[Array, Array]:
+    """Return A^-1 b and A^-1 by Cholesky, or refuse an A that is singular within rounding."""
+    L, s = cholesky_factor(A, what)
+    inverse = s[:, None] * cho_solve((L, True), np.diag(s))
+    return s * cho_solve((L, True), s * b), (inverse + inverse.T) / 2
 
 
 def is_singular(S: Array) -> tuple[bool, float]:

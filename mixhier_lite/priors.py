@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -28,6 +29,33 @@ class SdPrior:
         return self.name
 
 
+# The densities are functions of this module with their parameters bound, so that they pickle.
+
+
+def _log_flat_variance(s: Array) -> Array:
+    return np.asarray(np.log(2 * s))
+
+
+def _log_flat_log(s: Array) -> Array:
+    return np.asarray(-np.log(s))
+
+
+def _log_half_normal(s: Array, scale: float) -> Array:
+    peak = 0.5 * np.log(2 / np.pi) - np.log(scale)
+    return np.asarray(peak - (s / scale) ** 2 / 2)
+
+
+def _log_half_t(s: Array, df: float, scale: float) -> Array:
+    from scipy.special import gammaln
+
+    peak = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(df * np.pi) + np.log(2 / scale)
+    return np.asarray(peak - (df + 1) / 2 * np.log1p((s / scale) ** 2 / df))
+
+
+def _log_exponential(s: Array, mean: float) -> Array:
+    return np.asarray(-s / mean - np.log(mean))
+
+
 def flat() -> SdPrior:
     """Flat on s >= 0: the default of :func:`mixhier_lite.sample` (Gelman 2006)."""
     return SdPrior("flat()", np.zeros_like, 0.0)
@@ -35,47 +63,38 @@ def flat() -> SdPrior:
 
 def flat_variance() -> SdPrior:
     """Flat on s^2: proper only with three independent contrasts or more."""
-    return SdPrior("flat_variance()", lambda s: np.log(2 * s), -1.0, 1.0)
+    return SdPrior("flat_variance()", _log_flat_variance, -1.0, 1.0)
 
 
 def flat_log() -> SdPrior:
     """Flat on log s: never proper for a random effect, harmless for the noise."""
-    return SdPrior("flat_log()", lambda s: -np.log(s), 1.0, -1.0)
+    return SdPrior("flat_log()", _log_flat_log, 1.0, -1.0)
 
 
 def half_normal(scale: float) -> SdPrior:
     """The normal density of standard deviation ``scale``, folded at zero."""
-    scale, peak = _scale(scale), 0.5 * np.log(2 / np.pi)
-    return SdPrior(
-        f"half_normal({scale:g})",
-        lambda s: peak - np.log(scale) - (s / scale) ** 2 / 2,
-        np.inf,
-    )
+    scale = _scale(scale)
+    return SdPrior(f"half_normal({scale:g})", partial(_log_half_normal, scale=scale), np.inf)
 
 
 def half_t(df: float, scale: float) -> SdPrior:
     """Student's t with ``df`` degrees of freedom and this scale, folded at zero."""
-    from scipy.special import gammaln
-
-    scale, df = _scale(scale), _scale(df, "df")
-    peak = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(df * np.pi) + np.log(2 / scale)
-    return SdPrior(
-        f"half_t({df:g}, {scale:g})",
-        lambda s: peak - (df + 1) / 2 * np.log1p((s / scale) ** 2 / df),
-        df + 1,
-    )
+    df, scale = _scale(df, "df"), _scale(scale)
+    density = partial(_log_half_t, df=df, scale=scale)
+    return SdPrior(f"half_t({df:g}, {scale:g})", density, df + 1)
 
 
 def half_cauchy(scale: float) -> SdPrior:
     """``half_t(1, scale)``."""
-    prior = half_t(1.0, scale)
-    return SdPrior(f"half_cauchy({scale:g})", prior.log_density, prior.tail)
+    scale = _scale(scale)
+    density = partial(_log_half_t, df=1.0, scale=scale)
+    return SdPrior(f"half_cauchy({scale:g})", density, 2.0)
 
 
 def exponential(mean: float) -> SdPrior:
     """Exponential with this mean."""
     mean = _scale(mean, "mean")
-    return SdPrior(f"exponential({mean:g})", lambda s: -s / mean - np.log(mean), np.inf)
+    return SdPrior(f"exponential({mean:g})", partial(_log_exponential, mean=mean), np.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +152,7 @@ class Prior:
                 "give one entry for each term, in the order of the model",
             )
         found = [
-            [part] * k if isinstance(part, SdPrior) else list(part)
+            [part] * k if isinstance(part, SdPrior) else _columns(part)
             for part, k in zip(terms, q, strict=True)
         ]
         for t, (part, k) in enumerate(zip(found, q, strict=True)):
@@ -157,6 +176,11 @@ class Prior:
                 f"pass gaussian(mean, cov) with {p} entries, or leave it out for a flat prior",
             )
         return factor
+
+
+def _columns(part: object) -> list[SdPrior]:
+    """The priors of a term's columns, whatever was given; ``on_sds`` looks at them."""
+    return list(part) if isinstance(part, list | tuple) else []
 
 
 def as_prior(prior: Prior | SdPrior | None) -> Prior:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..fitted.fit import Fit
+from ..inputs import count, generator
 from ..priors import Prior, SdPrior, as_prior
 from .conditional import draw_effects
 from .draws import Draws
@@ -51,17 +52,8 @@ def sample(
     (1000, 4, 1)
     """
     _has_data(model)
-    if not isinstance(rng, np.random.Generator):
-        raise InputError(
-            "rng is not a random generator.",
-            "a numpy.random.Generator",
-            f"{type(rng).__name__}",
-            "rng=numpy.random.default_rng(1), where the number makes the draws repeatable",
-        )
-    if isinstance(draws, bool) or not isinstance(draws, (int, np.integer)) or draws < 1:
-        raise InputError(
-            "draws is the number of draws.", "an integer, 1 or more", f"{draws!r}", "draws=1000"
-        )
+    generator(rng)
+    count(draws, "draws", 1, "draws", "pass for instance draws=1000")
     over = landscape(model, as_prior(prior))
     existence(over)
     if over.size <= 3:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
-from ..inputs import Array
+from ..inputs import Array, count, generator
 from ..known.groups import indicator
 
 
@@ -52,14 +51,8 @@ def four_groups(rng: np.random.Generator, n_per_group: int = 30) -> FourGroups:
     >>> four_groups(np.random.default_rng(1)).D.sum(axis=0)
     array([30., 30., 30., 30.])
     """
-    whole = isinstance(n_per_group, (int, np.integer)) and not isinstance(n_per_group, bool)
-    if not whole or n_per_group < 1:
-        raise InputError(
-            "n_per_group is the number of rows in each group.",
-            "an integer, 1 or more",
-            f"{n_per_group!r}",
-            "pass for instance n_per_group=30",
-        )
+    generator(rng)
+    count(n_per_group, "n_per_group", 1, "rows in each group", "pass for instance n_per_group=30")
     alpha, beta, tau2 = 1.0, np.array([2.0, 4.0, 8.0, 12.0]), 1.0
     groups = np.repeat(np.arange(4), n_per_group)
     x = -beta[groups] + rng.standard_normal(len(groups))

@@ -28,7 +28,7 @@ def record(name: str) -> dict[str, Any]:
     InputError
         An unknown name.
     """
-    if name not in RECORDS:
+    if not isinstance(name, str) or name not in RECORDS:
         raise InputError(
             "this record is unknown.",
             f"one of {', '.join(RECORDS)}",

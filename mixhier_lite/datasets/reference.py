@@ -89,7 +89,7 @@ def load(name: str) -> "pd.DataFrame":
     InputError
         An unknown name; no pandas; a file that is not the one that was published here.
     """
-    if name not in SOURCES:
+    if not isinstance(name, str) or name not in SOURCES:
         raise InputError(
             "this data set is unknown.",
             f"one of {', '.join(SOURCES)}",

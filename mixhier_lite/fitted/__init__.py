@@ -2,6 +2,5 @@
 
 from .comparison import Comparison, compare
 from .fit import Fit
-from .formula import lmer
 
-__all__ = ["Comparison", "Fit", "compare", "lmer"]
+__all__ = ["Comparison", "Fit", "compare"]

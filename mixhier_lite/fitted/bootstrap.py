@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..gram.gram import Gram
-from ..inputs import Array, level_of
+from ..inputs import Array, count, generator, level_of
 from ..progress import shown
 from .estimates import Estimates, estimate
 from .simulation import Rows, simulated
@@ -63,13 +63,8 @@ def bootstrap(
     progress : bool
         Show a progress bar (needs tqdm).
     """
-    if isinstance(draws, bool) or not isinstance(draws, (int, np.integer)) or draws < 2:
-        raise InputError(
-            "draws is the number of data sets to draw.",
-            "an integer, 2 or more",
-            f"{draws!r}",
-            "pass for instance draws=1000",
-        )
+    count(draws, "draws", 2, "data sets to draw", "pass for instance draws=1000")
+    generator(rng)
     if len(model.gram.blocks) > 1 and rows is None:
         raise InputError(
             "with several terms the bootstrap needs the rows.",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
-from ..inputs import Array
+from ..inputs import Array, instance
 from .estimates import Estimates
 
 
@@ -37,6 +37,8 @@ def compare(a: Estimates, b: Estimates) -> Comparison:
         Different rows or methods; REML fits with different X; equal numbers of parameters; a
         larger model that fits less well, so that it cannot contain the smaller one.
     """
+    for name, model in (("a", a), ("b", b)):
+        instance(model, Estimates, name, "pass two fits: what fit or lmer returns")
     small, large = (a, b) if a.df <= b.df else (b, a)
     if a.method != b.method or a.n != b.n or not _same_response(a, b):
         raise InputError(

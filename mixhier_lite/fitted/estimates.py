@@ -9,7 +9,7 @@ from ..errors import refused
 from ..gram.estimable import left_of_y, refuse_gram
 from ..gram.gram import Gram
 from ..inputs import Array
-from ..known.groups import Labels
+from ..labels import Labels
 from ..variance.assembly import Assembly, assemble, unpooled
 from ..variance.certificate import Certificate, certify
 from ..variance.optimum import Optimum, optimum

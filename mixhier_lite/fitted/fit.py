@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,21 +10,34 @@ from numpy.typing import ArrayLike
 from ..errors import InputError, refused
 from ..gram.gram import Gram, Names, Terms, Weights
 from ..gram.term import Term
-from ..inputs import Array, positive
+from ..inputs import Array, generator, one_of, positive
 from . import summary
 from .bootstrap import Bootstrap, bootstrap
 from .estimates import Estimates, estimate
-from .prediction import Prediction, predict
+from .prediction import NewRows, Prediction, check_new_groups, new_rows, predict
 from .profile import Profile, profile
 from .satterthwaite import Satterthwaite, satterthwaite
 from .simulation import Rows, simulated
+
+
+class Reader(Protocol):
+    """What reads the rows of a data frame for a fit, see :class:`mixhier_lite.formulas.design`."""
+
+    @property
+    def dropped(self) -> int:
+        """Rows left out of the fit."""
+        ...
+
+    def rows(self, data: Any, new_groups: str) -> NewRows:
+        """The columns and groups of new rows."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class Fit(Estimates):
     """A fitted linear mixed model."""
 
-    design: Any = field(default=None, repr=False)
+    design: "Reader | None" = field(default=None, repr=False)
     """How ``lmer`` builds columns from a data frame; None after ``fit``."""
     formula: str | None = None
     """The formula, after ``lmer``."""
@@ -54,9 +67,12 @@ class Fit(Estimates):
         -------
         Prediction
         """
+        check_new_groups(new_groups)
         if hasattr(X, "columns") and self.design is not None:
-            X, terms = self.design.rows(X, new_groups)
-        return predict(self.solved, self.fixed, self.Sigma, X, terms, new_groups)
+            rows = self.design.rows(X, new_groups)
+        else:
+            rows = new_rows(self.gram, X, terms, new_groups)
+        return predict(self.solved, self.fixed, self.Sigma, rows)
 
     def simulate(self, rng: np.random.Generator) -> Array:
         """Draw a new response for the rows of the fit, shape (n,), with new random effects.
@@ -73,7 +89,7 @@ class Fit(Estimates):
                 "fit(gram)",
                 "call fit(y, X, terms)",
             )
-        return simulated(self, self.rows, rng)
+        return simulated(self, self.rows, generator(rng))
 
     def interval(self, level: float = 0.95) -> Array:
         """Wald intervals of the fixed effects, shape (p, 2); too short with few groups.
@@ -99,13 +115,13 @@ class Fit(Estimates):
         """Fixed effects with standard errors and Wald intervals, as a data frame."""
         return summary.fixed_table(self, level)
 
-    def random_table(self, t: int = 0) -> Any:
+    def random_table(self, t: int | str = 0) -> Any:
         """Random effects of term t, as a data frame.
 
         ``sd, alpha known`` is the root of ``cond_var`` and ``sd`` that of ``random_cov``. A
         random intercept that is alone in its term is called 1, beside slopes (Intercept).
         """
-        return summary.random_table(self, t)
+        return summary.random_table(self, self._term(t))
 
     def summary(self) -> str:
         """Write the fit as text.
@@ -115,10 +131,19 @@ class Fit(Estimates):
         """
         return summary.text(self, self.formula, self._dropped)
 
+    def _term(self, t: int | str) -> int:
+        """The number of a term, from its number or its name."""
+        names, last = list(self.term_names), len(self.term_names) - 1
+        if isinstance(t, str) and names.count(t) == 1:
+            return names.index(t)
+        if isinstance(t, bool) or not isinstance(t, (int, np.integer)) or not 0 <= t <= last:
+            raise refused("no-such-term", last=last, names=", ".join(names), got=f"{t!r:.60}")
+        return int(t)
+
     @property
     def _dropped(self) -> int:
         """Rows left out for a missing value."""
-        return 0 if self.design is None else int(self.design.dropped)
+        return 0 if self.design is None else self.design.dropped
 
     def __str__(self) -> str:
         """The summary."""
@@ -160,8 +185,7 @@ def fit(
     >>> round(model.tau2, 4), model.Sigma[0].round(4)
     (0.5, array([[12.0833]]))
     """
-    if method not in ("REML", "ML"):
-        raise refused("method", method=method)
+    one_of(method, "method", ("REML", "ML"), "see chapter variance")
     if isinstance(y, Gram):
         if any(given is not None for given in (X, terms, weights, names)):
             raise refused("both")

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
-from ..gram.gram import Block
-from ..gram.term import Term
+from ..errors import InputError, refused
+from ..gram.gram import Block, Gram
+from ..gram.term import Term, as_terms
 from ..inputs import Array, real
-from ..known.groups import Codes
+from ..labels import Codes, look_up
 from ..variance.criterion import triangular_solve
 from .blup import Solved, conditional_variances, gains, random_effects
 
@@ -28,23 +28,36 @@ class Prediction:
     the group is not known. NaN where ``terms=None`` leaves the columns of a slope unknown."""
 
 
-def predict(
-    solved: Solved,
-    fixed: Array,
-    Sigma: Sequence[Array],
-    X: npt.ArrayLike,
-    terms: Term | Sequence[Term] | None,
-    new_groups: str,
-) -> Prediction:
-    """Predict rows with columns X, in the groups of ``terms``."""
-    gram, n_terms = solved.assembly.gram, len(Sigma)
-    if new_groups not in ("error", "population"):
+@dataclass(frozen=True, eq=False)
+class NewRows:
+    """Rows to predict: their columns, and which of the fit's levels they belong to."""
+
+    X: Array
+    """Shape (m, p), of the m rows without missing values."""
+    codes: tuple[Codes, ...] | None
+    """For each term the position of the row's level, shape (m,), -1 where the fit has not seen
+    it; None where nothing is known of the groups."""
+    Z: tuple[Array, ...]
+    """For each term, shape (m, q)."""
+    kept: npt.NDArray[np.bool_]
+    """Which rows have no missing value, shape (n_new,); the others are predicted nan."""
+
+
+def check_new_groups(new_groups: str) -> None:
+    """Refuse what is no way to treat groups that the fit has not seen."""
+    if not isinstance(new_groups, str) or new_groups not in ("error", "population"):
         raise InputError(
             "new_groups is unknown.",
             "'error' or 'population'",
             repr(new_groups),
             "'population' averages over groups that the fit has not seen",
         )
+
+
+def new_rows(
+    gram: Gram, X: npt.ArrayLike, terms: Term | Sequence[Term] | None, new_groups: str
+) -> NewRows:
+    """Read new rows from arrays."""
     X = real(X, "X", 2)
     if X.shape[1] != gram.p:
         raise InputError(
@@ -53,18 +66,27 @@ def predict(
             f"{X.shape[1]} columns",
             "build X as for the fit",
         )
+    kept = np.ones(len(X), dtype=bool)
+    if terms is None:
+        return NewRows(X, None, (), kept)
+    codes, Z = _matched(gram.blocks, as_terms(terms), len(X), new_groups)
+    return NewRows(X, tuple(codes), tuple(Z), kept)
+
+
+def predict(solved: Solved, fixed: Array, Sigma: Sequence[Array], rows: NewRows) -> Prediction:
+    """Predict new rows."""
+    gram, n_terms, X = solved.assembly.gram, len(Sigma), rows.X
     n = len(X)
     mean = X @ fixed
     # the error of the mean is lean' z + (beta's own), the z independent of variance tau2
     lean = X @ solved.assembly.to_fixed[1] @ solved.solution.root
     known = np.zeros(n)  # variance of beta's own error
     spread = np.zeros(n)  # variance of groups that are not known
-    if terms is None:
+    if rows.codes is None:
         for t, block in enumerate(gram.blocks):
             spread += Sigma[t][0, 0] if block.constant else np.nan
     else:
-        terms = (terms,) if isinstance(terms, Term) else tuple(terms)
-        codes, Z = _matched(gram.blocks, terms, n, new_groups)
+        codes, Z = list(rows.codes), list(rows.Z)
         beta, gain = random_effects(solved), gains(solved, solved.alpha_root)
         for t in range(n_terms):
             seen = np.where(codes[t] >= 0, 1.0, 0.0)[:, None] * Z[t]
@@ -74,7 +96,17 @@ def predict(
             spread += np.einsum("nk,kl,nl->n", unseen, Sigma[t], unseen)
         known = _conditional(solved, codes, Z)
     var_mean = known + solved.solution.tau2 * np.einsum("nr,nr->n", lean, lean)
-    return Prediction(mean, var_mean, var_mean + spread + solved.tau2)
+    every = mean, var_mean, var_mean + spread + solved.tau2
+    return Prediction(*(_with_gaps(values, rows.kept) for values in every))
+
+
+def _with_gaps(values: Array, kept: npt.NDArray[np.bool_]) -> Array:
+    """Nan where a row has a missing value."""
+    if kept.all():
+        return values
+    found = np.full(len(kept), np.nan)
+    found[kept] = values
+    return found
 
 
 def _matched(
@@ -98,17 +130,11 @@ def _matched(
                 f"{term.n} rows and {term.q} columns",
                 "build X and the terms from the same new rows",
             )
-        place = {label: j for j, label in enumerate(block.levels.tolist())}
-        at = np.array([place.get(label, -1) for label in term.levels.tolist()], dtype=np.intp)
+        at = look_up(term.levels, block.levels)
         found = at[term.codes] if len(at) else term.codes
         if new_groups == "error" and (found < 0).any():
             strangers = [x for x, j in zip(term.levels.tolist(), at, strict=True) if j < 0]
-            raise InputError(
-                f"{name} has groups that the fit has not seen.",
-                "labels among the fit's levels",
-                f"{strangers[:10]}",
-                "pass new_groups='population' to average over groups there",
-            )
+            raise refused("new-groups", name=name, got=strangers[:10])
         codes.append(found)
         Z.append(np.ones((n, 1)) if term.Z is None else term.Z)
     return codes, Z

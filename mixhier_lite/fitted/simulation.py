@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..gram.gram import Terms, Weights
-from ..gram.term import Term
-from ..inputs import Array, unchecked
+from ..gram.term import Term, as_terms
+from ..inputs import Array, real
 from .estimates import Estimates
 
 
@@ -24,8 +24,8 @@ class Rows:
     @classmethod
     def of(cls, X: ArrayLike, terms: Terms, weights: Weights) -> "Rows":
         """Keep rows that a Gram has accepted."""
-        w = None if weights is None else np.array(weights, dtype=np.float64)
-        return cls(unchecked(X, "X", 2), (terms,) if isinstance(terms, Term) else tuple(terms), w)
+        w = None if weights is None else real(weights, "weights", 1)
+        return cls(real(X, "X", 2), as_terms(terms), w)
 
 
 def simulated(model: Estimates, rows: Rows, rng: np.random.Generator) -> Array:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import refused
-from ..inputs import Array, finite, real, same_rows, unchecked
-from ..known.groups import Codes, Labels, positions
+from ..inputs import Array, finite, real, same_rows, texts, unchecked
+from ..labels import Codes, Labels, coded
 from ..linalg import square_root
 from .accumulate import gathered
-from .term import Term
+from .term import Term, as_terms
 
 Terms = Term | Sequence[Term]
 Weights = ArrayLike | None
@@ -131,13 +131,15 @@ class Gram:
             weights that are not positive.
         """
         y, X = unchecked(y, "y", 1), unchecked(X, "X", 2)
-        terms = (terms,) if isinstance(terms, Term) else tuple(terms)
-        read = [(getattr(k, "name", None) or "unnamed", getattr(k, "codes", k)) for k in terms]
-        same_rows(y=y, X=X, **{f"term {t + 1} ({k})": code for t, (k, code) in enumerate(read)})
+        terms = as_terms(terms)
+        codes = {f"term {t + 1} ({k.name or 'unnamed'})": k.codes for t, k in enumerate(terms)}
+        same_rows(y=y, X=X, **codes)
         w = None if weights is None else real(weights, "weights", 1)
         if w is not None and (len(w) != len(y) or (w <= 0).any()):
             raise refused("weights", n=len(y), got=len(w), bad=int((w <= 0).sum()))
-        labels = tuple(f"x{k}" for k in range(X.shape[1])) if names is None else tuple(names)
+        labels = (
+            tuple(f"x{k}" for k in range(X.shape[1])) if names is None else texts(names, "names")
+        )
         if len(labels) != X.shape[1]:
             raise refused("names", p=X.shape[1], got=len(labels))
         with np.errstate(all="ignore"):
@@ -165,10 +167,18 @@ class Gram:
             H_inverse=found.H_inverse,
         )
 
+    def __radd__(self, other: object) -> "Gram":
+        """``sum(grams)`` starts from the number 0."""
+        if isinstance(other, int) and other == 0:
+            return self
+        raise refused("not-gram", got=type(other).__name__)
+
     def __add__(self, other: "Gram") -> "Gram":
         """Merge with the Gram of other rows; levels are united by their labels."""
         from scipy.sparse import block_diag, csr_matrix, eye, kron
 
+        if not isinstance(other, Gram):
+            raise refused("not-gram", got=type(other).__name__)
         _mergeable(self, other)
         # the other's columns in this basis: [X y] = [X'' y''] H_b = [X' y'] H_a
         change = other.H @ self.H_inverse
@@ -244,7 +254,8 @@ def _unite(a: Labels, b: Labels) -> tuple[Codes, Labels]:
     if np.array_equal(a, b):
         return np.tile(np.arange(len(a)), 2), a
     alike = a.dtype.kind == b.dtype.kind
-    return positions(np.append(a, b) if alike else [*a.tolist(), *b.tolist()])
+    both = coded(np.append(a, b) if alike else [*a.tolist(), *b.tolist()])
+    return both.codes, both.levels
 
 
 def _total(place: Any, both: Array) -> Array:

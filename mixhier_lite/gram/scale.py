@@ -7,7 +7,8 @@ when a machine dies, once more.
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, refused
+from ..inputs import count
 from .gram import Gram
 from .stream import Chunk, gather, has_rows
 
@@ -68,10 +69,11 @@ def gather_partitions(
             "no module of this name",
             "pip install 'mixhier-lite[distributed]', or gather chunks on one machine: gather",
         ) from None
-    if split_every < 2:
-        raise InputError(
-            "a tree needs branches.", "split_every >= 2", f"{split_every}", "leave split_every out"
-        )
+    split_every = count(
+        split_every, "split_every", 2, "Grams that a task adds", "leave split_every out"
+    )
+    if not hasattr(data, "to_delayed") and not isinstance(data, Iterable):
+        raise refused("chunks", got=type(data).__name__)
     parts: Iterable[Any] = data.to_delayed() if hasattr(data, "to_delayed") else data
     leaf, node = delayed(_leaf, pure=False), delayed(_node, pure=False)
     function = delayed(to_gram, traverse=False)  # shipped once, with the K that it may hold

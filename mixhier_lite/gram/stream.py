@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, refused
 from ..progress import shown
 from .gram import Gram
 
 Chunk = Gram | Mapping[str, Any]
 """A Gram, or the arguments of Gram.from_arrays."""
+ARGUMENTS = {"y", "X", "terms", "weights", "names"}
 
 
 def gather(chunks: Iterable[Chunk], progress: bool = False) -> Gram:
@@ -41,6 +42,8 @@ def gather(chunks: Iterable[Chunk], progress: bool = False) -> Gram:
     >>> gather(parts).n
     5
     """
+    if isinstance(chunks, Gram | Mapping) or not isinstance(chunks, Iterable):
+        raise refused("chunks", got=type(chunks).__name__)
     whole: Gram | None = None
     for chunk in filter(has_rows, shown(chunks, progress)):
         part = chunk if isinstance(chunk, Gram) else Gram.from_arrays(**chunk)
@@ -54,4 +57,10 @@ def gather(chunks: Iterable[Chunk], progress: bool = False) -> Gram:
 
 def has_rows(chunk: Chunk) -> bool:
     """Whether there is anything to gather."""
-    return (chunk.n if isinstance(chunk, Gram) else np.size(chunk["y"])) > 0
+    if isinstance(chunk, Gram):
+        return chunk.n > 0
+    if not isinstance(chunk, Mapping):
+        raise refused("chunk", got=f"a chunk of type {type(chunk).__name__}")
+    if not {"y", "X", "terms"} <= set(chunk) <= ARGUMENTS:
+        raise refused("chunk", got=f"a dictionary with {sorted(map(str, chunk))}")
+    return np.size(chunk["y"]) > 0

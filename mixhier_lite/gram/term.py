@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import refused
-from ..inputs import Array, finite, unchecked
-from ..known.groups import Codes, positions
+from ..inputs import Array, real
+from ..kinship import Relatedness
+from ..labels import Codes, Labels, coded
 from ..linalg import square_root, symmetric
 
 
@@ -18,18 +19,22 @@ class Term:
     Parameters
     ----------
     groups : array_like, shape (n,)
-        A label for each row. Integer labels 0..J-1 are neither sorted nor copied.
+        A label for each row. Integer labels 0..J-1 are not sorted.
     Z : array_like, shape (n, q), optional
         The columns whose coefficients vary by group. Default: one column of ones.
-    K : array_like, shape (J, J), optional
+    K : array_like, shape (J, J), or Relatedness, optional
         Relatedness of the levels, in the order of ``levels``: Cov(beta_j, beta_k) = K_jk Sigma.
-        Symmetric and positive semi-definite; may be singular.
+        Symmetric and positive semi-definite; may be singular. What ``pedigree_relatedness``
+        returns has labels of its own, and needs no order.
     correlated : bool
         Whether Sigma has off-diagonal entries.
     levels : array_like, shape (J,), optional
-        The labels in order. Default: the sorted distinct labels. A level without rows is kept.
+        The labels in order. Default: the labels of a labelled K, else the sorted distinct
+        labels. A level without rows is kept.
     name : str, optional
         What tables call the term.
+    columns : sequence of str, optional
+        What tables call the columns of Z.
 
     Raises
     ------
@@ -43,32 +48,38 @@ class Term:
     """
 
     groups: Any
+    """Once read, a :class:`mixhier_lite.labels.Coded`: positions among the levels."""
     Z: Array | None = None
-    K: Array | None = None
+    K: Any = None
     correlated: bool = True
     levels: Any = None
     name: str | None = None
-    columns: tuple[str, ...] = field(init=False, repr=False, default=())
-    """Names of the columns of Z, known after ``lmer``."""
-    codes: Codes = field(init=False, repr=False)
-    """Position of each row's label in ``levels``, shape (n,)."""
+    columns: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        """Read the labels, Z and K once."""
-        codes, levels = positions(self.groups, self.levels)
-        Z, K = self.Z, self.K
-        if Z is not None:
-            Z = unchecked(Z, "Z", 2)
-            finite(Z, "Z")
-            if len(Z) != len(codes) or Z.shape[1] == 0:
-                raise refused("Z", n=len(codes), shape=Z.shape)
-        if K is not None:
-            if np.ndim(K) == 2 and np.shape(K) != (len(levels), len(levels)):
-                raise refused("K", J=len(levels), shape=np.shape(K))
-            K = symmetric(K, "K", len(levels), "level")
-        vars(self).update(codes=codes, levels=levels, groups=codes, Z=Z, K=K)
-        if K is not None and len(K) <= 500:
-            square_root(K, "K")  # refuses it at once; where that takes long, the fit does it
+        """Read the labels, Z and K once, and keep copies."""
+        levels = self.levels
+        if levels is None and isinstance(self.K, Relatedness):
+            levels = self.K.levels
+        rows = coded(self.groups, levels)
+        Z = None if self.Z is None else _columns(self.Z, len(rows))
+        K = None if self.K is None else _relatedness(self.K, rows.levels)
+        if not (self.name is None or isinstance(self.name, str)):
+            raise refused("term-name", got=repr(self.name))
+        if not isinstance(self.correlated, bool | np.bool_):
+            raise refused("correlated", got=repr(self.correlated))
+        columns = tuple(self.columns)
+        if columns and len(columns) != (1 if Z is None else Z.shape[1]):
+            raise refused("term-columns", q=1 if Z is None else Z.shape[1], got=len(columns))
+        read = {"groups": rows, "levels": rows.levels, "Z": Z, "K": K, "columns": columns}
+        for name, value in read.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def codes(self) -> Codes:
+        """Position of each row's label in ``levels``, shape (n,)."""
+        codes: Codes = self.groups.codes
+        return codes
 
     @property
     def n(self) -> int:
@@ -88,3 +99,31 @@ class Term:
         columns = self.codes[:, None] * self.q + np.arange(self.q)
         start, shape = np.arange(self.n + 1) * self.q, (self.n, len(self.levels) * self.q)
         return csr_matrix((Z.ravel(), columns.ravel(), start), shape)
+
+
+def as_terms(terms: Any) -> tuple[Term, ...]:
+    """One term or several, as a tuple; refused what is none."""
+    several = (terms,) if isinstance(terms, Term) else terms
+    if not isinstance(several, list | tuple) or not all(isinstance(k, Term) for k in several):
+        raise refused("not-terms", got=f"{terms!r:.60} of type {type(terms).__name__}")
+    return tuple(several)
+
+
+def _columns(Z: Any, n: int) -> Array:
+    """Read Z, (n, q)."""
+    read = real(Z, "Z", 2)
+    if len(read) != n or read.shape[1] == 0:
+        raise refused("Z", n=n, shape=read.shape)
+    return read
+
+
+def _relatedness(K: Any, levels: Labels) -> Array:
+    """Read K, (J, J), in the order of the levels; a labelled K is brought into it."""
+    if isinstance(K, Relatedness):
+        K = K.among(levels)
+    if np.ndim(K) == 2 and np.shape(K) != (len(levels), len(levels)):
+        raise refused("K", J=len(levels), shape=np.shape(K))
+    read = symmetric(K, "K", len(levels), "level")
+    if len(read) <= 500:
+        square_root(read, "K")  # refuses it at once; where that takes long, the fit does it
+    return read

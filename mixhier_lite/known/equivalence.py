@@ -12,7 +12,7 @@ from . import identities as sides
 from .flat import flat
 from .henderson import henderson
 from .hierarchical import centred, posterior
-from .mixed import LinearMixedModel, gls_blup
+from .mixed import LinearMixedModel, gls_blup, response
 from .ridge import ridge
 
 Side = Callable[[LinearMixedModel, Array], Array]
@@ -50,6 +50,7 @@ class Equivalence:
         Out of scope the sides differ, or one of them does not exist, which is an
         ``InputError``.
         """
+        y = response(model, y)
         try:
             left, right = self.left(model, y), self.right(model, y)
         except (np.linalg.LinAlgError, ZeroDivisionError, IndexError):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..errors import InputError
+from ..inputs import count
 from .hierarchical import GaussianFactor
 
 
@@ -26,11 +26,5 @@ def flat(p: int) -> GaussianFactor:
     array([[0., 0.],
            [0., 0.]])
     """
-    if isinstance(p, bool) or not isinstance(p, (int, np.integer)) or p < 0:
-        raise InputError(
-            "p is the number of fixed effects.",
-            "an integer, 0 or more",
-            f"{p!r}",
-            "pass X.shape[1]",
-        )
+    p = count(p, "p", 0, "fixed effects", "pass X.shape[1]")
     return GaussianFactor(np.zeros((p, p)), np.zeros(p))

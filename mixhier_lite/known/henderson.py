@@ -8,7 +8,7 @@ from ..errors import InputError
 from ..inputs import Array, real
 from ..linalg import identified, is_singular, solve_and_invert
 from .effects import Effects
-from .mixed import LinearMixedModel, response
+from .mixed import LinearMixedModel, mixed_model, response
 
 
 def mixed_model_equations(model: LinearMixedModel) -> Array:
@@ -23,6 +23,7 @@ def mixed_model_equations(model: LinearMixedModel) -> Array:
     InputError
         Sigma singular, so that Sigma^-1 does not exist.
     """
+    mixed_model(model)
     W = np.hstack([model.X, model.D])
     M = W.T @ W
     M[model.p :, model.p :] += model.tau2 * precision(model.Sigma)

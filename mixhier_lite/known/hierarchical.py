@@ -7,10 +7,10 @@ import numpy.typing as npt
 from scipy.linalg import block_diag, lstsq
 
 from ..errors import InputError
-from ..inputs import Array, real
-from ..linalg import covariance, identified, is_singular, solve_and_invert
+from ..inputs import Array, instance, real
+from ..linalg import covariance, identified, is_singular, solve_and_invert, symmetric
 from .effects import Effects
-from .mixed import LinearMixedModel, response
+from .mixed import LinearMixedModel, mixed_model, response
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +75,7 @@ def centred(model: LinearMixedModel) -> HierarchicalModel:
         Some column of X is not in the column space of D (for an indicator D: it varies
         within a group), so that no U exists.
     """
+    mixed_model(model)
     U: Array = np.zeros((model.J, model.p))
     if model.J and model.p:
         U = lstsq(model.D, model.X)[0]
@@ -106,8 +107,17 @@ class GaussianFactor:
     shift: Array
     """The vector h, shape (k,), which is P times the mean where a mean exists."""
 
+    def __post_init__(self) -> None:
+        """Read and check the inputs."""
+        shift = real(self.shift, "shift", 1)
+        object.__setattr__(self, "shift", shift)
+        precision = symmetric(self.precision, "precision", len(shift), "entry of shift")
+        object.__setattr__(self, "precision", precision)
+
     def __mul__(self, other: "GaussianFactor") -> "GaussianFactor":
         """Multiply the densities."""
+        remedy = "multiply factors: gaussian(mean, cov), flat(p), GaussianFactor(P, h)"
+        instance(other, GaussianFactor, "a factor", remedy)
         if len(self.shift) != len(other.shift):
             raise InputError(
                 "The two factors are over different coefficients.",

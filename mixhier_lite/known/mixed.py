@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import qr, solve_triangular
 
 from ..errors import InputError
-from ..inputs import Array, positive, real, same_rows
-from ..linalg import covariance, identified
+from ..inputs import Array, generator, instance, positive, real, same_rows, small_enough
+from ..linalg import cholesky_factor, covariance, identified, well_conditioned
 from .effects import Effects
 
 
@@ -63,6 +63,8 @@ class LinearMixedModel:
                 "X and D have no rows.", "at least one observation", "n = 0", "pass some data"
             )
         Sigma, L = covariance(self.Sigma, "Sigma", D.shape[1], "column of D")
+        for name, values in (("X", X), ("D", D), ("Sigma", Sigma)):
+            small_enough(values, name)
         read = {"X": X, "D": D, "Sigma": Sigma, "tau2": positive(self.tau2, "tau2"), "L": L}
         for name, value in read.items():
             object.__setattr__(self, name, value)
@@ -119,6 +121,7 @@ class LinearMixedModel:
                 f"{len(alpha)} entries",
                 "pass one fixed effect a column, np.zeros(0) if there is none",
             )
+        generator(rng)
         beta = self.L @ rng.standard_normal(self.J)
         eps = np.sqrt(self.tau2) * rng.standard_normal(self.n)
         return self.X @ alpha + self.D @ beta + eps, beta
@@ -126,15 +129,19 @@ class LinearMixedModel:
 
 def response(model: LinearMixedModel, y: npt.ArrayLike) -> Array:
     """Read y for a route, and say so where the first argument is no model."""
-    if not isinstance(model, LinearMixedModel):
-        raise InputError(
-            "model is not a LinearMixedModel.",
-            "route(model, y) with model = LinearMixedModel(X, D, Sigma, tau2)",
-            type(model).__name__,
-            "build the model first (a HierarchicalModel has to_mixed()); to estimate the variances "
-            "call fit(y, X, Term(groups))",
-        )
-    return model.response(y)
+    return mixed_model(model).response(y)
+
+
+def mixed_model(model: LinearMixedModel) -> LinearMixedModel:
+    """Say so where the argument ``model`` is none."""
+    instance(
+        model,
+        LinearMixedModel,
+        "model",
+        "build it first: LinearMixedModel(X, D, Sigma, tau2), and then route(model, y) (a "
+        "HierarchicalModel has to_mixed()); to estimate the variances call fit(y, X, Term(groups))",
+    )
+    return model
 
 
 def gls_blup(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
@@ -163,17 +170,21 @@ def gls_blup(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
     y = response(model, y)
     identified(model.X)
     X, D, Sigma = model.X, model.D, model.Sigma
-    V = cho_factor(model.V, lower=True, overwrite_a=True, check_finite=False)  # never inverted
-    V_inv_X = cho_solve(V, X)
-    fixed_cov = np.linalg.inv(X.T @ V_inv_X)
-    fixed = fixed_cov @ (V_inv_X.T @ y)
-    fixed = fixed + fixed_cov @ (V_inv_X.T @ (y - X @ fixed))  # one correction from the residual
-    gain = Sigma @ cho_solve(V, D).T  # Sigma D' V^-1, (J, n)
-    random = gain @ (y - X @ fixed)
+    L, s = cholesky_factor(model.V, "V")
+    R = np.tril(L) / s[:, None]  # V = R R'; R^-1 times the model has noise of variance one
+    Xw, Dw, yw = (solve_triangular(R, Z, lower=True, check_finite=False) for Z in (X, D, y))
+    Q, upper = qr(Xw, mode="economic", check_finite=False)  # least squares of yw on Xw
+    well_conditioned(np.diag(upper) / np.linalg.norm(Xw, axis=0), "R^-1 X, with R R' = V,")
+    root = solve_triangular(upper, np.eye(model.p), check_finite=False)
+    fixed = root @ (Q.T @ yw)
+    fixed = fixed + root @ (Q.T @ (yw - Xw @ fixed))  # one correction from the residual
+    SD = Sigma @ Dw.T  # Sigma D' V^-1 = SD R^-1
+    random = SD @ (yw - Xw @ fixed)
     # Var(beta | y, alpha) as a sum of squares: p.s.d. however large Sigma is
-    left = np.eye(model.J) - gain @ D
+    left = np.eye(model.J) - SD @ Dw
+    gain = solve_triangular(R, SD.T, lower=True, trans="T", check_finite=False).T
     cond_var = left @ Sigma @ left.T + model.tau2 * gain @ gain.T
-    H = gain @ X
-    cross = -fixed_cov @ H.T
-    cov = np.block([[fixed_cov, cross], [cross.T, cond_var + H @ fixed_cov @ H.T]])
+    H_root = SD @ Q  # Sigma D' V^-1 X root
+    cross = -root @ H_root.T
+    cov = np.block([[root @ root.T, cross], [cross.T, cond_var + H_root @ H_root.T]])
     return Effects(fixed, random, (cov + cov.T) / 2)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..inputs import Array
-from ..known.groups import Codes
+from ..labels import Codes
 
 SMALL = 2 * 10**4
 """Numbers of A12 from which on it is better kept sparse."""

@@ -133,7 +133,7 @@ def build(folder, page):
         "extensions = ['myst_parser', 'sphinx.ext.autodoc', 'source']\n"
         "myst_enable_extensions = ['colon_fence']\n"
     )
-    (folder / "index.md").write_text(f"# A page\n\n{page}\n")
+    (folder / "index.md").write_text(f"# A page\n\n{page}\n", encoding="utf-8")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]
     return subprocess.run(
         [*command, str(folder), str(folder / "built")], capture_output=True, text=True, check=False
@@ -154,7 +154,9 @@ def test_a_page_shows_the_code_of_today(tmp_path):
     assert page.select_one("div.source > p").get_text() == "What it is."
     for link, name in zip(page.select("a[href^='code/']"), ("ridge", "henderson"), strict=True):
         file, _, place = link["href"].partition("#")
-        target = BeautifulSoup((tmp_path / "built" / file).read_text(encoding="utf-8"), "html.parser")
+        target = BeautifulSoup(
+            (tmp_path / "built" / file).read_text(encoding="utf-8"), "html.parser"
+        )
         line = target.find(id=place).next_sibling
         assert place == name and line.get_text() == "def"
 

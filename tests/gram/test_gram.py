@@ -98,9 +98,13 @@ def test_many_groups_are_pooled_exactly():
     assert both.random[0].shape == (J + 1000, 1)
 
 
-def test_integer_labels_are_not_copied():
-    g = np.array([0, 1, 2, 1, 0])
-    assert np.shares_memory(Term(g).codes, g)
+def test_a_term_keeps_nothing_of_the_caller():
+    g, Z = np.array([0, 1, 2, 1, 0]), np.ones((5, 1))
+    term = Term(g, Z)
+    g[:], Z[:] = 0, 0.0
+    assert term.codes.tolist() == [0, 1, 2, 1, 0] and (term.Z == 1).all()
+    with pytest.raises(ValueError, match="read-only"):
+        term.codes[0] = 1
 
 
 def test_refused_merges():

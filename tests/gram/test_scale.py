@@ -202,7 +202,7 @@ def test_refusals_cross_the_cluster():
         gather_partitions([np.nan, 1.0], lambda value: one | {"y": y * value})
     with pytest.raises(InputError, match="nothing to gather"):
         gather_partitions([], lambda part: part)
-    with pytest.raises(InputError, match="needs branches"):
+    with pytest.raises(InputError, match="an integer, 2 or more"):
         gather_partitions([one], lambda part: part, split_every=1)
 
 

@@ -207,7 +207,9 @@ def test_labels_cited_in_the_package_exist():
     pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "book").glob("*.md"))
     known = set(re.findall(r"\$\$ \((eq-[\w-]+)\)$", pages, re.MULTILINE))
     for module in sorted(Path(ROOT / "mixhier_lite").rglob("*.py")):
-        assert set(re.findall(r"\b(eq-[a-z][\w-]+)", module.read_text(encoding="utf-8"))) <= known, module
+        assert (
+            set(re.findall(r"\b(eq-[a-z][\w-]+)", module.read_text(encoding="utf-8"))) <= known
+        ), module
 
 
 @every_case

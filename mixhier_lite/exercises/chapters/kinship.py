@@ -20,7 +20,7 @@ def _stud() -> Array:
     parents: dict[Any, Any] = {
         "stallion": (None, None), "mare": (None, None),
         "filly": ("stallion", "mare"), "foal": ("stallion", "filly")}  # fmt: skip
-    return pedigree_relatedness(parents)
+    return pedigree_relatedness(parents).matrix
 
 
 def _foal(A: Array) -> Array:
@@ -117,14 +117,14 @@ def _ancestor(answer: object) -> tuple[dict[Any, Any], Any]:
 def _others(given: tuple[dict[Any, Any], Any]) -> Array:
     parents, name = given
     keep = [k for k, other in enumerate(parents) if other != name]
-    return pedigree_relatedness(parents)[np.ix_(keep, keep)]
+    return pedigree_relatedness(parents).matrix[np.ix_(keep, keep)]
 
 
 def _taken_out(given: tuple[dict[Any, Any], Any]) -> Array:
     parents, name = given
     rest = {animal: tuple(None if parent == name else parent for parent in pair)
             for animal, pair in parents.items() if animal != name}  # fmt: skip
-    return pedigree_relatedness(rest)
+    return pedigree_relatedness(rest).matrix
 
 
 def _offspring(given: tuple[dict[Any, Any], Any]) -> int:

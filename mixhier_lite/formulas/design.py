@@ -1,0 +1,253 @@
+"""How a formula turns a data frame into columns and levels; kept for predictions.
+
+formulaic builds the columns. Levels are ours: each grouping factor has levels of its own, and a
+group is a combination of these. Nothing is looked up by a text that was joined.
+"""
+
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError, refused
+from ..fitted.prediction import NewRows
+from ..inputs import Array
+from ..labels import Coded, Codes, Labels, coded, look_up
+from .frames import column_names, read, unknown_column
+from .parse import BarTerm
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """The columns that a piece of a formula makes, and how to make them again."""
+
+    values: Array
+    """Shape (n, columns)."""
+    names: tuple[str, ...]
+    """As lme4 names them: "fb" for level b of factor f, "fb:x" with a slope."""
+    recipe: "Recipe"
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """How to make columns again, with the levels and constants of the fit."""
+
+    text: str
+    uses: tuple[str, ...]
+    """Columns of the data."""
+    spec: Any
+    """formulaic's ModelSpec."""
+    context: Mapping[str, Any]
+    """Functions and numbers of the caller's, as they were at the fit."""
+
+    def columns(self, plain: Any) -> Array:
+        """The same columns for new rows, shape (n_new, columns).
+
+        Raises
+        ------
+        InputError
+            A level that the fit has not seen, or columns of another kind.
+        """
+        from formulaic.errors import DataMismatchWarning
+
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                warnings.simplefilter("error", DataMismatchWarning)
+                built = self.spec.get_model_matrix(plain[list(self.uses)], context=self.context)
+            return _values(built, len(plain))
+        except Exception as problem:
+            raise InputError(
+                "the columns of the fit cannot be built from the new data.",
+                "the fit's columns, and factor levels that it has seen",
+                _first_line(problem),
+                "check the names and levels of the new data",
+            ) from None
+
+
+def build(
+    text: str, uses: tuple[str, ...], plain: Any, context: Mapping[str, Any], what: str
+) -> Columns:
+    """Make the columns of a piece of a formula that uses some columns of the data.
+
+    Raises
+    ------
+    InputError
+        Names that are no columns; factors of one level; columns that are no numbers.
+    """
+    import formulaic
+
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            own = plain[list(uses)]  # no column stands in the way of a function of its name
+            built = formulaic.model_matrix(text, own, context=context, na_action="ignore")
+        values = _values(built, len(plain))
+    except Exception as problem:
+        raise InputError(
+            f"{what} cannot be built from the data.",
+            f"columns among {list(plain.columns)[:20]}, and functions of them",
+            f"{text!r}: {_first_line(problem)}",
+            "check the names in the formula",
+        ) from None
+    spec = built.model_spec
+    _refuse_odd_factors(spec, plain)
+    names = _lme4_names([str(name) for name in built.columns])
+    for name, column in zip(names, values.T, strict=True):
+        if (bad := int((~np.isfinite(column)).sum())) > 0:
+            first = int(np.flatnonzero(~np.isfinite(column))[0])
+            raise refused("not-finite", what=what, name=name, bad=bad, n=len(plain), first=first)
+    return Columns(values, names, Recipe(text, uses, spec, context))
+
+
+def _values(built: Any, n: int) -> Array:
+    """The numbers of formulaic's columns, shape (n, columns); there may be none."""
+    return np.asarray(built, dtype=np.float64).reshape(n, len(built.columns))
+
+
+def _first_line(problem: Exception) -> str:
+    """The first line of another's message, without its colours."""
+    plain = re.sub(r"\x1b\[[\d;]*m", "", str(problem)).strip()
+    return plain.splitlines()[0] if plain else type(problem).__name__
+
+
+def _refuse_odd_factors(spec: Any, plain: Any) -> None:
+    """Refuse factors of one level, which would vanish, and objects that are no levels."""
+    for factor, (kind, state) in spec.encoder_state.items():
+        if kind.value != "categorical":
+            continue
+        name, levels = str(factor), list(state["categories"])
+        if len(levels) < 2:
+            raise refused("one-factor-level", name=name, level=repr(levels[0]) if levels else "-")
+        odd = {type(level).__name__ for level in levels if not isinstance(level, _LEVELS)}
+        if odd and name in plain.columns:
+            raise refused("odd-covariate", name=name, got=", ".join(sorted(odd)))
+
+
+_LEVELS = (str, bool, int, float, np.number, np.bool_)
+
+
+def _lme4_names(columns: list[str]) -> tuple[str, ...]:
+    """Name columns as lme4 does: "f[T.b]:x" becomes "fb:x", where that leaves them apart."""
+    plain = [re.sub(r"\[(?:T\.)?([^\[\]]*)\](?=:|$)", r"\1", name) for name in columns]
+    named = plain if len(set(plain)) == len(plain) else columns
+    return tuple("(Intercept)" if name == "Intercept" else name for name in named)
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """The levels of a term: combinations of the levels of its factors."""
+
+    names: tuple[str, ...]
+    """Columns of the data."""
+    levels: tuple[Labels, ...]
+    """The levels of each factor, in order."""
+    combinations: npt.NDArray[np.intp]
+    """Which level of each factor a level of the term has, shape (J, factors)."""
+
+    def look_up(self, plain: Any) -> Codes:
+        """Position of each row's combination, shape (n,); -1 where it is none of the fit's."""
+        own = [
+            look_up(_labels(plain[name]), levels)
+            for name, levels in zip(self.names, self.levels, strict=True)
+        ]
+        rows = np.column_stack(own)
+        place = {tuple(combination): j for j, combination in enumerate(self.combinations.tolist())}
+        found = [place.get(tuple(row), -1) for row in rows.tolist()]
+        return np.array(found, dtype=np.intp)
+
+
+def group(bar: BarTerm, plain: Any) -> tuple[Factors, Coded]:
+    """Code the rows of a term; its levels in the order of its factors' levels."""
+    own = [_coded(plain[name]) for name in bar.factors]
+    codes = np.zeros(len(plain), dtype=np.intp)
+    for factor in own:
+        codes = codes * len(factor.levels) + factor.codes
+    present, codes = np.unique(codes, return_inverse=True)
+    if len(own) == 1:  # the levels of a category that have rows, and no others, are there already
+        combinations = present[:, None]
+    else:
+        sizes = [len(factor.levels) for factor in own]
+        combinations = np.column_stack(np.unravel_index(present, sizes))
+    factors = Factors(bar.factors, tuple(f.levels for f in own), combinations.astype(np.intp))
+    return factors, Coded(codes.astype(np.intp), _level_names(factors))
+
+
+def _level_names(factors: Factors) -> Labels:
+    """What tables call the levels: the labels of one factor, "A:B" of two."""
+    if len(factors.levels) == 1:
+        return factors.levels[0][factors.combinations[:, 0]]
+    parts = [
+        levels[chosen].tolist()
+        for levels, chosen in zip(factors.levels, factors.combinations.T, strict=True)
+    ]
+    names = [":".join(map(str, combination)) for combination in zip(*parts, strict=True)]
+    if len(set(names)) < len(names):  # labels hold colons themselves: say where each one ends
+        names = [":".join(map(repr, combination)) for combination in zip(*parts, strict=True)]
+    return np.array(names, dtype=str)
+
+
+def _labels(column: Any) -> Labels:
+    """The labels of a plain column."""
+    if hasattr(column, "cat"):
+        column = column.astype(object)
+    labels: Labels = np.array(column.to_numpy())
+    return labels
+
+
+def _coded(column: Any) -> Coded:
+    """Levels sorted, those of a category in its own order."""
+    import pandas as pd
+
+    if hasattr(column, "cat"):
+        levels = np.array(column.cat.categories.to_numpy())
+        return Coded(column.cat.codes.to_numpy().astype(np.intp), levels)
+    if column.dtype.kind in "biufmM":
+        codes, levels = pd.factorize(column.to_numpy(), sort=True)
+        return Coded(codes.astype(np.intp), np.asarray(levels))
+    return coded(_labels(column))
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """How a formula turns a data frame into columns; kept for predictions."""
+
+    kind: str
+    """The library of the data frame: tables come back in it."""
+    fixed: Recipe
+    random: tuple[Recipe, ...]
+    factors: tuple[Factors, ...]
+    dropped: int
+    """Rows left out because of missing values."""
+
+    def rows(self, data: Any, new_groups: str) -> NewRows:
+        """The columns and groups of new rows.
+
+        With ``new_groups="population"`` a grouping factor that is not given counts as new.
+        """
+        names = column_names(data)
+        wanted = {name for recipe in (self.fixed, *self.random) for name in recipe.uses}
+        given = [set(factors.names) <= set(names) for factors in self.factors]
+        for factors, known in zip(self.factors, given, strict=True):
+            if known:
+                wanted |= set(factors.names)
+            elif new_groups != "population":
+                (missing, *_) = [name for name in factors.names if name not in names]
+                remedy = "check the spelling, or pass new_groups='population'"
+                raise unknown_column(missing, names, remedy)
+        table = read(data, wanted)
+        codes = tuple(
+            factors.look_up(table.plain) if known else np.full(len(table.plain), -1, dtype=np.intp)
+            for factors, known in zip(self.factors, given, strict=True)
+        )
+        for factors, found in zip(self.factors, codes, strict=True):
+            if new_groups == "error" and (found < 0).any():
+                strangers = table.plain.loc[found < 0, list(factors.names)].drop_duplicates()
+                labels = [":".join(map(str, row)) for row in strangers.to_numpy().tolist()]
+                raise refused("new-groups", name=":".join(factors.names), got=labels[:10])
+        Z = tuple(recipe.columns(table.plain) for recipe in self.random)
+        return NewRows(self.fixed.columns(table.plain), codes, Z, table.kept)

@@ -1,0 +1,240 @@
+"""``lmer``: a formula and a data frame become y, X and terms, and these a fit."""
+
+import sys
+from collections import ChainMap
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError, refused
+from ..fitted.fit import Fit, fit
+from ..gram.term import Term
+from ..inputs import Array, unchecked
+from ..kinship import Relatedness
+from ..labels import Coded, coded, look_up
+from .design import Columns, Design, Factors, build, group
+from .frames import column_names, kind, read, unknown_column
+from .names import Names, captured, names_of
+from .parse import BarTerm, parse
+
+
+def lmer(
+    formula: str,
+    data: Any,
+    method: str = "REML",
+    weights: npt.ArrayLike | str | None = None,
+    relatedness: Mapping[str, Any] | None = None,
+    tau2: float | None = None,
+) -> Fit:
+    """Fit a linear mixed model that is written as a formula.
+
+    Parameters
+    ----------
+    formula : str
+        ``"Reaction ~ Days + (Days | Subject)"``. Grouping factors: ``a``, ``a:b`` and ``a/b``,
+        which is ``a`` and then ``a:b``. With ``||`` all columns of the term are independent
+        (lme4 by default keeps the columns of one factor correlated). Factors have treatment
+        coding from their first level: strings in sorted order, a categorical in its own.
+        Odd names stand in backticks. Functions are Python's: ``I(x**2)``, ``np.sqrt(x)``,
+        ``C(x)`` for a factor; the caller's functions and numbers are seen. So a formula runs as
+        Python: take none from people whose programs you would not run.
+    data : pandas.DataFrame, polars.DataFrame or pyarrow.Table
+        Rows with a missing value in a column of the formula are dropped and counted.
+    method : {"REML", "ML"}
+    weights : array_like, shape (n,), or the name of a column
+        Var(eps_i) = tau2 / w_i. An array is read in the order of the rows.
+    relatedness : mapping, optional
+        For a grouping factor its K: what ``pedigree_relatedness`` returns, or a labelled
+        pandas.DataFrame. An array without labels is accepted where the levels are 0..J-1 or
+        the factor is a categorical, and in this order.
+    tau2 : float, optional
+        Known variance of the noise: with ``tau2=1, weights=1/se**2`` this is meta-analysis.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    InputError
+        A formula that cannot be read; unknown columns; an offset; K without a level.
+
+    Notes
+    -----
+    Needs formulaic (``pip install 'mixhier-lite[frames]'``).
+    """
+    parts = parse(formula)
+    caller = sys._getframe(1)
+    seen = ChainMap(caller.f_locals, caller.f_globals)
+    names = column_names(data)
+    known = {name for name in names if isinstance(name, str)}
+
+    texts = [f"0 + {parts.response}", parts.fixed, *(bar.columns for bar in parts.bars)]
+    used = [names_of(text) for text in texts]
+    for piece in used:
+        _refuse_unknown(piece, known, names)
+    for bar in parts.bars:
+        for factor in bar.factors:
+            if factor not in known:
+                raise unknown_column(factor, names)
+    uses = [tuple(sorted(piece.bare | (piece.inside & known))) for piece in used]
+    wanted = {name for some in uses for name in some}
+    wanted |= {factor for bar in parts.bars for factor in bar.factors}
+    w = _weights(weights, data, names)
+    table = read(data, wanted, None if w is None else ~np.isnan(w))
+    plain = table.plain
+
+    what = ["the response", "the fixed effects"]
+    what += [f"({bar.columns} | {bar.name})" for bar in parts.bars]
+    built = [
+        build(text, some, plain, captured(piece, known, seen, len(table.kept)), told)
+        for text, some, piece, told in zip(texts, uses, used, what, strict=True)
+    ]
+    response, fixed, *random = built
+    groups = _groups(parts.bars, plain, {} if relatedness is None else relatedness)
+    terms = [
+        _term(bar, columns, rows, K)
+        for bar, columns, (_, rows, K) in zip(parts.bars, random, groups, strict=True)
+    ]
+    model = fit(
+        _one_column(response, parts.response),
+        fixed.values,
+        terms,
+        method,
+        None if w is None else w[table.kept],
+        tau2,
+        fixed.names,
+    )
+    design = Design(
+        kind=kind(data),
+        fixed=fixed.recipe,
+        random=tuple(columns.recipe for columns in random),
+        factors=tuple(factors for factors, _, _ in groups),
+        dropped=int((~table.kept).sum()),
+    )
+    return replace(model, design=design, formula=formula)
+
+
+def _refuse_unknown(piece: Names, known: set[str], names: list[Any]) -> None:
+    """Refuse bare names that are no columns, and the one name that means something else."""
+    for name in sorted(piece.bare - known):
+        raise unknown_column(name, names)
+    if "Intercept" in (piece.bare | piece.inside) & known:
+        raise refused("intercept-name")
+
+
+def _weights(weights: Any, data: Any, names: list[Any]) -> Array | None:
+    """Weights of all rows, nan where they are missing."""
+    if weights is None:
+        return None
+    if isinstance(weights, str):
+        if weights not in names:
+            raise unknown_column(weights, names)
+        column = data[weights]
+        weights = column.to_numpy() if hasattr(column, "to_numpy") else column
+    w = unchecked(weights, "weights", 1)
+    if len(w) != len(data):
+        raise InputError(
+            "weights do not match the data.",
+            f"{len(data)} weights, one for each row",
+            f"{len(w)} weights",
+            "pass the name of a column, or an array in the order of the rows",
+        )
+    return w
+
+
+def _one_column(response: Columns, text: str) -> Array:
+    if response.values.shape[1] != 1:
+        raise InputError(
+            "the response is not one column of numbers.",
+            "a numeric column, or a function of one",
+            f"{text!r}, which gives {response.values.shape[1]} columns",
+            "wrap arithmetic in I(), and use a numeric response",
+        )
+    return response.values[:, 0]
+
+
+def _term(bar: BarTerm, columns: Columns, rows: Coded, K: Any) -> Term:
+    """A term from its columns and coded rows."""
+    alone = columns.names == ("(Intercept)",)
+    Z = None if alone else columns.values
+    return Term(rows, Z, K, bar.correlated, rows.levels, bar.name, columns.names)
+
+
+def _groups(
+    bars: tuple[BarTerm, ...], plain: Any, relatedness: Mapping[str, Any]
+) -> list[tuple[Factors, Coded, Any]]:
+    """The factors, the coded rows and the relatedness of every term."""
+    if not isinstance(relatedness, Mapping):
+        raise InputError(
+            "relatedness does not say whose it is.",
+            "a mapping from a grouping factor to its K",
+            type(relatedness).__name__,
+            "pass for instance relatedness={'strain': K}",
+        )
+    strangers = set(relatedness) - {bar.name for bar in bars}
+    if strangers:
+        raise InputError(
+            "relatedness names a factor that is not in the formula.",
+            f"keys among {[bar.name for bar in bars]}",
+            f"{sorted(map(str, strangers))}",
+            "use the grouping factor's name as key",
+        )
+    found: list[tuple[Factors, Coded, Any]] = []
+    for bar in bars:
+        factors, rows = group(bar, plain)
+        K = relatedness.get(bar.name)
+        if K is not None:
+            K = _labelled(K, rows, bar, plain)
+            factors, rows = _in_order_of(K, factors, rows)
+        found.append((factors, rows, K))
+    return found
+
+
+def _labelled(K: Any, rows: Coded, bar: BarTerm, plain: Any) -> Relatedness:
+    """K with its labels; without them only where no other order can be meant."""
+    if isinstance(K, Relatedness):
+        return K
+    if hasattr(K, "index") and hasattr(K, "columns"):
+        own = Relatedness(np.asarray(K, dtype=np.float64), np.asarray(K.index))
+        across = coded(np.asarray(K.columns)).levels
+        if len(across) != len(own) or (look_up(across, own.levels) < 0).any():
+            raise InputError(
+                f"K of {bar.name} does not carry the levels of the data.",
+                "rows and columns labelled alike, each level once",
+                "rows and columns differ",
+                "label K's index and columns with the levels",
+            )
+        order = look_up(own.levels, np.asarray(K.columns))
+        return Relatedness(own.matrix[:, order], own.levels)
+    matrix = unchecked(K, "K", 2)
+    numbered = np.array_equal(rows.levels, np.arange(len(rows.levels)))
+    if not numbered and not hasattr(plain[bar.factors[0]], "cat"):
+        raise InputError(
+            f"K of {bar.name} has no labels, and its levels have no order of their own.",
+            "a labelled data frame, or what pedigree_relatedness returns",
+            f"an array of shape {matrix.shape}, and levels such as {rows.levels[:3].tolist()}",
+            "pass pandas.DataFrame(K, index=levels, columns=levels)",
+        )
+    if matrix.shape != (len(rows.levels), len(rows.levels)):
+        raise refused("K", J=len(rows.levels), shape=matrix.shape)
+    return Relatedness(matrix, rows.levels)
+
+
+def _in_order_of(K: Relatedness, factors: Factors, rows: Coded) -> tuple[Factors, Coded]:
+    """The levels of K where it has more than the data, sorted."""
+    K.among(rows.levels)  # refuses a level that K does not have
+    if len(K) == len(rows.levels):
+        return factors, rows
+    levels = coded(K.levels).levels
+    place = look_up(rows.levels, levels)
+    if len(factors.names) == 1:
+        factors = Factors(factors.names, (levels,), np.arange(len(levels))[:, None])
+    else:
+        combinations = np.full((len(levels), len(factors.names)), -1)
+        combinations[place] = factors.combinations
+        factors = replace(factors, combinations=combinations)
+    return factors, Coded(place[rows.codes], levels)

@@ -1,0 +1,166 @@
+"""Any data frame, read as plain columns: of pandas in every backend, of polars, of pyarrow.
+
+A column becomes one of five kinds, whatever holds it: whole numbers, numbers, truth values,
+strings (as Python's objects), or a category with its own order. Dates, durations and other
+objects stay what they are, and serve as labels of groups.
+"""
+
+import decimal
+import numbers
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError, refused
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Some columns of a data frame."""
+
+    names: tuple[str, ...]
+    """All columns that the frame has."""
+    plain: Any
+    """A pandas.DataFrame with the plain columns, of the rows that are kept."""
+    kept: Mask
+    """The rows of the frame that have no missing value in these columns, shape (n,)."""
+
+
+def column_names(data: Any) -> list[Any]:
+    """The names of a data frame's columns; refused where it is none."""
+    if isinstance(data, str):
+        raise refused("frame-order", got=repr(data[:40]))
+    if not hasattr(data, "columns") or callable(data.columns):
+        raise refused("no-frame", got=type(data).__name__)
+    if hasattr(data, "column_names"):  # of pyarrow, where columns are the columns themselves
+        return list(data.column_names)
+    return list(data.columns)
+
+
+def read(data: Any, wanted: Iterable[str], also_complete: Mask | None = None) -> Columns:
+    """Read the wanted columns and leave out rows with a missing value in them.
+
+    Parameters
+    ----------
+    data : pandas.DataFrame, polars.DataFrame or pyarrow.Table
+    wanted : iterable of str
+        Names of columns.
+    also_complete : array of bool, shape (n,), optional
+        Rows that may be kept at all.
+
+    Raises
+    ------
+    InputError
+        No data frame, or a lazy one; a column that is not there, or there twice; complex numbers.
+    """
+    import pandas as pd
+
+    names, wanted = column_names(data), list(dict.fromkeys(wanted))
+    for name in wanted:
+        if (count := names.count(name)) != 1:
+            raise unknown_column(name, names) if count == 0 else refused("twice", name=name)
+    frame = _eager(data)
+    columns = {name: _pandas(frame[name]) for name in wanted}
+    kept = np.ones(len(frame), dtype=bool) if also_complete is None else also_complete.copy()
+    for column in columns.values():
+        kept &= ~np.asarray(pd.isna(column), dtype=bool)
+    if not kept.all():
+        some = frame[np.flatnonzero(kept)]
+        columns = {name: _pandas(some[name]) for name in wanted}
+    plain = {name: _plain(name, column) for name, column in columns.items()}
+    index = pd.RangeIndex(int(kept.sum()))
+    return Columns(tuple(map(str, names)), pd.DataFrame(plain, index=index), kept)
+
+
+def unknown_column(
+    name: str, names: Iterable[Any], remedy: str = "check the spelling"
+) -> InputError:
+    """The refusal of a column that is not there."""
+    return InputError(
+        f"the data have no column {name!r}.",
+        f"one of {[str(c) for c in names][:20]}",
+        repr(name),
+        remedy,
+    )
+
+
+def kind(data: Any) -> str:
+    """Which library a data frame is of: pandas, polars or pyarrow."""
+    return type(data).__module__.partition(".")[0]
+
+
+def _eager(data: Any) -> Any:
+    """The frame by one interface for all libraries."""
+    try:
+        import narwhals
+    except ModuleNotFoundError:
+        raise refused("formulaic") from None
+    if kind(data) == "pandas":
+        data = data.loc[:, ~data.columns.duplicated()]  # doubles that nobody wants
+    try:
+        return narwhals.from_native(data, eager_only=True)
+    except TypeError:
+        lazy = kind(data) in ("dask", "polars", "duckdb", "ibis", "pyspark")
+        raise refused("lazy" if lazy else "no-frame", got=type(data).__name__) from None
+
+
+def _pandas(column: Any) -> Any:
+    """One column as a pandas.Series, categories in their order."""
+    native = column.to_native()
+    if column.implementation.is_pyarrow():
+        return native.to_pandas()
+    found = column.to_pandas().reset_index(drop=True)
+    if str(found.dtype).startswith("dictionary"):  # pandas would lose the order of the categories
+        return found.array.__arrow_array__().to_pandas()
+    return found
+
+
+def _plain(name: str, column: Any) -> Any:
+    """A column without missing values, as one of the plain kinds."""
+    import pandas as pd
+    from pandas.api import types
+
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        used = column.cat.remove_unused_categories()
+        values = _plain(name, pd.Series(used.cat.categories))
+        codes = used.cat.codes.to_numpy()
+        return pd.Series(pd.Categorical.from_codes(codes, pd.Index(values), dtype.ordered))
+    if types.is_bool_dtype(dtype):
+        return column.astype(bool)
+    if types.is_complex_dtype(dtype):
+        raise refused("complex", name=name)
+    if types.is_unsigned_integer_dtype(dtype):
+        return column.astype(np.uint64)
+    if types.is_integer_dtype(dtype):
+        return column.astype(np.int64)
+    if types.is_numeric_dtype(dtype):
+        return column.astype(np.float64)
+    if types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype):
+        return pd.Series(column.to_numpy())
+    return _plain_objects(name, list(column))
+
+
+def _plain_objects(name: str, values: list[Any]) -> Any:
+    """A column of objects: numbers as numbers, everything else as it is."""
+    import pandas as pd
+
+    kinds = set(map(type, values))
+    if any(issubclass(k, complex | np.complexfloating) for k in kinds):
+        raise refused("complex", name=name)
+    real = numbers.Real | decimal.Decimal | np.bool_
+    if kinds and all(issubclass(k, real) for k in kinds):
+        if all(issubclass(k, bool | np.bool_) for k in kinds):
+            return pd.Series(values, dtype=bool)
+        whole = all(issubclass(k, numbers.Integral) for k in kinds)
+        return pd.Series(values, dtype=np.int64 if whole else np.float64)
+    if any(issubclass(k, str) for k in kinds) and any(issubclass(k, real) for k in kinds):
+        raise refused("mixed", name=name, got=sorted(k.__name__ for k in kinds))
+    found = np.empty(len(values), dtype=object)
+    found[:] = values
+    return pd.Series(found, dtype=object)

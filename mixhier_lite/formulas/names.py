@@ -1,0 +1,91 @@
+"""Which names a piece of a formula uses: columns of the data, or things of the caller's.
+
+A word in a string, the name of a function and what follows a dot are no columns.
+"""
+
+import ast
+import copy
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from .parse import tokens_of
+
+_BACKTICKS = re.compile(r"`([^`]*)`")
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names in a piece of a formula."""
+
+    bare: frozenset[str]
+    """Those that stand by themselves: columns, or a mistake."""
+    inside: frozenset[str]
+    """Those in Python expressions: columns, or values of the caller's."""
+    called: frozenset[str]
+    """Those that are called there, or whose attributes are."""
+
+
+def names_of(text: str) -> Names:
+    """Find the names in a piece of a formula."""
+    bare: set[str] = set()
+    inside: set[str] = set()
+    called: set[str] = set()
+    for token in tokens_of(text):
+        if token.kind == "name":
+            bare.add(token.text)
+        elif token.kind == "python":
+            bare.update(_BACKTICKS.findall(token.text))
+            tree = _tree(_BACKTICKS.sub("0", token.text))
+            calls = {_root(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+            every = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+            direct = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in calls]
+            inside.update(node.id for node in direct)
+            called.update(every - {node.id for node in direct})
+    return Names(frozenset(bare), frozenset(inside), frozenset(called))
+
+
+def _tree(expression: str) -> ast.AST:
+    try:
+        return ast.parse(expression, mode="eval")
+    except SyntaxError:
+        raise InputError(
+            "a function in the formula cannot be read.",
+            "an expression of Python",
+            repr(expression),
+            "functions are Python's: I(x**2), np.log(x); odd names stand in backticks",
+        ) from None
+
+
+def _root(function: ast.expr) -> int:
+    """Identity of the name that a called function starts with: np in ``np.log``."""
+    while isinstance(function, ast.Attribute):
+        function = function.value
+    return id(function)
+
+
+def captured(names: Names, columns: set[str], caller: Mapping[str, Any], n: int) -> dict[str, Any]:
+    """What a formula uses of its caller's, by value: functions, modules, numbers, short lists.
+
+    What has an entry for each row is refused, since rows may be dropped: that is a column.
+    """
+    from formulaic.transforms import TRANSFORMS
+
+    found: dict[str, Any] = {}
+    for name in sorted((names.inside | names.called) - columns):
+        if name not in caller or (name in TRANSFORMS and not callable(caller[name])):
+            continue
+        value = caller[name]
+        if not callable(value) and np.ndim(value) > 0 and len(value) == n:
+            raise InputError(
+                f"{name!r} is no column of the data, but has an entry for each row.",
+                "columns of the data, and functions and numbers from outside",
+                f"{type(value).__name__} with {n} entries",
+                f"add it to the data: data[{name!r}] = {name}",
+            )
+        found[name] = copy.copy(value) if isinstance(value, list | dict | np.ndarray) else value
+    return found

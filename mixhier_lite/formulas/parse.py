@@ -1,0 +1,187 @@
+"""Reading a formula: ``"y ~ x + (x | g)"`` is a response, a fixed part and bar terms.
+
+formulaic's tokens are read, so that a name in backticks and a word in quotes stay whole. What
+stands between the bars is only cut out here; formulaic makes columns of it later.
+"""
+
+from dataclasses import dataclass
+
+from ..errors import InputError, refused
+from .r_syntax import refuse_other_dialects
+
+_HELP = 'write for instance "y ~ x + (x | g)"'
+
+
+@dataclass(frozen=True)
+class BarTerm:
+    """One term ``(columns | factors)`` or ``(columns || factors)``."""
+
+    columns: str
+    factors: tuple[str, ...]
+    """The columns of the data whose combination is the group."""
+    correlated: bool
+
+    @property
+    def name(self) -> str:
+        """The grouping factor, "a:b" for an interaction."""
+        return ":".join(self.factors)
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A formula in its parts."""
+
+    response: str
+    fixed: str
+    bars: tuple[BarTerm, ...]
+
+
+@dataclass(frozen=True)
+class Token:
+    """A word of a formula."""
+
+    text: str
+    kind: str
+    """name, value, operator, context (a bracket) or python."""
+    start: int
+    stop: int
+    """Where it stands in the formula."""
+
+
+def parse(formula: str) -> Formula:
+    """Split a formula into its response, its fixed part and its bar terms.
+
+    Raises
+    ------
+    InputError
+        What is no formula; offsets; ``.``; a random term that cannot be read.
+    """
+    if not isinstance(formula, str):
+        raise refused("no-formula", got=type(formula).__name__)
+    refuse_other_dialects(formula)
+    tokens = tokens_of(formula)
+    if any(token.text == "." for token in tokens):
+        raise InputError(
+            "'.' in a formula is not supported: it would be every column, the response's own too.",
+            "the names of the columns",
+            repr(formula),
+            "write the columns out: y ~ x1 + x2 + (1 | g)",
+        )
+    tildes = [k for k, token in enumerate(tokens) if token.text == "~"]
+    if len(tildes) != 1 or tildes[0] == 0 or not _balanced(tokens):
+        raise InputError("the formula cannot be read.", "response ~ columns", repr(formula), _HELP)
+    left, right = tokens[: tildes[0]], tokens[tildes[0] + 1 :]
+    if any("|" in token.text and token.kind == "operator" for token in left):
+        raise InputError(
+            "a random term stands in the response.", "one column ~ columns", repr(formula), _HELP
+        )
+    fixed: list[str] = []
+    bars: list[BarTerm] = []
+    for sign, piece in _pieces(right):
+        text = formula[piece[0].start : piece[-1].stop]
+        bar = [k for k, token in enumerate(piece) if token.text in ("|", "||")]
+        if not bar:
+            fixed.append(f"{sign} {text}")
+        elif not _one_bracket(piece):
+            raise InputError(
+                "a random term stands without brackets.", "(columns | factor)", repr(text), _HELP
+            )
+        elif sign == "-":
+            raise InputError("a random term is subtracted.", "+ (columns | factor)", text, _HELP)
+        else:
+            bars += _bars(formula, piece[1:-1])
+    response = formula[left[0].start : left[-1].stop]
+    return Formula(response, " ".join(fixed).removeprefix("+ ") or "1", tuple(bars))
+
+
+def tokens_of(formula: str) -> list[Token]:
+    """The words of a formula; operators that stand together are taken apart."""
+    try:
+        from formulaic.errors import FormulaSyntaxError
+        from formulaic.parser.algos.tokenize import tokenize
+    except ModuleNotFoundError:
+        raise refused("formulaic") from None
+    found: list[Token] = []
+    try:
+        for token in tokenize(formula):
+            start, stop = token.source_start, token.source_end + 1
+            if formula[start] == "`" and token.kind.value == "name":
+                stop += 1  # the closing one
+            if token.kind.value == "operator" and token.token not in ("||", "**", "in", "%in%"):
+                signs = [k for k in range(start, stop) if not formula[k].isspace()]
+                found += [Token(formula[k], "operator", k, k + 1) for k in signs]
+            else:
+                found.append(Token(token.token, token.kind.value, start, stop))
+    except FormulaSyntaxError:
+        raise InputError(
+            "the formula cannot be read.",
+            "brackets and quotes that are closed",
+            repr(formula),
+            _HELP,
+        ) from None
+    return found
+
+
+def _depth(token: Token) -> int:
+    """By how much a token goes deeper into brackets."""
+    if token.kind != "context":
+        return 0
+    return 1 if token.text in "([" else -1
+
+
+def _balanced(tokens: list[Token]) -> bool:
+    return sum(map(_depth, tokens)) == 0
+
+
+def _pieces(tokens: list[Token]) -> list[tuple[str, list[Token]]]:
+    """Split at + and - outside brackets, with the signs."""
+    pieces: list[tuple[str, list[Token]]] = []
+    piece: list[Token] = []
+    sign, depth = "+", 0
+    for token in tokens:
+        depth += _depth(token)
+        if depth == 0 and token.kind == "operator" and token.text in "+-":
+            if piece:
+                pieces.append((sign, piece))
+                sign = token.text
+            else:  # two signs in a row: minus wins
+                sign = "-" if "-" in (sign, token.text) else "+"
+            piece = []
+        else:
+            piece.append(token)
+    return [*pieces, (sign, piece)] if piece else pieces
+
+
+def _one_bracket(piece: list[Token]) -> bool:
+    """Whether a piece is one pair of brackets with everything inside."""
+    depth = 0
+    for k, token in enumerate(piece):
+        depth += _depth(token)
+        if depth == 0:
+            return k == len(piece) - 1 and k > 0
+    return False
+
+
+def _bars(formula: str, inner: list[Token]) -> list[BarTerm]:
+    """Read ``columns | factors``; nesting a/b gives a and a:b."""
+    at = [k for k, token in enumerate(inner) if token.text in ("|", "||")]
+    columns, factors = inner[: at[0]], inner[at[0] + 1 :]
+    names = [token for token in factors[::2] if token.kind == "name"]
+    links = [token.text for token in factors[1::2]]
+    readable = len(at) == 1 and columns and len(names) == len(links) + 1
+    if not readable or 2 * len(names) - 1 != len(factors) or not set(links) <= {":", "/"}:
+        text = formula[inner[0].start : inner[-1].stop] if inner else ""
+        raise InputError(
+            "a random term cannot be read.",
+            "(columns | factor), with factors a, a:b or a/b, each a column of the data",
+            f"({text}) in {formula!r}",
+            "write (1 | a) + (1 | b) for two factors, and make a column of what is computed",
+        )
+    groups: list[tuple[str, ...]] = []
+    so_far: list[str] = []
+    for token, link in zip(names, [*links, "/"], strict=True):
+        so_far.append(token.text)
+        if link == "/":
+            groups.append(tuple(so_far))
+    text = formula[columns[0].start : columns[-1].stop]
+    return [BarTerm(text, group, inner[at[0]].text == "|") for group in groups]
