@@ -23,7 +23,8 @@ class Certificate:
     """Distance from the minimum in standard errors, sqrt(g'E^-1 g): half its square is about how
     much lower the criterion may be. g is the gradient, E the expected second derivatives."""
     curvature: float
-    """The least second derivative, in units of the expected one."""
+    """The least second derivative, in units of the expected one; infinite where all variances
+    are zero."""
     boundary: float | None
     """Slope of the criterion into the directions in which Sigma has no variance, the least, in
     units of its standard deviation; None where there is no such direction."""

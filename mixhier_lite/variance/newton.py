@@ -9,8 +9,12 @@ from .theta import ActiveEntries, Points
 
 LARGE_DENSE = 200
 """Columns in one dense matrix from which on every evaluation counts."""
-STEPS = 100
+STEPS = 300
 """Steps after which a descent gives up."""
+PATIENCE = 40
+"""Steps before a point that is far above the lowest is given up, where entries are many."""
+MANY_ENTRIES = 4
+"""Entries of T from which on valleys are long."""
 FLAT = 1e-10
 """Slope and curvature, over the criterion, of a direction that makes no difference."""
 EXACT, ENOUGH = 1e-12, 3e-6
@@ -68,12 +72,14 @@ def descend(entries: ActiveEntries, x: Array, hessian: Array | None = None) -> M
     enough = ENOUGH if entries.criterion.dense > LARGE_DENSE else EXACT
     share = np.ones(len(x))  # of Newton's step
     last = np.full(len(x), 1.0 if hessian is None else enough)  # length of the last step
-    for _ in range(STEPS if x.size else 0):
+    patience = PATIENCE if len(entries.cells) >= MANY_ENTRIES else 0
+    for taken in range(STEPS if x.size else 0):
         step = newton_step(entries, at)
         length = np.abs(step).max(axis=1)
         best = lowest(at)
         if len(length) > 1 and length[best] < 0.1:
             near = at.value < at.value[best] + 200 / entries.criterion.likelihood.n
+            near |= taken < patience
             keep = (length > 1e-4) & near
             keep[best] = True
             at, share, last = at[keep], share[keep], last[keep]

@@ -10,6 +10,8 @@ from .theta import ActiveEntries, Cells
 
 AFFORDABLE = 10**5
 """Numbers that a look goes through, for a point of it to cost next to nothing."""
+MOST = 1000
+"""Points of a look at most."""
 
 
 def starts(entries: ActiveEntries, more: int = 1) -> Array:
@@ -22,7 +24,7 @@ def starts(entries: ActiveEntries, more: int = 1) -> Array:
     afford = more * AFFORDABLE // (1 + criterion.cost + 100 * criterion.dense)
     most = 12 if criterion.likelihood.n > 100 else 40  # few rows, many valleys
     each = more * min(max(2 * afford, 2), most)
-    points, near = _places(entries.cells, len(entries.cells) * each)
+    points, near = _places(entries.cells, min(len(entries.cells) * each, MOST))
     values = entries.values(points)
     low = np.flatnonzero(values <= values[near].min(axis=1))
     x = points[low[np.argsort(values[low])[: min(max(afford, 1), 16 * more)]]]
