@@ -16,15 +16,15 @@ from mixhier_lite import InputError, Term, fit
 def random_problem(seed):
     """y, X, terms as (groups, Z, K, correlated), weights and method of a random model."""
     rng = np.random.default_rng(seed)
-    n = int(rng.integers(25, 70))
+    n = int(rng.integers(25, 85))
     X = np.column_stack([np.ones(n), rng.normal(size=(n, rng.integers(0, 3)))])
     y = rng.normal(size=n) * 10 ** rng.uniform(-0.5, 0.5)
     terms = []
     for _ in range(rng.choice([1, 1, 2, 3])):
-        J = int(rng.integers(3, min(41, n // 2)))
+        q = int(rng.choice([1, 1, 2, 2, 3, 4]))
+        J = int(rng.integers(3, min(41, max(5, n // (2 * q)))))  # more than q rows a level
         share = rng.dirichlet(np.full(J, rng.choice([0.5, 5.0])))
         g = np.append(np.arange(J), rng.choice(J, n - J, p=share))
-        q = int(rng.choice([1, 1, 2, 2, 3, 4]))
         Z = np.column_stack([np.ones(n), rng.normal(size=(n, q - 1))])
         kind = rng.integers(0, 4)
         if q > 1 and kind == 1:

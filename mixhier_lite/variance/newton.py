@@ -9,8 +9,8 @@ from .theta import ActiveEntries, Points
 
 LARGE_DENSE = 200
 """Columns in one dense matrix from which on every evaluation counts."""
-STEPS = 300
-"""Steps after which a descent gives up."""
+STEPS, DEAR_STEPS = 300, 60
+"""Steps after which a descent gives up; and where second derivatives are differences."""
 PATIENCE = 40
 """Steps before a point that is far above the lowest is given up, where entries are many."""
 MANY_ENTRIES = 4
@@ -73,7 +73,8 @@ def descend(entries: ActiveEntries, x: Array, hessian: Array | None = None) -> M
     share = np.ones(len(x))  # of Newton's step
     last = np.full(len(x), 1.0 if hessian is None else enough)  # length of the last step
     patience = PATIENCE if len(entries.cells) >= MANY_ENTRIES else 0
-    for taken in range(STEPS if x.size else 0):
+    most = STEPS if entries.criterion.exact else DEAR_STEPS
+    for taken in range(most if x.size else 0):
         step = newton_step(entries, at)
         length = np.abs(step).max(axis=1)
         best = lowest(at)
