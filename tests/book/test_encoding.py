@@ -102,7 +102,7 @@ def unnamed(text):
 
 
 def test_every_call_names_its_encoding():
-    files = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("book/_ext/*.py")]
+    files = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("book/_ext/**/*.py")]
     files += ROOT.glob("mixhier_lite/**/*.py")
     assert [
         f"{file}:{line}" for file in files for line in unnamed(file.read_text(encoding="utf-8"))
