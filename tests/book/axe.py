@@ -23,21 +23,38 @@ FLATTEN = """() => {
 RUN = """([where, options]) => axe.run(where, {resultTypes: ["violations"], ...options}).then(
     found => found.violations.flatMap(violation => violation.nodes.map(
         node => `${violation.id}: ${node.html.slice(0, 150)}: ${node.failureSummary}`)))"""
-# Words whose ancestors have the same tags, classes and styles have the same colours: of each
-# kind, axe computes the contrast of one.
-CONTRASTS = f"""() => {{
-    const kinds = new Map();
-    for (const words of document.body.querySelectorAll("*")) {{
-        const own = [...words.childNodes].some(n => n.nodeType === 3 && n.data.trim().length > 1);
-        if (!own || !words.checkVisibility() || words.closest("svg")) continue;
-        let kind = "";
-        for (let e = words; e !== document.body; e = e.parentElement)
+# Words whose ancestors have the same tags, classes and styles, under the same style sheets, have
+# the same colours: of each kind, axe computes the contrast of one. The kinds that are known are
+# left out; those that are new come back beside what is found.
+CONTRASTS = f"""async known => {{
+    const around = [document.documentElement, document.body].map(e => e.className);
+    for (const sheet of document.styleSheets)
+        around.push(sheet.href || sheet.ownerNode.textContent);
+    const number = [...around.join()].reduce((sum, c) => (31 * sum + c.charCodeAt()) | 0, 7);
+    const skip = new Set(known), kinds = new Map();
+    let words = 0;
+    for (const here of document.body.querySelectorAll("*")) {{
+        const own = [...here.childNodes].some(n => n.nodeType === 3 && n.data.trim().length > 1);
+        if (!own || !here.checkVisibility() || here.closest("svg")) continue;
+        words++;
+        let kind = number + ";";
+        for (let e = here; e !== document.body; e = e.parentElement)
             kind += [e.tagName, e.className, e.getAttribute("style")].join() + ";";
-        if (!kinds.has(kind)) kinds.set(kind, words);
+        if (!skip.has(kind) && !kinds.has(kind)) kinds.set(kind, here);
     }}
+    if (!words) return [["no words"], []];
+    if (!kinds.size) return [[], []];
     const only = {{runOnly: ["color-contrast"]}};
-    return kinds.size ? ({RUN})([{{include: [...kinds.values()]}}, only]) : ["no words"];
+    return [await ({RUN})([{{include: [...kinds.values()]}}, only]), [...kinds.keys()]];
 }}"""
+
+
+def pale_words(page, known=None):
+    """Words that stand out too little; kinds of words without fault are noted in ``known``."""
+    found, new = page.evaluate(CONTRASTS, sorted(known or ()))
+    if known is not None and not found:
+        known.update(new)
+    return found
 
 
 def load(page):

@@ -35,7 +35,9 @@ def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("some-book")
     (folder / "conf.py").write_text(CONFIGURATION, encoding="utf-8")
     (folder / "pyproject.toml").write_text(PROJECT, encoding="utf-8")
-    (folder / "index.md").write_text("# A book\n\n```{toctree}\nfolder/page\n```\n", "utf-8")
+    (folder / "index.md").write_text(
+        "# A book\n\n```{toctree}\nfolder/page\n```\n", encoding="utf-8"
+    )
     (folder / "folder").mkdir()
     cells = [new_markdown_cell("# A page", id="title"), new_code_cell("1 + 1", id="sum")]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}

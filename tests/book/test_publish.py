@@ -179,7 +179,11 @@ def test_make_and_the_command_without_it_do_the_same(target, command, tmp_path):
     for name in ("Makefile", "pyproject.toml", *FILES.values()):
         shutil.copyfile(ROOT / name, tmp_path / name)
     run = subprocess.run(
-        ["make", "--dry-run", target], cwd=tmp_path, capture_output=True, text=True, check=True
+        ["make", "--dry-run", target],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
     )
     lines = run.stdout.replace(" --quiet --disable-pip-version-check", "").splitlines()
     steps = [" ".join(line.split()) for line in lines]

@@ -131,12 +131,16 @@ def build(folder, page):
     (folder / "conf.py").write_text(
         f"import sys\nsys.path.insert(0, {str(ROOT / 'book/_ext')!r})\n"
         "extensions = ['myst_parser', 'sphinx.ext.autodoc', 'source']\n"
-        "myst_enable_extensions = ['colon_fence']\n"
+        "myst_enable_extensions = ['colon_fence']\n",
+        encoding="utf-8",
     )
     (folder / "index.md").write_text(f"# A page\n\n{page}\n", encoding="utf-8")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]
     return subprocess.run(
-        [*command, str(folder), str(folder / "built")], capture_output=True, text=True, check=False
+        [*command, str(folder), str(folder / "built")],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
 
 

@@ -82,7 +82,8 @@ def _children() -> set[int]:
     for entry in Path("/proc").glob("[0-9]*") if LINUX else ():
         try:
             # pid (name) state parent ...: the name may hold spaces and brackets
-            parent = int((entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+            stat = (entry / "stat").read_text(encoding="utf-8", errors="replace")
+            parent = int(stat.rpartition(")")[2].split()[1])
         except (OSError, IndexError, ValueError):  # gone in the meantime
             continue
         if parent == own:
