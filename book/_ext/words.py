@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pages
 from pybtex.database import parse_file
+from statements import written_out
 
 ROLE = re.compile(
     r"\{(?P<role>[\w:]+)\}`(?:(?P<text>[^`<]+?) *<(?P<target>[^`>]+)>|(?P<bare>[^`]+))`"
@@ -38,7 +39,7 @@ def places() -> dict[str, Place]:
     """Map each label of the book to its place."""
     found = {}
     for page in pages.pages():
-        text = page.read_text(encoding="utf-8")
+        text = written_out(page.read_text(encoding="utf-8"))
         for equation in EQUATION.finditer(text):
             found[f"eq-{equation['name']}"] = Place(page, f"({equation['name']})")
         for titled in (*BOX.finditer(text), *SECTION.finditer(text)):
