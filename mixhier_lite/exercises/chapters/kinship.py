@@ -20,7 +20,7 @@ def _stud() -> Array:
     parents: dict[Any, Any] = {
         "stallion": (None, None), "mare": (None, None),
         "filly": ("stallion", "mare"), "foal": ("stallion", "filly")}  # fmt: skip
-    return pedigree_relatedness(parents).matrix
+    return pedigree_relatedness(parents).matrix.copy()
 
 
 def _foal(A: Array) -> Array:
