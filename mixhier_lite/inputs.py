@@ -140,7 +140,7 @@ def generator(rng: object) -> np.random.Generator:
         raise InputError(
             "rng is not a generator of random numbers.",
             "a numpy.random.Generator",
-            f"{rng!r:.60} of type {type(rng).__name__}",
+            f"{type(rng).__name__}, {rng!r:.60}",
             "pass np.random.default_rng(1): the number is the seed",
         )
     return rng
