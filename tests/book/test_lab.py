@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jupyterlab
@@ -131,6 +132,10 @@ class Server(LoggingConfigurable):
         return KernelSpec(display_name={"python3": KERNEL}[name])
 
 
+# A browser of other tests keeps an event loop in the main thread, so these run in another.
+THREAD = ThreadPoolExecutor(1)
+
+
 @pytest.fixture
 def shelf(tmp_path, monkeypatch):
     """A shelf in a book of one page, beside a copy of it."""
@@ -141,27 +146,32 @@ def shelf(tmp_path, monkeypatch):
     shutil.copy(ROOT / "book" / "05-flat.ipynb", book / "05-flat-Copy1.ipynb")
     monkeypatch.setattr(reading, "pages", lambda: [book / "05-flat.md"])
     made = reading.Shelf(parent=Server(), root_dir=str(book))
-    made.notary = NotebookNotary(db_file=":memory:", secret=b"a secret")
+    made.notary = THREAD.submit(NotebookNotary, db_file=":memory:", secret=b"a secret").result()
     return made
+
+
+def awaited(coroutine):
+    """Run to the end, in the thread that has the signatures."""
+    return THREAD.submit(asyncio.run, coroutine).result()
 
 
 def test_reading_and_saving_leaves_the_file_as_it_is(shelf, tmp_path):
     file = tmp_path / "book" / "05-flat.ipynb"
     before = file.read_bytes()
-    model = asyncio.run(shelf.get("05-flat.ipynb"))
+    model = awaited(shelf.get("05-flat.ipynb"))
     assert model["content"].metadata.kernelspec.display_name == KERNEL
-    asyncio.run(shelf.save({"type": "notebook", "content": model["content"]}, "05-flat.ipynb"))
+    awaited(shelf.save({"type": "notebook", "content": model["content"]}, "05-flat.ipynb"))
     assert file.read_bytes() == before
 
 
 def test_other_files_are_left_alone(shelf, tmp_path):
-    model = asyncio.run(shelf.get("05-flat-Copy1.ipynb"))
+    model = awaited(shelf.get("05-flat-Copy1.ipynb"))
     assert model["content"].metadata.kernelspec.display_name == "Python 3"
-    assert asyncio.run(shelf.get("05-flat.md", type="file", format="text"))["type"] == "file"
-    assert asyncio.run(shelf.get(""))["type"] == "directory"
-    assert asyncio.run(shelf.get("05-flat.ipynb", content=False))["content"] is None
+    assert awaited(shelf.get("05-flat.md", type="file", format="text"))["type"] == "file"
+    assert awaited(shelf.get(""))["type"] == "directory"
+    assert awaited(shelf.get("05-flat.ipynb", content=False))["content"] is None
     new = {"type": "notebook", "content": nbformat.v4.new_notebook(metadata={"mine": 1})}
-    asyncio.run(shelf.save(new, "new.ipynb"))
+    awaited(shelf.save(new, "new.ipynb"))
     assert (
         json.loads((tmp_path / "book" / "new.ipynb").read_text(encoding="utf-8"))["metadata"][
             "mine"
