@@ -183,8 +183,8 @@ def server(site):
 
 
 @contextlib.contextmanager
-def visit(browser, address, width=1400, scheme="light"):
-    """Open an address; hand over the page and a list that gathers what goes wrong."""
+def tab(browser, width=1400, scheme="light"):
+    """Open an empty tab of a new reader; hand over it and a list that gathers what goes wrong."""
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, offline=False
     )
@@ -213,8 +213,15 @@ def visit(browser, address, width=1400, scheme="light"):
             and troubles.append(f"{message.type}: {message.text}")
         ),
     )
-    page.goto(address, wait_until="load")
     try:
         yield page, troubles
     finally:
         context.close()
+
+
+@contextlib.contextmanager
+def visit(browser, address, width=1400, scheme="light"):
+    """Open an address in a new tab; hand over the page and a list that gathers what goes wrong."""
+    with tab(browser, width, scheme) as (page, troubles):
+        page.goto(address, wait_until="load")
+        yield page, troubles

@@ -4,7 +4,7 @@ import re
 
 import axe
 import pytest
-from conftest import visit
+from conftest import tab, visit
 from test_dials import CHAPTERS as DIALS
 from test_site import WHOLE_SITE
 
@@ -16,7 +16,7 @@ def check_formulas(page):
              const parts = [...formula.querySelectorAll('mjx-container > svg *')];
              const seen = formula.checkVisibility() ? part => part.getBBox().width > 0 : () => true;
              return !parts.some(seen) || parts.some(part => part.href
-               && !document.querySelector(part.getAttribute('href')));
+               && !document.getElementById(part.getAttribute('href').slice(1)));
            }).map(formula => formula.textContent)"""
     )
     assert undrawn == []
@@ -25,8 +25,9 @@ def check_formulas(page):
 
 FIRST_ASKED = """() => [...document.querySelectorAll('body, body *')]
   .filter(element => !element.closest('math, svg.letters, script, style'))
-  .map(element => [element.outerHTML.slice(0, 100), getComputedStyle(element).fontFamily])
+  .map(element => [element, getComputedStyle(element).fontFamily])
   .filter(([, family]) => !/^"?(Literata|Fira Code|Font Awesome 6 (Free|Brands))"?,/.test(family))
+  .map(([element, family]) => [element.outerHTML.slice(0, 100), family])
 """
 
 
@@ -35,14 +36,38 @@ def check_fonts(page):
     assert page.evaluate(FIRST_ASKED) == []
 
 
+CHAPTER = re.compile(r"book/\d\d-")
+
 # --- from the disk: every page is opened once, light and wide, and looked at in many ways
 
 
+@pytest.fixture(scope="module")
+def turned(browser):
+    """Keep one tab, in which a reader turns to a page; give it back and what goes wrong."""
+    with tab(browser) as (page, troubles):
+
+        def turn(address, width=1400, scheme="light"):
+            troubles.clear()
+            page.emulate_media(color_scheme=scheme, reduced_motion="no-preference")
+            page.set_viewport_size({"width": width, "height": 900})
+            page.goto(address, wait_until="load")
+            return page, troubles
+
+        yield turn
+
+
 @pytest.fixture(scope="module", params=WHOLE_SITE)
-def opened(request, browser, site):
-    """Open a page; its name, the page, and what goes wrong. The tests on one page run in order."""
-    with visit(browser, f"file://{site}/{request.param}.html") as (page, troubles):
-        yield request.param, page, troubles
+def opened(request, browser, turned, site):
+    """Open a page; its name, the page, and what goes wrong. The tests on one page run in order.
+
+    A chapter is opened by a new reader, who has none of the site's files yet.
+    """
+    name, address = request.param, f"file://{site}/{request.param}.html"
+    if CHAPTER.match(name):
+        with visit(browser, address) as (page, troubles):
+            yield name, page, troubles
+    else:
+        yield name, *turned(address)
 
 
 def test_page_opens_from_the_disk(opened):
@@ -64,7 +89,7 @@ SHIFTS = """() => new Promise(done => {
 def test_nothing_jumps(opened):
     """Less than 0.02 of the view has moved since a chapter began to load, and no formula."""
     name, page, _ = opened
-    if re.match(r"book/\d\d-", name):
+    if CHAPTER.match(name):
         assert page.evaluate(SHIFTS) < 0.02
 
 
@@ -116,11 +141,11 @@ SERVED = [
 
 
 @pytest.mark.parametrize("name", SERVED)
-def test_page_opens_from_a_server_dark_and_narrow(browser, server, name):
-    with visit(browser, f"{server}/{name}.html", width=390, scheme="dark") as (page, troubles):
-        check_formulas(page)
-        check_dark_and_narrow(page)
-        assert troubles == []
+def test_page_opens_from_a_server_dark_and_narrow(turned, server, name):
+    page, troubles = turned(f"{server}/{name}.html", width=390, scheme="dark")
+    check_formulas(page)
+    check_dark_and_narrow(page)
+    assert troubles == []
 
 
 def test_search_finds_a_chapter(browser, server):
