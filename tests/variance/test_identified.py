@@ -60,7 +60,7 @@ def layouts():
     yield "a row a level, relatives", one, [(single, one, relatives(20), True)], None, None
     nearly = 1 + 1e-4 * w
     yield "a row a level, weights nearly equal", one, [(single, one, None, True)], nearly, None
-    small = 1e-9 * relatives(20)
+    small = 1e-20 * relatives(20)
     yield "relatives in small units", one, [(single, one, small, True)], None, None
     yield "strangers with a K", one, [(single, one, np.eye(20), True)], None, NOISE
     yield "one family", one, [(single, one, sibs(20), True)], None, NOISE
