@@ -10,8 +10,9 @@ from ..gram.estimable import left_of_y, refuse_gram
 from ..gram.gram import Gram
 from ..inputs import Array
 from ..labels import Labels
-from ..variance.assembly import Assembly, assemble, unpooled
+from ..variance.assembly import Assembly, Parts, assemble, unpooled
 from ..variance.certificate import Certificate, certify
+from ..variance.identified import refuse_unidentified
 from ..variance.optimum import Optimum, optimum
 from ..variance.theta import ActiveEntries, free_cells
 from .blup import Solved, conditional_variances, error_variances, random_effects
@@ -146,7 +147,9 @@ def estimate(gram: Gram, method: str, known_tau2: float | None) -> Estimates:
         Data for which the model has no answer.
     """
     refuse_gram(gram, known_tau2)
-    assembly, found = optimum(gram, method == "REML", known_tau2)
+    parts = Parts.of(gram, method == "REML", known_tau2)
+    refuse_unidentified(parts)
+    assembly, found = optimum(parts)
     return _finished(assembly, found, method, known_tau2)
 
 

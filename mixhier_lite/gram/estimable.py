@@ -23,9 +23,6 @@ def refuse_gram(gram: Gram, tau2: float | None) -> None:
             raise refused("one-level", name=name, seen=seen)
         if np.linalg.eigvalsh(_correlations(block.A.sum(axis=0)))[0] <= 1e-13 * block.q:
             raise refused("columns", name=name, q=block.q)
-        alone = seen == gram.n and block.K is None and not np.isnan(gram.common_weight)
-        if alone and tau2 is None and _has_constant(block.A):
-            raise refused("single-rows", name=name, seen=seen)
 
 
 def left_of_y(gram: Gram) -> float:
@@ -52,9 +49,3 @@ def _dependent(gram: Gram) -> list[str]:
     share = np.abs(null) * np.sqrt(np.diag(gram.H.T @ gram.C @ gram.H)[:p, None])
     large, zero = share > 1e-6 * share.max(initial=1e-300), (null != 0) & (d == 0)[:, None]
     return [gram.names[k] for k in np.flatnonzero((large | zero).any(axis=1))]
-
-
-def _has_constant(A: Array) -> bool:
-    """Whether some column of Z has the same square in every row (one row a level)."""
-    squares = np.einsum("jkk->jk", A[np.einsum("jkk->j", A) > 0])
-    return bool((np.ptp(squares, axis=0) <= 1e-12 * squares.max(axis=0)).any())

@@ -87,8 +87,6 @@ class Gram:
     """Number of rows."""
     log_weights: float
     """Sum of log w_i."""
-    common_weight: float
-    """The weight of every row; nan where they differ."""
     names: tuple[str, ...]
     """Names of the columns of X."""
     blocks: tuple[Block, ...]
@@ -154,11 +152,9 @@ class Gram:
             Z = [term.matrix(shift) for term, shift in zip(terms, found.shifts, strict=True)]
         pairs, some = combinations(range(len(Z)), 2), np.ones(1) if w is None else w
         cross = {(s, t): (Z[s].T @ Z[t].multiply(some[:, None])).tocsr() for s, t in pairs}
-        common = float(some[0]) if len(some) and (some == some[0]).all() else np.nan
         return cls(
             n=len(y),
             log_weights=float(np.log(some).sum()),
-            common_weight=common,
             names=labels,
             blocks=blocks,
             cross=cross,
@@ -205,8 +201,7 @@ class Gram:
             places = effects[s][both.row], effects[t][both.col]
             shape = blocks[s].J * blocks[s].q, blocks[t].J * blocks[t].q
             cross[s, t] = csr_matrix((both.data, places), shape)
-        common = self.common_weight if self.common_weight == other.common_weight else np.nan
-        about = self.n + other.n, self.log_weights + other.log_weights, common, self.names
+        about = self.n + other.n, self.log_weights + other.log_weights, self.names
         C = self.C + change.T @ other.C @ change
         return Gram(*about, tuple(blocks), cross, C, self.H, self.H_inverse)
 

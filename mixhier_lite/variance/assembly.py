@@ -99,23 +99,12 @@ def lower_root(T: Array) -> Array:
 
 def assemble(gram: Gram, reml: bool, tau2: float | None) -> Assembly:
     """Build the criterion of a Gram, in the way that is fastest for a search."""
-    parts = _Parts.of(gram, reml, tau2)
-    blocks = gram.blocks
-    if len(blocks) == 1 and blocks[0].q == 1:
-        A, B = parts.moments(0)
-        K, a, b = blocks[0].K, A[0, 0], B[0].T
-        if K is None:
-            alone = pooled(parts.likelihood, parts.C, a, b)
-        else:
-            alone = related(parts.likelihood, parts.C, K, a, b)
-        return Assembly(gram, alone, parts.columns, parts.units, parts.scale)
-    few = len(blocks) > 1 and sum(block.J * block.q for block in blocks) <= FEW
-    return _unpooled(parts, None if few else _largest(gram))
+    return Parts.of(gram, reml, tau2).assembled()
 
 
 def unpooled(gram: Gram, reml: bool, tau2: float | None) -> Unpooled:
     """Build the criterion with every level on its own."""
-    return _unpooled(_Parts.of(gram, reml, tau2), _largest(gram))
+    return _unpooled(Parts.of(gram, reml, tau2), _largest(gram))
 
 
 def _largest(gram: Gram) -> int | None:
@@ -126,8 +115,8 @@ def _largest(gram: Gram) -> int | None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Parts:
-    """What every way of assembling starts from."""
+class Parts:
+    """What every way of assembling starts from: the Gram in the criterion's columns."""
 
     gram: Gram
     likelihood: Likelihood
@@ -144,7 +133,8 @@ class _Parts:
         return tuple(R @ block.H for R, block in pairs)
 
     @classmethod
-    def of(cls, gram: Gram, reml: bool, tau2: float | None) -> "_Parts":
+    def of(cls, gram: Gram, reml: bool, tau2: float | None) -> "Parts":
+        """Scale the columns of X and y, and turn those of Z."""
         scale = _power_of_two(np.sqrt(np.diag(gram.C) / max(gram.n, 1)))
         # a change of the columns of X changes log det X'V^-1 X, and that of y changes log r2
         of_X = np.log(scale[:-1]).sum() + np.linalg.slogdet(gram.H[:-1, :-1])[1]
@@ -156,12 +146,40 @@ class _Parts:
         turns = tuple(_orthogonal(gram, block) for block in gram.blocks)
         return cls(gram, likelihood, gram.C / np.outer(scale, scale), scale, units, turns)
 
+    @property
+    def known_tau2(self) -> float | None:
+        """tau2 in the reader's units where it is known."""
+        known = self.likelihood.known_tau2
+        return None if known is None else float(known * self.scale[-1] ** 2)
+
+    def assembled(self) -> Assembly:
+        """The criterion, in the way that is fastest for a search."""
+        gram, blocks = self.gram, self.gram.blocks
+        if len(blocks) == 1 and blocks[0].q == 1:
+            A, B = self.moments(0)
+            K, a, b = blocks[0].K, A[0, 0], B[0].T
+            if K is None:
+                alone = pooled(self.likelihood, self.C, a, b)
+            else:
+                alone = related(self.likelihood, self.C, K, a, b)
+            return Assembly(gram, alone, self.columns, self.units, self.scale)
+        few = len(blocks) > 1 and sum(block.J * block.q for block in blocks) <= FEW
+        return _unpooled(self, None if few else _largest(gram))
+
     def moments(self, t: int) -> tuple[Array, Array]:
         """Z_j'WZ_j, (q, q, J), and Z_j'W[X y], (q, p + 1, J), in the criterion's columns."""
         block, turn = self.gram.blocks[t], np.linalg.inv(self.turns[t])
         A, B = (np.tensordot(turn.T, np.moveaxis(part, 0, -1), 1) for part in (block.A, block.B))
         A = np.tensordot(turn.T, A.swapaxes(0, 1), 1)
         return A, B / self.scale[:, None]
+
+    def cross(self, s: int, t: int) -> Any:
+        """Z_s'WZ_t of terms s < t in the criterion's columns, sparse in blocks (q_s, q_t)."""
+        from scipy.sparse import bsr_matrix
+
+        left, right = (np.linalg.inv(self.turns[k]) for k in (s, t))
+        A = self.gram.cross[s, t].tobsr((len(left), len(right)))
+        return bsr_matrix((left.T @ A.data @ right, A.indices, A.indptr), A.shape)
 
 
 def _power_of_two(x: Array) -> Array:
@@ -204,7 +222,7 @@ def _basis(block: Block, R: Array) -> Any:
     return bsr_matrix((every, np.arange(block.J), np.arange(block.J + 1))).tocsr()
 
 
-def _unpooled(parts: _Parts, first: int | None) -> Unpooled:
+def _unpooled(parts: Parts, first: int | None) -> Unpooled:
     """Eliminate the first term level by level, and gather the others."""
     gram = parts.gram
     others = tuple(t for t in range(len(gram.blocks)) if t != first)
@@ -232,7 +250,7 @@ def _unpooled(parts: _Parts, first: int | None) -> Unpooled:
 
 
 def _equations(
-    parts: _Parts, first: int | None, others: Sequence[int], A: Array, B: Array
+    parts: Parts, first: int | None, others: Sequence[int], A: Array, B: Array
 ) -> NormalEquations:
     """Add the terms that are not eliminated, in the criterion's columns."""
     from scipy.sparse import bmat, bsr_matrix, csr_matrix, hstack

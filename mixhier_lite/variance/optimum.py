@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import block_diag
 
-from ..gram.gram import Gram
 from ..inputs import Array
-from .assembly import Assembly, assemble
+from .assembly import Assembly, Parts
 from .boundary import settle
 from .certificate import certify
 from .criterion import Criterion
@@ -31,13 +30,12 @@ class Optimum:
     """Points from which it descended, or at which it looked, the last time."""
 
 
-def optimum(gram: Gram, reml: bool, tau2: float | None) -> tuple[Assembly, Optimum]:
+def optimum(parts: Parts) -> tuple[Assembly, Optimum]:
     """The criterion of a Gram, and T of every term at its minimum."""
-    assembly = assemble(gram, reml, tau2)
+    assembly = parts.assembled()
     entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
-    if len(gram.blocks) > 1 and assembly.criterion.dense > LARGE_DENSE:
-        theta, hessian = term_by_term(gram, reml, tau2)
-        return assembly, nearby(entries, theta, hessian)
+    if len(parts.gram.blocks) > 1 and assembly.criterion.dense > LARGE_DENSE:
+        return assembly, nearby(entries, *term_by_term(parts))
     return assembly, minimise(entries)
 
 
@@ -72,15 +70,17 @@ def fits_perfectly(criterion: Criterion, T: list[Array]) -> bool:
     return criterion.likelihood.known_tau2 is None and here.tau2 <= 1e-12 * without.tau2
 
 
-def term_by_term(gram: Gram, reml: bool, tau2: float | None) -> tuple[Array, Array]:
+def term_by_term(parts: Parts) -> tuple[Array, Array]:
     """A start where looking around is costly: what each term says alone, and how surely.
 
     Each term alone takes the others for noise, and says how much noise it removes. What all of
     them leave is the noise of the joint model.
     """
     thetas, hessians, left, removed = [], [], [], []
+    gram, reml, tau2 = parts.gram, parts.likelihood.reml, parts.known_tau2
     for block in gram.blocks:
-        assembly, found = optimum(replace(gram, blocks=(block,), cross={}), reml, tau2)
+        alone = Parts.of(replace(gram, blocks=(block,), cross={}), reml, tau2)
+        assembly, found = optimum(alone)
         T = found.T
         entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
         theta = entries.pack(T)

@@ -278,7 +278,7 @@ Y = np.array([1.0, 2, 4, 3, 8, 9])
         ((np.append(Y[:5], np.nan), ONE, Term(G)), "missing or infinite"),
         ((Y, np.ones((6, 2)), Term(G)), "alpha is not identified"),
         ((Y, ONE, Term([0] * 6)), "one level"),
-        ((Y, ONE, Term(range(6))), "as many levels as there are rows"),
+        ((Y, ONE, Term(range(6))), "noise and the covariance of term 1 cannot be told apart"),
         ((Y, ONE, Term(G, np.ones((6, 2)))), "linearly dependent"),
         (([1, 1, 2, 2, 5, 5], ONE, Term(G)), "fits perfectly"),
         ((Y, ONE, Term(G), "reml"), "method is unknown"),

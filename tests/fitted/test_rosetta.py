@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from mixhier_lite import Prior, datasets, fit, indicator, integrate, lmer, priors
+from mixhier_lite import InputError, Prior, datasets, fit, indicator, integrate, lmer, priors
 from mixhier_lite.gram.term import Term
 
 FOLDER = ROOT / "tests" / "reference" / "rosetta"
@@ -113,14 +113,15 @@ def test_lme4_starts_beside_the_wrong_valley(key, name, method, higher):
 
 
 def test_two_bars_and_a_factor():
-    """lme4 correlates the columns of a factor; with two bars here they are independent."""
+    """lme4 correlates the columns of a factor, so that its intercept is one of their sums."""
     data = datasets.load("sleepstudy")
     data["half"] = np.where(data["Days"] < 5, "a", "b")
-    split = lmer("Reaction ~ Days + (1 | Subject) + (0 + half | Subject)", data)
-    stored = LME4["two_bars"]
-    assert "(1 | Subject) + (0 + half | Subject)" in stored["split"]
-    assert stored["criterion"] == pytest.approx(split.criterion, rel=1e-8)
-    assert stored["parameters"] == len(split.theta) == 4
+    stored, written_out = LME4["two_bars"], "(1 | Subject) + (0 + half | Subject)"
+    assert written_out in stored["split"] and stored["parameters"] == 4
+    with pytest.raises(InputError, match="covariances of Subject and Subject cannot be told apart"):
+        lmer(f"Reaction ~ Days + {written_out}", data)
+    split = lmer("Reaction ~ Days + (0 + half | Subject)", data)
+    assert len(split.theta) == 3 and stored["criterion"] == pytest.approx(split.criterion, rel=1e-8)
     here = lmer("Reaction ~ Days + (half || Subject)", data)
     assert len(here.theta) == 2 and here.criterion > split.criterion + 1
 
