@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
-from ..inputs import Array
+from ..inputs import Array, between_0_and_1
 from .conditional import moments
 from .grid import Grid, grid
 from .importance import Points
@@ -56,18 +55,18 @@ class Integral:
     def quantile(self, probability: float) -> Unknowns:
         """Posterior quantiles, which exist always.
 
+        Parameters
+        ----------
+        probability : float
+            One number: an interval takes two calls.
+
         Raises
         ------
         InputError
-            probability not between 0 and 1.
+            probability not one number between 0 and 1.
         """
-        if not 0 < probability < 1:
-            raise InputError(
-                "probability is not one.",
-                "a number between 0 and 1",
-                f"{probability!r}",
-                "pass for instance 0.5 for the median",
-            )
+        remedy = "pass for instance 0.5 for the median, and call again for each further quantile"
+        probability = between_0_and_1(probability, "probability is not one number.", remedy)
         alpha = self._mixture_of_alpha(_negligible(self.nodes.mass))
         blocks = self.over.model.gram.blocks
         *sds, tau = (self._root(k, probability) for k in range(len(self.over.sds) + 1))

@@ -20,6 +20,9 @@ from .posterior import landscape
 from .propriety import existence
 from .rejection import independent
 
+LARGEST = 10**9
+"""Numbers that the draws of all random effects hold at most."""
+
 
 def sample(
     model: Fit, draws: int, rng: np.random.Generator, prior: Prior | SdPrior | None = None
@@ -53,7 +56,9 @@ def sample(
     """
     _has_data(model)
     generator(rng)
-    count(draws, "draws", 1, "draws", "pass for instance draws=1000")
+    effects = sum(block.J * block.q for block in model.gram.blocks)
+    most = LARGEST // (effects + model.gram.p + 1)
+    count(draws, "draws", 1, "draws", "pass for instance draws=1000", most)
     over = landscape(model, as_prior(prior))
     existence(over)
     if over.size <= 3:

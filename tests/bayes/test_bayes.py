@@ -756,3 +756,51 @@ def test_arviz_reads_the_draws(monkeypatch):
             az.plot_dist(data, var_names=["sd person"], backend="matplotlib")
         az.plot_forest(data, var_names=["random person"])
     plt.close("all")
+
+
+def arviz_of(terms):
+    pytest.importorskip("arviz")
+    rng = np.random.default_rng(0)
+    model = fit(rng.normal(size=42), np.ones((42, 1)), terms)
+    draws = sample(model, 8, np.random.default_rng(0), priors.half_normal(1))
+    return draws, draws.to_arviz().posterior
+
+
+def every_draw_is_told(draws, posterior):
+    """The arrays that carry random effects, sds and Sigma are those of the draws, one each."""
+    for start, arrays in (("random ", draws.random), ("sd ", draws.sds), ("Sigma ", draws.Sigma)):
+        told = [v.values for k, v in posterior.data_vars.items() if k.startswith(start)]
+        assert len(told) == len(arrays)
+        for values, array in zip(told, arrays, strict=True):
+            np.testing.assert_array_equal(values.reshape(array.shape), array)
+
+
+G = np.repeat(np.arange(7), 6)
+X1 = np.column_stack([np.ones(42), np.arange(42) % 5])
+
+
+def test_terms_on_one_factor_have_names_of_their_own():
+    slope = Term(G, X1[:, 1:], name="g", columns=("x",))
+    draws, posterior = arviz_of([Term(G, name="g"), slope, Term(np.arange(42) % 4, name="h")])
+    every_draw_is_told(draws, posterior)
+    assert {"random g: 1", "random g: x", "random h"} < set(posterior.data_vars)
+    assert posterior["random g: x"].dims[2:] == ("g: x", "g: x column")
+
+
+@pytest.mark.parametrize(
+    "name", ["chain", "draw", "sample", "coefficient", "fixed", "tau", "h column", "random h", "h"]
+)
+def test_a_term_may_be_called_like_anything(name):
+    draws, posterior = arviz_of([Term(G, name=name), Term(np.arange(42) % 4, name="h")])
+    every_draw_is_told(draws, posterior)
+
+
+def test_columns_of_one_name_and_labels_of_any_kind():
+    days = np.datetime64("2020-01-01", "ns") + G * np.timedelta64(1, "D")
+    pairs = [(int(g), "x") for g in np.arange(42) % 3]
+    terms = [Term(days, X1, name="day", columns=("a", "a")), Term(pairs, name="pair")]
+    draws, posterior = arviz_of(terms)
+    every_draw_is_told(draws, posterior)
+    assert posterior["day column"].values.tolist() == ["a", "a (2)"]
+    assert posterior["day"].values[1] == np.datetime64("2020-01-02")
+    assert posterior["pair"].values.tolist() == ["(0, 'x')", "(1, 'x')", "(2, 'x')"]
