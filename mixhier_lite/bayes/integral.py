@@ -1,12 +1,13 @@
 """What a posterior says, as numbers: mixtures over the nodes of a grid, or weighted points."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from ..inputs import Array, between_0_and_1
 from .conditional import moments
 from .grid import Grid, grid
@@ -191,13 +192,26 @@ class Integral:
         likely = np.log(values[self.nodes.mass > 1e-12])
         below = self.nodes.distribution(k)
 
-        def excess(x: float) -> float:
-            return below(float(np.exp(x))) - probability
+        def excess(log_value: float) -> float:
+            return below(float(np.exp(log_value))) - probability
 
-        low, high = float(likely.min()), float(likely.max())
-        while excess(low) > 0:
-            low -= 5.0
-        return float(np.exp(brentq(excess, low, high + 1.0, xtol=1e-10)))
+        low = _first_beyond(excess, float(likely.min()), -5.0)
+        high = _first_beyond(excess, float(likely.max()), 1.0)
+        return float(np.exp(brentq(excess, low, high, xtol=1e-10)))
+
+
+def _first_beyond(excess: Callable[[float], float], start: float, step: float) -> float:
+    """The first of start, start + step, ... where the excess has the sign of the step, or none."""
+    for k in range(100):
+        place = start + k * step
+        if excess(place) * step >= 0:
+            return place
+    raise InputError(
+        "probability is so close to 0 or 1 that quadrature does not resolve it.",
+        "a probability with more mass beyond it than the stated error",
+        f"no standard deviation out to e^{place:.3g} has it",
+        "ask for a quantile that is less extreme",
+    )
 
 
 def _negligible(mass: Array) -> float:

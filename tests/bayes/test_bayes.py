@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 from scipy.linalg import null_space
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
@@ -26,7 +27,7 @@ from mixhier_lite import (
     priors,
     sample,
 )
-from mixhier_lite.bayes.grid import settled, sketch
+from mixhier_lite.bayes.grid import Grid, settled, sketch
 from mixhier_lite.bayes.importance import weighted
 from mixhier_lite.bayes.rejection import _steps
 from mixhier_lite.bayes.sampling import as_prior, landscape
@@ -122,6 +123,45 @@ def test_eight_schools_against_one_dimensional_quadrature(prior, density):
         below = ndtr((np.append(q.fixed, q.random[0]) - means) / np.sqrt(variances))
         np.testing.assert_allclose(mass @ below, p, atol=1e-5)
     assert told.mean.tau == pytest.approx(1) and told.sd.tau < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("prior", "density"),
+    [
+        (priors.flat(), lambda s: 1.0),
+        (priors.half_cauchy(0.5), lambda s: 2 * cauchy(scale=0.5).pdf(s)),
+        (priors.half_t(3, 1), lambda s: 2 * t(3).pdf(s)),
+    ],
+    ids=["flat", "half-Cauchy", "half-t"],
+)
+@pytest.mark.parametrize("p", [1e-6, 1e-3, 0.01, 0.2, 0.999, 1 - 1e-6])
+def test_extreme_quantiles_of_a_standard_deviation(prior, density, p):
+    """The share of an adaptive quadrature of its own below the quantile, and near zero p itself."""
+
+    def mass(low, high):
+        return quad(lambda s: given_sigma([s])[0][0] * density(s), low, high, epsabs=0, limit=500)[
+            0
+        ]
+
+    pieces = np.array([0, 1e-4, 1e-2, 0.1, 1, 10, 100, 1e3, 1e5])
+    total = sum(map(mass, pieces[:-1], pieces[1:]))
+    q = integrate(schools(), prior).quantile(p).sds[0][0]
+    if p < 0.5:
+        ends = np.append(pieces[pieces < q], q)
+        share = sum(map(mass, ends[:-1], ends[1:])) / total
+        assert share == pytest.approx(p, rel=1e-5)
+    else:
+        ends = np.append(q, pieces[pieces > q])
+        share = sum(map(mass, ends[:-1], ends[1:])) / total
+        assert share == pytest.approx(1 - p, abs=1e-8, rel=1e-3)
+
+
+def test_a_quantile_beyond_all_resolution_is_refused(monkeypatch):
+    told = integrate(schools())
+    for always in (0.0, 1.0):
+        monkeypatch.setattr(Grid, "distribution", lambda *_: lambda value: always)  # noqa: B023
+        with pytest.raises(InputError, match="so close to 0 or 1"):
+            told.quantile(0.5)
 
 
 # --- brute force over the dense likelihood
