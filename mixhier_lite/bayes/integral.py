@@ -149,9 +149,7 @@ class Integral:
         self, nodes: Grid | Points, chosen: Any
     ) -> Iterator[tuple[Any, Given, list[tuple[Array, Array, Array]]]]:
         """Some nodes at a time: beta = at alpha_hat + slope @ z, and P, each with J q columns."""
-        for part, H, P in moments(
-            self.over.unpooled, self.over.inwards(self.over.roots(nodes.at[chosen]))
-        ):
+        for part, H, P in moments(self.over.unpooled, self.over.roots(nodes.at[chosen])):
             given, parts = nodes.given[chosen[part]], []
             p, N = given.alpha.shape[1], len(given.alpha)
             for h, diagonal in zip(H, P, strict=True):

@@ -74,7 +74,7 @@ def sample(
     z = mean + np.sqrt(variance) * rng.standard_normal(mean.shape)
     alpha = given.alpha + np.einsum("nij,nj->ni", given.root, z)
     v = np.column_stack([-alpha, np.ones(draws)])
-    random = draw_effects(over.unpooled, over.inwards(T), v, tau, rng)
+    random = draw_effects(over.unpooled, T, v, tau, rng)
     tau2 = (tau * over.y_unit) ** 2
     return Draws(
         model, over.fixed(alpha), tuple(random), tuple(over.Sigma(T, tau)), tau2, effective
