@@ -114,23 +114,27 @@ def same_rows(**arrays: Any) -> None:
 
 def level_of(value: float) -> float:
     """Coverage of an interval, between 0 and 1, or the reason why it is not one."""
-    whole = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not whole or not 0 < value < 1:
-        raise InputError(
-            "level is the coverage of an interval.",
-            "a number between 0 and 1",
-            f"{value!r}",
-            "pass level=0.95 for 95 %",
-        )
+    return between_0_and_1(
+        value, "level is the coverage of an interval.", "pass level=0.95 for 95 %"
+    )
+
+
+def between_0_and_1(value: Any, wrong: str, remedy: str) -> float:
+    """Read one real number between 0 and 1, ends excluded."""
+    real_number = isinstance(value, int | float | np.integer | np.floating)
+    if not real_number or isinstance(value, bool) or not 0 < value < 1:
+        raise InputError(wrong, "a number between 0 and 1", f"{value!r:.60}", remedy)
     return float(value)
 
 
-def count(value: object, name: str, least: int, of: str, example: str) -> int:
-    """Read a whole number that counts something, not less than ``least``."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise InputError(
-            f"{name} is the number of {of}.", f"an integer, {least} or more", f"{value!r}", example
-        )
+def count(value: Any, name: str, least: int, of: str, example: str, most: int = 10**9) -> int:
+    """Read a whole number that counts something, between ``least`` and ``most``."""
+    whole = isinstance(value, int | np.integer)
+    other = isinstance(value, bool | np.timedelta64)  # which Python and numpy take for integers
+    if not whole or other or not least <= value <= most:
+        too_many = whole and not other and value > most
+        expected = f"an integer, {most} or less" if too_many else f"an integer, {least} or more"
+        raise InputError(f"{name} is the number of {of}.", expected, f"{value!r:.60}", example)
     return int(value)
 
 

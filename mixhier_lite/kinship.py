@@ -1,6 +1,6 @@
 """Chapter *kinship*: relatedness from a pedigree, and who is who in it."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from .errors import InputError
-from .inputs import Array
+from .inputs import Array, real
 from .labels import Labels, keys, look_up, read_labels
 
 Pedigree = Mapping[Hashable, Sequence[Hashable | None]]
@@ -35,7 +35,8 @@ class Relatedness(NDArrayOperatorsMixin):
 
     def __post_init__(self) -> None:
         """Keep a copy that nobody changes."""
-        matrix, levels = np.array(self.matrix, dtype=np.float64), read_labels(self.levels, "levels")
+        matrix = real(self.matrix, "matrix", 2)
+        levels = read_labels(self.levels, "levels")
         if matrix.shape != (len(levels), len(levels)) or len(set(keys(levels))) < len(levels):
             raise InputError(
                 "the labels do not match the matrix.",
@@ -43,12 +44,12 @@ class Relatedness(NDArrayOperatorsMixin):
                 f"{len(levels)} labels and a matrix of shape {matrix.shape}",
                 "pass the labels in the order of the rows",
             )
-        matrix.setflags(write=False)
         object.__setattr__(self, "matrix", matrix)
         object.__setattr__(self, "levels", levels)
 
     def among(self, levels: Labels) -> Array:
         """The relatedness of some of the individuals, in their order, shape (len(levels),) * 2."""
+        levels = read_labels(levels, "levels")
         place = look_up(levels, self.levels)
         if (place < 0).any():
             raise InputError(
@@ -143,14 +144,19 @@ def _as_mapping(parents: Any) -> Pedigree:
     """A pedigree as a mapping, from a data frame with columns individual, parent, parent too."""
     if isinstance(parents, Mapping):
         return parents
-    if not hasattr(parents, "columns") or len(parents.columns) != 3:
+    listed = getattr(parents, "column_names", getattr(parents, "columns", ()))  # pyarrow, others
+    names = list(listed) if isinstance(listed, Iterable) else []
+    if len(names) != 3 or len(set(map(str, names))) < 3:
         raise InputError(
             "parents is not a pedigree.",
-            "a mapping, or a data frame with three columns: individual, parent, parent",
-            f"{type(parents).__name__}",
+            "a mapping, or a data frame with three columns of different names: individual, parent, "
+            "parent",
+            f"{type(parents).__name__} with columns {names}",
             "write for instance {'calf': ('dam', None), 'dam': (None, None)}",
         )
-    columns = [_list(parents[name]) for name in list(parents.columns)]
+    columns = [_list(parents[name]) for name in names]
+    for individual in columns[0]:
+        _refuse_changeable(individual)
     found = dict(zip(columns[0], zip(columns[1], columns[2], strict=True), strict=True))
     if len(found) < len(columns[0]):
         raise InputError(
@@ -160,6 +166,19 @@ def _as_mapping(parents: Any) -> Pedigree:
             "drop the repeated rows",
         )
     return found
+
+
+def _refuse_changeable(label: Any) -> None:
+    """Refuse lists, arrays and the like, which cannot be looked up."""
+    try:
+        hash(label)
+    except TypeError:
+        raise InputError(
+            "a label of the pedigree can be changed, so that nobody can be looked up by it.",
+            "numbers, strings or tuples",
+            f"{label!r:.60} of type {type(label).__name__}",
+            "write for instance {'calf': ('dam', None), 'dam': (None, None)}",
+        ) from None
 
 
 def _list(column: Any) -> list[Any]:
@@ -172,9 +191,9 @@ def _is_unknown(parent: Hashable | None, place: Mapping[Hashable, int]) -> bool:
     """Whether a label says that there is no known parent."""
     if parent in place:
         return False
-    if parent is None or parent == 0:
+    if parent is None or type(parent).__name__ in ("NAType", "NaTType"):
         return True
-    return str(parent).strip() in UNKNOWN or type(parent).__name__ == "NAType"
+    return parent == 0 or str(parent).strip() in UNKNOWN
 
 
 def _pair(
@@ -188,6 +207,8 @@ def _pair(
             f"{pair!r}",
             "write for instance ('dam', None)",
         )
+    for parent in pair:
+        _refuse_changeable(parent)
     known = [parent for parent in pair if not _is_unknown(parent, place)]
     strangers = [parent for parent in known if parent not in place]
     if strangers:

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from .errors import InputError
-from .inputs import Array, real
+from .inputs import Array, instance, real
 from .known.hierarchical import GaussianFactor
 
 
@@ -24,9 +24,46 @@ class SdPrior:
     origin: float = 0.0
     """The density is like s^origin for small s."""
 
+    def __post_init__(self) -> None:
+        """Refuse what is no density of standard deviations."""
+        instance(self.name, str, "name", "pass how it is written, for instance 'uniform(5)'")
+        for name, power in (("tail", self.tail), ("origin", self.origin)):
+            number = isinstance(power, int | float | np.integer | np.floating)
+            other = isinstance(power, bool | np.timedelta64) or power != power
+            if not number or other or (isinstance(power, int) and abs(power) > 1e9):
+                raise InputError(
+                    f"{name} is the power of a density.",
+                    "a number; infinite is a tail that falls faster than every power",
+                    f"{power!r:.60}",
+                    "a density like s^-3 far out has tail=3; one that is positive at 0, origin=0",
+                )
+        _probe(self.log_density)
+
     def __repr__(self) -> str:
         """Its name."""
         return self.name
+
+
+def _probe(log_density: object) -> None:
+    """Refuse what does not turn an array of standard deviations into log densities."""
+    s = np.array([[0.5, 1.0, 2.0], [3.0, 4.0, 5.0]])
+    try:
+        with np.errstate(all="ignore"):
+            found = log_density(s.copy())  # type: ignore[operator]
+        values = np.asarray(found, dtype=np.float64)
+        got = f"an array of shape {values.shape}, from s of shape {s.shape}"
+        good = values.shape == s.shape and not (np.isnan(values) | (values == np.inf)).any()
+    except Exception as problem:  # whatever a stranger's function may raise
+        got = f"{log_density!r:.60}, which ends in {type(problem).__name__}: {problem!s:.60}"
+        good = False
+    if not good:
+        raise InputError(
+            "log_density is not the log of a density.",
+            "a function that takes an array s > 0 of any shape and gives as many numbers below "
+            "infinity, -inf where the density is zero",
+            got,
+            "write for instance lambda s: -(s / 5) ** 2 / 2",
+        )
 
 
 # The densities are functions of this module with their parameters bound, so that they pickle.
@@ -46,9 +83,9 @@ def _log_half_normal(s: Array, scale: float) -> Array:
 
 
 def _log_half_t(s: Array, df: float, scale: float) -> Array:
-    from scipy.special import gammaln
+    from scipy.special import betaln
 
-    peak = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(df * np.pi) + np.log(2 / scale)
+    peak = np.log(2 / scale) - betaln(df / 2, 0.5) - 0.5 * np.log(df)
     return np.asarray(peak - (df + 1) / 2 * np.log1p((s / scale) ** 2 / df))
 
 
@@ -125,14 +162,13 @@ class Prior:
 
     def __post_init__(self) -> None:
         """Tell a prior on alpha from one on a standard deviation: both have a ``flat``."""
-        for name, given in (("sd", self.sd), ("noise", self.noise)):
-            if not isinstance(given, (SdPrior, Sequence) if name == "sd" else SdPrior):
-                raise InputError(
-                    f"{name} is not a prior on a standard deviation.",
-                    f"{name}=priors.half_normal(25), or another density of mixhier_lite.priors",
-                    f"{name} of type {type(given).__name__}",
-                    "gaussian(mean, cov) and mixhier_lite.flat(p) are priors on alpha: fixed=...",
-                )
+        if not isinstance(self.sd, SdPrior):
+            if not isinstance(self.sd, list | tuple):
+                raise _not_on_sds("sd", self.sd)
+            parts = (tuple(k) if isinstance(k, list | tuple) else k for k in self.sd)
+            object.__setattr__(self, "sd", tuple(parts))  # a copy that nobody changes
+        if not isinstance(self.noise, SdPrior):
+            raise _not_on_sds("noise", self.noise)
         if not isinstance(self.fixed, (GaussianFactor, type(None))):
             raise InputError(
                 "fixed is not a prior on alpha.",
@@ -160,7 +196,7 @@ class Prior:
                 raise InputError(
                     f"the prior of term {t + 1} does not match its columns.",
                     f"one SdPrior, or a list of {k}, one for each column of Z",
-                    f"{part!r}",
+                    f"{part!r:.60}",
                     "see mixhier_lite.priors for the densities",
                 )
         return found
@@ -176,6 +212,15 @@ class Prior:
                 f"pass gaussian(mean, cov) with {p} entries, or leave it out for a flat prior",
             )
         return factor
+
+
+def _not_on_sds(name: str, given: object) -> InputError:
+    return InputError(
+        f"{name} is not a prior on a standard deviation.",
+        f"{name}=priors.half_normal(25), or another density of mixhier_lite.priors",
+        f"{name} of type {type(given).__name__}",
+        "gaussian(mean, cov) and mixhier_lite.flat(p) are priors on alpha: fixed=...",
+    )
 
 
 def _columns(part: object) -> list[SdPrior]:

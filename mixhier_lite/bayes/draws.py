@@ -1,12 +1,15 @@
 """Draws from the posterior, and their export to ArviZ with named dimensions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from ..fitted.fit import Fit
 from ..inputs import Array
+from ..labels import Labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +37,17 @@ class Draws:
     def to_arviz(self) -> Any:
         """The draws as ArviZ's InferenceData (a DataTree from ArviZ 1.0 on); needs arviz.
 
+        A term ``g`` becomes ``random g``, ``sd g`` and ``Sigma g``, with the dimensions ``g`` and
+        ``g column``. Terms of one name are told apart by their columns: ``g: 1`` and ``g: x``.
+
         Independent draws have no chains. They are dealt out to four, where S is divisible, so
         that ArviZ's own checks have something to compare.
         """
         return inference_data(self)
+
+
+RESERVED = ("chain", "draw", "sample", "coefficient", "fixed", "tau")
+"""Names that ArviZ or the export uses itself, so that no term can have them."""
 
 
 def inference_data(draws: Draws) -> Any:
@@ -45,19 +55,88 @@ def inference_data(draws: Draws) -> Any:
     import arviz
 
     model, S = draws.model, len(draws.tau2)
-    chains = next(k for k in (4, 2, 1) if S % k == 0)
-    posterior: dict[str, Any] = {"fixed": draws.fixed, "tau": np.sqrt(draws.tau2)}
-    coords: dict[str, Any] = {"coefficient": list(model.names)}
+    posterior: dict[str, Array] = {"fixed": draws.fixed, "tau": np.sqrt(draws.tau2)}
+    coords: dict[str, Labels] = {"coefficient": _numbered(model.names)}
     dims = {"fixed": ["coefficient"]}
-    for t, (name, block) in enumerate(zip(model.term_names, model.gram.blocks, strict=True)):
-        columns = block.column_names
-        coords |= {name: block.levels.tolist(), f"{name} column": columns}
-        coords[f"{name} column'"] = columns
-        posterior |= {f"random {name}": draws.random[t], f"sd {name}": draws.sds[t]}
-        posterior[f"Sigma {name}"] = draws.Sigma[t]
-        dims |= {f"random {name}": [name, f"{name} column"], f"sd {name}": [f"{name} column"]}
-        dims[f"Sigma {name}"] = [f"{name} column", f"{name} column'"]
+    for t, names in enumerate(_names_of_terms(model)):
+        block = model.gram.blocks[t]
+        posterior[names.random] = draws.random[t]
+        posterior[names.sd] = draws.sds[t]
+        posterior[names.Sigma] = draws.Sigma[t]
+        dims[names.random] = [names.levels, names.rows]
+        dims[names.sd] = [names.rows]
+        dims[names.Sigma] = [names.rows, names.columns]
+        coords[names.levels] = _index(block.levels)
+        coords[names.rows] = coords[names.columns] = _numbered(block.column_names)
+    chains = next(k for k in (4, 2, 1) if S % k == 0)
     dealt = {key: v.reshape(chains, S // chains, *v.shape[1:]) for key, v in posterior.items()}
     if int(arviz.__version__.split(".")[0]) < 1:
         return arviz.from_dict(posterior=dealt, coords=coords, dims=dims)
     return arviz.from_dict({"posterior": dealt}, coords=coords, dims=dims)
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What one term's dimensions and variables are called."""
+
+    levels: str
+
+    @property
+    def rows(self) -> str:
+        """The dimension of the columns of Z."""
+        return f"{self.levels} column"
+
+    @property
+    def columns(self) -> str:
+        """The second dimension of Sigma."""
+        return f"{self.levels} column'"
+
+    @property
+    def random(self) -> str:
+        """The random effects."""
+        return f"random {self.levels}"
+
+    @property
+    def sd(self) -> str:
+        """The standard deviations."""
+        return f"sd {self.levels}"
+
+    @property
+    def Sigma(self) -> str:
+        """The covariance."""
+        return f"Sigma {self.levels}"
+
+    @property
+    def all(self) -> set[str]:
+        """Dimensions and variables: to xarray they are names of one kind."""
+        return {self.levels, self.rows, self.columns, self.random, self.sd, self.Sigma}
+
+
+def _names_of_terms(model: Fit) -> list[_Names]:
+    """Names that no two terms share: of terms on one factor the columns are told as well."""
+    taken = set(RESERVED)
+    found = []
+    for name, block in zip(model.term_names, model.gram.blocks, strict=True):
+        if model.term_names.count(name) > 1:
+            name = f"{name}: {', '.join(block.column_names)}"
+        spellings = (name if k == 1 else f"{name} ({k})" for k in count(1))
+        names = next(each for each in map(_Names, spellings) if not each.all & taken)
+        taken |= names.all
+        found.append(names)
+    return found
+
+
+def _numbered(names: Sequence[str]) -> Labels:
+    """Names of columns as an index; where one is there twice, the second is called "x (2)"."""
+    found: list[str] = []
+    for name in names:
+        spellings = (name if k == 1 else f"{name} ({k})" for k in count(1))
+        found.append(next(each for each in spellings if each not in found))
+    return np.array(found)
+
+
+def _index(levels: Labels) -> Labels:
+    """Levels as an index of xarray, which takes tuples for coordinates of several axes."""
+    if any(isinstance(level, tuple) for level in levels):
+        return np.array([str(level) for level in levels])
+    return levels

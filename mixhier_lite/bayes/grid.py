@@ -237,16 +237,33 @@ def _hull(nodes: Array, cube: npt.NDArray[np.bool_], k: int) -> tuple[float, flo
 
 
 def _inverse(x: Array, best: Array) -> Callable[[Array], Array]:
-    """x as a function of z = asinh(sinh x * best(x)), which is nearly x itself."""
+    """x as a function of z = asinh(sinh x * best(x)), which is nearly x itself.
+
+    ``best`` is known at some nodes; beyond the first and the last it is what it is there.
+    """
     from scipy.interpolate import PchipInterpolator
 
     seen = best > 0
-    z = np.arcsinh(np.sinh(x[seen]) * best[seen])
-    if len(z) < 2:
-        return lambda at: np.where(at < z.sum(), -np.inf, np.inf)
-    order = np.append(True, np.diff(np.maximum.accumulate(z)) > 0)
-    curve, low, high = PchipInterpolator(z[order], x[seen][order]), z[order][0], z[order][-1]
-    return lambda at: np.where(at < low, -np.inf, np.where(at > high, np.inf, curve(at)))
+    if not seen.any():
+        return lambda z: np.full_like(z, -np.inf)
+    nodes, heights = x[seen], best[seen]
+    ends = np.arcsinh(np.sinh(nodes) * heights)
+    rising = np.append(True, np.diff(np.maximum.accumulate(ends)) > 0)
+    nodes, heights, ends = nodes[rising], heights[rising], ends[rising]
+
+    def beyond(z: Array, height: float) -> Array:
+        return np.arcsinh(np.sinh(z) / height)
+
+    if len(nodes) == 1:
+        return lambda z: beyond(z, heights[0])
+    between = PchipInterpolator(ends, nodes)
+
+    def inverse(z: Array) -> Array:
+        inside = between(np.clip(z, ends[0], ends[-1]))
+        below, above = beyond(z, heights[0]), beyond(z, heights[-1])
+        return np.where(z < ends[0], below, np.where(z > ends[-1], above, inside))
+
+    return inverse
 
 
 def _coefficients(mass: Array) -> Array:

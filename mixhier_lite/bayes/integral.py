@@ -1,6 +1,6 @@
 """What a posterior says, as numbers: mixtures over the nodes of a grid, or weighted points."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..inputs import Array
+from ..inputs import Array, between_0_and_1
 from .conditional import moments
 from .grid import Grid, grid
 from .importance import Points
@@ -56,18 +56,18 @@ class Integral:
     def quantile(self, probability: float) -> Unknowns:
         """Posterior quantiles, which exist always.
 
+        Parameters
+        ----------
+        probability : float
+            One number: an interval takes two calls.
+
         Raises
         ------
         InputError
-            probability not between 0 and 1.
+            probability not one number between 0 and 1.
         """
-        if not 0 < probability < 1:
-            raise InputError(
-                "probability is not one.",
-                "a number between 0 and 1",
-                f"{probability!r}",
-                "pass for instance 0.5 for the median",
-            )
+        remedy = "pass for instance 0.5 for the median, and call again for each further quantile"
+        probability = between_0_and_1(probability, "probability is not one number.", remedy)
         alpha = self._mixture_of_alpha(_negligible(self.nodes.mass))
         blocks = self.over.model.gram.blocks
         *sds, tau = (self._root(k, probability) for k in range(len(self.over.sds) + 1))
@@ -149,9 +149,7 @@ class Integral:
         self, nodes: Grid | Points, chosen: Any
     ) -> Iterator[tuple[Any, Given, list[tuple[Array, Array, Array]]]]:
         """Some nodes at a time: beta = at alpha_hat + slope @ z, and P, each with J q columns."""
-        for part, H, P in moments(
-            self.over.unpooled, self.over.inwards(self.over.roots(nodes.at[chosen]))
-        ):
+        for part, H, P in moments(self.over.unpooled, self.over.roots(nodes.at[chosen])):
             given, parts = nodes.given[chosen[part]], []
             p, N = given.alpha.shape[1], len(given.alpha)
             for h, diagonal in zip(H, P, strict=True):
@@ -192,13 +190,26 @@ class Integral:
         likely = np.log(values[self.nodes.mass > 1e-12])
         below = self.nodes.distribution(k)
 
-        def excess(x: float) -> float:
-            return below(float(np.exp(x))) - probability
+        def excess(log_value: float) -> float:
+            return below(float(np.exp(log_value))) - probability
 
-        low, high = float(likely.min()), float(likely.max())
-        while excess(low) > 0:
-            low -= 5.0
-        return float(np.exp(brentq(excess, low, high + 1.0, xtol=1e-10)))
+        low = _first_beyond(excess, float(likely.min()), -5.0)
+        high = _first_beyond(excess, float(likely.max()), 1.0)
+        return float(np.exp(brentq(excess, low, high, xtol=1e-10)))
+
+
+def _first_beyond(excess: Callable[[float], float], start: float, step: float) -> float:
+    """The first of start, start + step, ... where the excess has the sign of the step, or none."""
+    for k in range(100):
+        place = start + k * step
+        if excess(place) * step >= 0:
+            return place
+    raise InputError(
+        "probability is so close to 0 or 1 that quadrature does not resolve it.",
+        "a probability with more mass beyond it than the stated error",
+        f"no standard deviation out to e^{place:.3g} has it",
+        "ask for a quantile that is less extreme",
+    )
 
 
 def _negligible(mass: Array) -> float:

@@ -117,7 +117,7 @@ class Landscape:
         return np.array([*x, *w])
 
     def roots(self, at: Array) -> list[Array]:
-        """T of each term, of the reader's scaled columns, (N, q, q), at (N, size) coordinates."""
+        """T of each term, in the criterion's columns, (N, q, q), at (N, size) coordinates."""
         T = [np.zeros((len(at), k.q, k.q)) for k in self.model.gram.blocks]
         s = self.c * np.sinh(at[:, : len(self.sds)])
         for k, (t, i) in enumerate(self.sds):
@@ -126,19 +126,15 @@ class Landscape:
             w, left = at[:, len(self.sds) + k], T[t][:, i, i].copy()
             T[t][:, i, j] = w * left
             T[t][:, i, i] = left * np.sqrt(1 - w**2)
-        return T
-
-    def inwards(self, T: Sequence[Array]) -> list[Array]:
-        """The same T in the criterion's columns."""
         pairs = zip(self.assembly.units, T, strict=True)
         return self.assembly.inwards([t / unit[:, None] for unit, t in pairs])
 
     @np.errstate(invalid="ignore", divide="ignore")  # S may be lost where T is large
     def given(self, T: Sequence[Array]) -> Given:
-        """Integrate alpha and beta out, at each T."""
+        """Integrate alpha and beta out, at each T (in the criterion's columns)."""
         criterion, p = self.assembly.criterion, self.model.gram.p
         likelihood = criterion.likelihood
-        log_det, S = criterion.evaluate(self.inwards(T))
+        log_det, S = criterion.evaluate(list(T))
         L = choleskies(np.moveaxis(S, 0, -1))
         inverse = forward(L[:p, :p], np.broadcast_to(np.eye(p)[..., None], (p, p, len(S))))
         log_det = log_det + 2 * np.log(np.einsum("kkn->kn", L[:p, :p])).sum(axis=0)
@@ -208,7 +204,8 @@ class Landscape:
     def Sigma(self, T: Sequence[Array], tau: Array) -> list[Array]:
         """Covariance of each term's coefficients, in the reader's units, shape (N, q, q)."""
         scale = (tau * self.y_unit)[:, None, None]
-        roots = [scale * t / d[:, None] for t, d in zip(T, self.assembly.units, strict=True)]
+        pairs = zip(T, self.assembly.columns, strict=True)
+        roots = [scale * np.linalg.solve(R, t) for t, R in pairs]
         return [root @ root.swapaxes(1, 2) for root in roots]
 
 

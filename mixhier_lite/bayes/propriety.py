@@ -1,23 +1,30 @@
 """Whether the posterior of the variances exists, and which of its moments do.
 
-Where a set S of standard deviations grows together, the likelihood falls like a power of them
-(:prf:ref:`thm-proper-variance-prior`). Against it stands the room that |S| standard deviations
-have; with it, the tails of their priors. What is left over is the exponent of the set: the
-posterior is proper if it is positive for every set, and has the moments below it.
+Where the covariances grow along subspaces F (see *growth*), by a factor s^2, the likelihood falls
+like s^-r with r = rank [X, Z F] - rank X (:prf:ref:`thm-proper-variance-prior`). Against it stands
+the room that is there. With f the dimension of F in a term of q columns, and k columns whose
+standard deviation grows, flat priors on them and uniform correlations have the density
+prod sd^-q over Sigma, and the roots of Sigma that grow along F have a volume like
+s^(q f + f) ds / s; so the room is f - q (k - f), less the tails of the priors. What is left,
+r - room, is the exponent of F: the posterior is proper if it is positive for every F, and has
+the moments below it.
 """
 
-from itertools import chain, combinations
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import InputError
 from ..inputs import Array
 from .conditional import moments
+from .growth import Subspace, growths
 from .parameters import Unknowns
 from .posterior import Landscape
 
-FAR = (1e3, 1e4)
+Truths = npt.NDArray[np.bool_]
+FAR = (1e4, 1e5)
 """Two large values of sd / tau, between which powers are read."""
 
 
@@ -29,39 +36,72 @@ def existence(over: Landscape) -> Unknowns:
     InputError
         The posterior is improper, and why.
     """
-    blocks, unknown = over.model.gram.blocks, over.tau_known is None
+    blocks = over.model.gram.blocks
     _refuse_origins(over)
-    fixed = np.full(over.model.gram.p, np.inf)
-    random = [np.full((k.J, k.q), np.inf) for k in blocks]
-    sds, tau = [np.full(k.q, np.inf) for k in blocks], np.inf
+    found = Unknowns(
+        fixed=np.full(over.model.gram.p, np.inf),
+        random=tuple(np.full((k.J, k.q), np.inf) for k in blocks),
+        sds=tuple(np.full(k.q, np.inf) for k in blocks),
+        tau=np.inf,
+    )
+    if over.tau_known is None:
+        found = _bounded_by_rows(over, found, [])
+    for F in growths(over.assembly):
+        found = _bounded_by_levels(over, found, F)
+        if over.tau_known is None:
+            found = _bounded_by_rows(over, found, F)
+    return found
+
+
+def _room(over: Landscape, F: Sequence[Subspace]) -> float:
+    """How fast the volume grows along some subspaces, less the tails of the priors."""
+    room = 0.0
+    for t, part in enumerate(F):
+        tails = [over.on_sds[t][i].tail for i in part.axes]
+        room += part.size - part.q * (len(part.axes) - part.size) - sum(tails)
+    return room
+
+
+def _bounded_by_levels(over: Landscape, found: Unknowns, F: Sequence[Subspace]) -> Unknowns:
+    """Exponents where the covariances grow along F, and the noise stays as it is."""
+    growing = _along(over, F)
+    left = growing.power - _room(over, F)
+    if left <= 0:
+        raise _improper(over, F, growing.power)
+    every = zip(found.random, growing.random, strict=True)
+    return Unknowns(
+        fixed=np.where(growing.fixed, np.minimum(found.fixed, left), found.fixed),
+        random=tuple(np.where(grows, np.minimum(e, left), e) for e, grows in every),
+        sds=_lowered(found.sds, F, left),
+        tau=found.tau,
+    )
+
+
+def _bounded_by_rows(over: Landscape, found: Unknowns, F: Sequence[Subspace]) -> Unknowns:
+    """Exponents where the noise grows as well: then every row counts, and nothing else."""
     free = _free(over).shape[1]
-    for chosen in _sets(len(over.sds)):
-        part = [over.sds[k] for k in chosen]
-        room = len(part) - sum(over.on_sds[t][i].tail for t, i in part)
-        if part:
-            r, grows_fixed, grows_random = _along(over, part)
-            if r <= room:
-                raise _improper(over, part, r)
-            fixed[grows_fixed] = np.minimum(fixed[grows_fixed], r - room)
-            for whole, grows in zip(random, grows_random, strict=True):
-                whole[grows] = np.minimum(whole[grows], r - room)
-            for t, i in part:
-                sds[t][i] = min(sds[t][i], r - room)
-        if unknown:
-            left = over.model.n - free - room - 1 + over.on_noise.tail
-            if left <= 0:
-                raise _few_rows(over, part, free)
-            tau = min(tau, left)
-            fixed = np.minimum(fixed, left) if free else fixed
-            for t, i in part:
-                sds[t][i], random[t] = min(sds[t][i], left), np.minimum(random[t], left)
-    return Unknowns(fixed, tuple(random), tuple(sds), float(tau))
+    left = over.model.n - free - _room(over, F) - 1 + over.on_noise.tail
+    if left <= 0:
+        raise _few_rows(over, F, free)
+    random = list(found.random)
+    for t, part in enumerate(F):
+        if part.size:
+            random[t] = np.minimum(random[t], left)
+    return Unknowns(
+        fixed=np.minimum(found.fixed, left) if free else found.fixed,
+        random=tuple(random),
+        sds=_lowered(found.sds, F, left),
+        tau=min(found.tau, float(left)),
+    )
 
 
-def _sets(m: int) -> list[tuple[int, ...]]:
-    """All sets of the standard deviations; where they are many, the smallest and the largest."""
-    sizes = range(m + 1) if m <= 6 else (0, 1, m)
-    return list(chain.from_iterable(combinations(range(m), k) for k in sizes))
+def _lowered(sds: tuple[Array, ...], F: Sequence[Subspace], left: float) -> tuple[Array, ...]:
+    """Exponents of the standard deviations that grow along F, lowered to what is left."""
+    out = [exponents.copy() for exponents in sds]
+    for t, part in enumerate(F):
+        for i in part.axes:
+            out[t][i] = min(out[t][i], left)
+    return tuple(out)
 
 
 def _free(over: Landscape) -> Array:
@@ -71,24 +111,42 @@ def _free(over: Landscape) -> Array:
     return np.asarray(vectors[:, values <= 1e-12 * max(float(values.max(initial=0.0)), 1e-300)])
 
 
-def _along(over: Landscape, part: list[tuple[int, int]]) -> tuple[int, Any, list[Any]]:
-    """Power by which the likelihood falls along a set, and what grows without bound along it."""
-    T = [np.zeros((len(FAR), k.q, k.q)) for k in over.model.gram.blocks]
-    for t, i in part:
-        T[t][:, i, i] = FAR
-    log_det, S = over.assembly.criterion.evaluate(over.inwards(T))
-    free, p, step = _free(over), over.model.gram.p, np.log(FAR[1] / FAR[0])
+@dataclass(frozen=True, eq=False)
+class _Growing:
+    """What happens far out along some subspaces."""
+
+    power: int
+    """The power r by which the likelihood falls."""
+    fixed: Truths
+    """Which of alpha have a variance that grows without bound, shape (p,)."""
+    random: list[Truths]
+    """The same of beta, shape (J, q) for each term."""
+
+
+def _along(over: Landscape, F: Sequence[Subspace]) -> _Growing:
+    """Compare two places far out along some subspaces."""
+    T = []
+    for part in F:
+        root = np.zeros((len(FAR), part.q, part.q))
+        root[:, :, : part.size] = part.basis * np.array(FAR)[:, None, None]
+        T.append(root)
+    log_det, S = over.assembly.criterion.evaluate(T)
+    free, p = _free(over), over.model.gram.p
     log_det = log_det + np.linalg.slogdet(free.T @ S[:, :p, :p] @ free)[1]
+    power = np.diff(log_det)[0] / 2 / np.log(FAR[1] / FAR[0])
     given = over.given(T)
     _, variance = given.moments_of_z(np.ones(len(FAR)))
     fixed = np.einsum("nij,nj->ni", given.root**2, variance)
     random: list[list[Array]] = [[] for _ in T]
-    for at, H, P in moments(over.unpooled, over.inwards(T)):
+    for at, H, P in moments(over.unpooled, T):
         for found, h, diagonal in zip(random, H, P, strict=True):
             turned = np.einsum("njqc,ncd->njqd", h[..., :p], given.root[at])
             found += list(diagonal + np.einsum("njqd,nd->njq", turned**2, variance[at]))
-    power = int(np.round(np.diff(log_det)[0] / 2 / step))
-    return power, fixed[1] > 10 * fixed[0], [f[1] > 10 * f[0] for f in random]
+    return _Growing(
+        power=int(np.round(power)),
+        fixed=fixed[1] > 10 * fixed[0],
+        random=[far[1] > 10 * far[0] for far in random],
+    )
 
 
 def _refuse_origins(over: Landscape) -> None:
@@ -113,22 +171,25 @@ def _refuse_origins(over: Landscape) -> None:
             )
 
 
-def _improper(over: Landscape, part: list[tuple[int, int]], r: int) -> InputError:
-    names = " and ".join(_name(over, t, i) for t, i in part)
-    densities = ", ".join(repr(over.on_sds[t][i]) for t, i in part)
-    need = len(part) - sum(over.on_sds[t][i].tail for t, i in part)
+def _improper(over: Landscape, F: Sequence[Subspace], r: int) -> InputError:
+    grow = [(t, i) for t, part in enumerate(F) for i in part.axes]
+    names = " and ".join(_name(over, t, i) for t, i in grow)
+    densities = ", ".join(repr(over.on_sds[t][i]) for t, i in grow)
+    combination = "a combination of columns: " if sum(k.size for k in F) < len(grow) else ""
     return InputError(
         f"the posterior is improper: the data cannot bound {names} from above.",
-        f"a likelihood that falls faster than sd^-{need:g} (flat needs r >= 2 for one sd)",
-        f"sd^-{r}, r = rank[X D] - rank X = {r}, with {densities}",
+        f"a likelihood that falls faster than sd^{-_room(over, F):g} (flat needs r >= 2 for one "
+        "sd)",
+        f"{combination}sd^-{r}, r = rank[X D] - rank X = {r}, with {densities}",
         "give it a proper prior, for instance Prior(sd=priors.half_normal(scale))",
     )
 
 
-def _few_rows(over: Landscape, part: list[tuple[int, int]], free: int) -> InputError:
+def _few_rows(over: Landscape, F: Sequence[Subspace], free: int) -> InputError:
+    rows = free + _room(over, F) + 1 - over.on_noise.tail
     return InputError(
         "the posterior is improper: too few rows to bound the noise from above.",
-        f"more than {free + len(part) + 1} rows for these priors",
+        f"more than {rows:g} rows for these priors",
         f"{over.model.n} rows",
         "give the standard deviations proper priors, for instance priors.half_normal(scale)",
     )

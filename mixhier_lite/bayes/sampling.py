@@ -20,6 +20,9 @@ from .posterior import landscape
 from .propriety import existence
 from .rejection import independent
 
+LARGEST = 10**9
+"""Numbers that the draws of all random effects hold at most."""
+
 
 def sample(
     model: Fit, draws: int, rng: np.random.Generator, prior: Prior | SdPrior | None = None
@@ -53,7 +56,9 @@ def sample(
     """
     _has_data(model)
     generator(rng)
-    count(draws, "draws", 1, "draws", "pass for instance draws=1000")
+    effects = sum(block.J * block.q for block in model.gram.blocks)
+    most = LARGEST // (effects + model.gram.p + 1)
+    count(draws, "draws", 1, "draws", "pass for instance draws=1000", most)
     over = landscape(model, as_prior(prior))
     existence(over)
     if over.size <= 3:
@@ -69,7 +74,7 @@ def sample(
     z = mean + np.sqrt(variance) * rng.standard_normal(mean.shape)
     alpha = given.alpha + np.einsum("nij,nj->ni", given.root, z)
     v = np.column_stack([-alpha, np.ones(draws)])
-    random = draw_effects(over.unpooled, over.inwards(T), v, tau, rng)
+    random = draw_effects(over.unpooled, T, v, tau, rng)
     tau2 = (tau * over.y_unit) ** 2
     return Draws(
         model, over.fixed(alpha), tuple(random), tuple(over.Sigma(T, tau)), tau2, effective

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ..errors import InputError, refused
 from ..gram.gram import Block, Gram
 from ..gram.term import Term, as_terms
-from ..inputs import Array, real
+from ..inputs import Array, level_of, one_of, real
 from ..labels import Codes, look_up
 from ..variance.criterion import triangular_solve
 from .blup import Solved, conditional_variances, gains, random_effects
@@ -23,9 +23,36 @@ class Prediction:
     """X alpha_hat + Z beta_tilde, shape (n_new,)."""
     var_mean: Array
     """Variance of the error of ``mean``, given the variances, shape (n_new,)."""
+    var_group: Array
+    """The same for the mean of the row's group, without the noise of a row: ``var_mean`` where
+    the group is known, and plus Var(Z beta) where it is new (a new study's mean, in a
+    meta-analysis). NaN where ``terms=None`` leaves the columns of a slope unknown."""
     var_new: Array
-    """The same for a new observation of weight one: plus tau2, and plus Var(Z beta) where
-    the group is not known. NaN where ``terms=None`` leaves the columns of a slope unknown."""
+    """The same for a new observation of weight one: ``var_group`` plus tau2."""
+
+    def interval(self, level: float = 0.95, of: str = "row") -> Array:
+        """Normal intervals around ``mean``, shape (n_new, 2), given the variances.
+
+        Parameters
+        ----------
+        level : float
+            Coverage, between 0 and 1.
+        of : {"mean", "group", "row"}
+            What is covered: X alpha and what is known of the groups (``var_mean``), the mean of
+            the row's group, new or known (``var_group``), or a new row of weight one
+            (``var_new``).
+
+        Raises
+        ------
+        InputError
+            level not between 0 and 1; of none of the three.
+        """
+        from scipy.special import ndtri
+
+        variances = {"mean": self.var_mean, "group": self.var_group, "row": self.var_new}
+        one_of(of, "of", tuple(variances), "of='group' is for the mean of a new group or study")
+        half = ndtri((1 + level_of(level)) / 2) * np.sqrt(variances[of])
+        return np.column_stack([self.mean - half, self.mean + half])
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +123,13 @@ def predict(solved: Solved, fixed: Array, Sigma: Sequence[Array], rows: NewRows)
             spread += np.einsum("nk,kl,nl->n", unseen, Sigma[t], unseen)
         known = _conditional(solved, codes, Z)
     var_mean = known + solved.solution.tau2 * np.einsum("nr,nr->n", lean, lean)
-    every = mean, var_mean, var_mean + spread + solved.tau2
-    return Prediction(*(_with_gaps(values, rows.kept) for values in every))
+    var_group = var_mean + spread
+    return Prediction(
+        mean=_with_gaps(mean, rows.kept),
+        var_mean=_with_gaps(var_mean, rows.kept),
+        var_group=_with_gaps(var_group, rows.kept),
+        var_new=_with_gaps(var_group + solved.tau2, rows.kept),
+    )
 
 
 def _with_gaps(values: Array, kept: npt.NDArray[np.bool_]) -> Array:

@@ -11,7 +11,7 @@ from ..linalg import dependent_columns
 from . import identities as sides
 from .flat import flat
 from .henderson import henderson
-from .hierarchical import centred, posterior
+from .hierarchical import posterior, some_covariates
 from .mixed import LinearMixedModel, gls_blup, response
 from .ridge import ridge
 
@@ -89,7 +89,7 @@ def _one_intercept_a_group(model: LinearMixedModel) -> bool:
 def _group_level(model: LinearMixedModel) -> bool:
     """X = D U for some U."""
     try:
-        centred(model)
+        some_covariates(model)
     except ValueError:
         return False
     return _regular(model)

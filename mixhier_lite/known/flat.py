@@ -26,5 +26,5 @@ def flat(p: int) -> GaussianFactor:
     array([[0., 0.],
            [0., 0.]])
     """
-    p = count(p, "p", 0, "fixed effects", "pass X.shape[1]")
+    p = count(p, "p", 0, "fixed effects", "pass X.shape[1]", most=10**4)
     return GaussianFactor(np.zeros((p, p)), np.zeros(p))

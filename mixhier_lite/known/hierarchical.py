@@ -8,7 +8,14 @@ from scipy.linalg import block_diag, lstsq
 
 from ..errors import InputError
 from ..inputs import Array, instance, real
-from ..linalg import covariance, identified, is_singular, solve_and_invert, symmetric
+from ..linalg import (
+    covariance,
+    dependent_columns,
+    identified,
+    is_singular,
+    solve_and_invert,
+    symmetric,
+)
 from .effects import Effects
 from .mixed import LinearMixedModel, mixed_model, response
 
@@ -60,6 +67,10 @@ class HierarchicalModel:
 def centred(model: LinearMixedModel) -> HierarchicalModel:
     """Write a mixed model in the centred form, where that can be done (:prf:ref:`thm-centred`).
 
+    Where the columns of D are independent there is one U. Where they are not, as with a level
+    that has no rows, the data leave open what its covariates are, and with them its gamma. Only a
+    constant is known of every level.
+
     Parameters
     ----------
     model : LinearMixedModel
@@ -73,25 +84,64 @@ def centred(model: LinearMixedModel) -> HierarchicalModel:
     ------
     InputError
         Some column of X is not in the column space of D (for an indicator D: it varies
-        within a group), so that no U exists.
+        within a group), so that no U exists; or there are many.
     """
     mixed_model(model)
+    U = some_covariates(model)
+    loose = dependent_columns(model.D)
+    if loose:
+        U = _constants(model, loose)
+    return HierarchicalModel(U, model.D, model.Sigma, model.tau2)
+
+
+def some_covariates(model: LinearMixedModel) -> Array:
+    """A U with X = D U, the shortest if there are many, shape (J, p).
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
     U: Array = np.zeros((model.J, model.p))
     if model.J and model.p:
         U = lstsq(model.D, model.X)[0]
-    rest = ((model.X - model.D @ U) ** 2).sum(axis=0)
-    share = rest / np.maximum((model.X**2).sum(axis=0), np.finfo(float).tiny)
-    outside = np.flatnonzero(share > 1e-24)  # a relative size of 1e-12: more than rounding
-    if len(outside):
-        k = int(outside[np.argmax(share[outside])])
+    outside = _outside(model.X, model.D @ U)
+    if outside.any():
+        columns = np.flatnonzero(outside).tolist()
+        k = columns[int(np.argmax(outside[columns]))]
         raise InputError(
             "The model has no centred form: X is not D U for any U.",
             "every column of X in the column space of D (constant within groups)",
-            f"columns {outside.tolist()} of X outside it; {100 * share[k]:.2g} % of the sum of "
+            f"columns {columns} of X outside it; {100 * outside[k]:.2g} % of the sum of "
             f"squares of column {k} cannot be represented",
             "keep such columns in X, and move only the group-level ones into U",
         )
-    return HierarchicalModel(U, model.D, model.Sigma, model.tau2)
+    return U
+
+
+def _outside(X: Array, found: Array) -> Array:
+    """The share of each column's sum of squares that is missed, 0 within rounding; shape (p,)."""
+    rest = ((X - found) ** 2).sum(axis=0)
+    share = rest / np.maximum((X**2).sum(axis=0), np.finfo(float).tiny)
+    return np.where(share > 1e-24, share, 0.0)  # a relative size of 1e-12: more than rounding
+
+
+def _constants(model: LinearMixedModel, loose: list[int]) -> Array:
+    """U of a D with dependent columns: every column of X must be a constant of all levels."""
+    every = model.D.sum(axis=1)  # what a covariate that is one everywhere adds to each row
+    constants = every @ model.X / (every @ every)
+    unknown = np.flatnonzero(_outside(model.X, np.outer(every, constants)))
+    if len(unknown):
+        raise InputError(
+            "The model has many centred forms: covariates of some levels are not known.",
+            "columns of D that are linearly independent, so that every level has rows; or "
+            "covariates that are constant",
+            f"linear dependence among columns {loose} of D (a column of zeros is a level without "
+            f"rows), and columns {unknown.tolist()} of X that vary",
+            "leave these levels out, or say what their covariates are: "
+            "HierarchicalModel(U, D, Sigma, tau2)",
+        )
+    return np.tile(constants, (model.J, 1))
 
 
 @dataclass(frozen=True, eq=False)

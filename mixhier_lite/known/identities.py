@@ -11,7 +11,7 @@ from scipy.linalg import inv, solve
 from ..inputs import Array
 from .effects import Effects
 from .henderson import henderson, log_joint, mixed_model_equations, precision
-from .hierarchical import centred
+from .hierarchical import some_covariates
 from .mixed import LinearMixedModel, gls_blup
 from .ridge import ridge
 
@@ -90,7 +90,7 @@ def pull(model: LinearMixedModel, effects: Effects, sign: int) -> Array:
 
 def centred_coefficients(model: LinearMixedModel, y: Array) -> Array:
     """Posterior mean of gamma, with alpha integrated out of gamma ~ N(U alpha, Sigma)."""
-    P, U = precision(model.Sigma), centred(model).U
+    P, U = precision(model.Sigma), some_covariates(model)
     PU = P @ U
     flat_gamma = P - PU @ np.linalg.solve(U.T @ PU, PU.T)
     gamma: Array = solve(model.D.T @ model.D + model.tau2 * flat_gamma, model.D.T @ y)
@@ -100,7 +100,7 @@ def centred_coefficients(model: LinearMixedModel, y: Array) -> Array:
 def zero_centred_coefficients(model: LinearMixedModel, y: Array) -> Array:
     """U alpha_hat + beta_tilde."""
     effects = gls_blup(model, y)
-    gamma: Array = centred(model).U @ effects.fixed + effects.random
+    gamma: Array = some_covariates(model) @ effects.fixed + effects.random
     return gamma
 
 

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 from scipy.linalg import null_space
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
@@ -26,7 +27,7 @@ from mixhier_lite import (
     priors,
     sample,
 )
-from mixhier_lite.bayes.grid import settled, sketch
+from mixhier_lite.bayes.grid import Grid, settled, sketch
 from mixhier_lite.bayes.importance import weighted
 from mixhier_lite.bayes.rejection import _steps
 from mixhier_lite.bayes.sampling import as_prior, landscape
@@ -122,6 +123,45 @@ def test_eight_schools_against_one_dimensional_quadrature(prior, density):
         below = ndtr((np.append(q.fixed, q.random[0]) - means) / np.sqrt(variances))
         np.testing.assert_allclose(mass @ below, p, atol=1e-5)
     assert told.mean.tau == pytest.approx(1) and told.sd.tau < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("prior", "density"),
+    [
+        (priors.flat(), lambda s: 1.0),
+        (priors.half_cauchy(0.5), lambda s: 2 * cauchy(scale=0.5).pdf(s)),
+        (priors.half_t(3, 1), lambda s: 2 * t(3).pdf(s)),
+    ],
+    ids=["flat", "half-Cauchy", "half-t"],
+)
+@pytest.mark.parametrize("p", [1e-6, 1e-3, 0.01, 0.2, 0.999, 1 - 1e-6])
+def test_extreme_quantiles_of_a_standard_deviation(prior, density, p):
+    """The share of an adaptive quadrature of its own below the quantile, and near zero p itself."""
+
+    def mass(low, high):
+        return quad(lambda s: given_sigma([s])[0][0] * density(s), low, high, epsabs=0, limit=500)[
+            0
+        ]
+
+    pieces = np.array([0, 1e-4, 1e-2, 0.1, 1, 10, 100, 1e3, 1e5])
+    total = sum(map(mass, pieces[:-1], pieces[1:]))
+    q = integrate(schools(), prior).quantile(p).sds[0][0]
+    if p < 0.5:
+        ends = np.append(pieces[pieces < q], q)
+        share = sum(map(mass, ends[:-1], ends[1:])) / total
+        assert share == pytest.approx(p, rel=1e-5)
+    else:
+        ends = np.append(q, pieces[pieces > q])
+        share = sum(map(mass, ends[:-1], ends[1:])) / total
+        assert share == pytest.approx(1 - p, abs=1e-8, rel=1e-3)
+
+
+def test_a_quantile_beyond_all_resolution_is_refused(monkeypatch):
+    told = integrate(schools())
+    for always in (0.0, 1.0):
+        monkeypatch.setattr(Grid, "distribution", lambda *_: lambda value: always)  # noqa: B023
+        with pytest.raises(InputError, match="so close to 0 or 1"):
+            told.quantile(0.5)
 
 
 # --- brute force over the dense likelihood
@@ -756,3 +796,51 @@ def test_arviz_reads_the_draws(monkeypatch):
             az.plot_dist(data, var_names=["sd person"], backend="matplotlib")
         az.plot_forest(data, var_names=["random person"])
     plt.close("all")
+
+
+def arviz_of(terms):
+    pytest.importorskip("arviz")
+    rng = np.random.default_rng(0)
+    model = fit(rng.normal(size=42), np.ones((42, 1)), terms)
+    draws = sample(model, 8, np.random.default_rng(0), priors.half_normal(1))
+    return draws, draws.to_arviz().posterior
+
+
+def every_draw_is_told(draws, posterior):
+    """The arrays that carry random effects, sds and Sigma are those of the draws, one each."""
+    for start, arrays in (("random ", draws.random), ("sd ", draws.sds), ("Sigma ", draws.Sigma)):
+        told = [v.values for k, v in posterior.data_vars.items() if k.startswith(start)]
+        assert len(told) == len(arrays)
+        for values, array in zip(told, arrays, strict=True):
+            np.testing.assert_array_equal(values.reshape(array.shape), array)
+
+
+G = np.repeat(np.arange(7), 6)
+X1 = np.column_stack([np.ones(42), np.arange(42) % 5])
+
+
+def test_terms_on_one_factor_have_names_of_their_own():
+    slope = Term(G, X1[:, 1:], name="g", columns=("x",))
+    draws, posterior = arviz_of([Term(G, name="g"), slope, Term(np.arange(42) % 4, name="h")])
+    every_draw_is_told(draws, posterior)
+    assert {"random g: 1", "random g: x", "random h"} < set(posterior.data_vars)
+    assert posterior["random g: x"].dims[2:] == ("g: x", "g: x column")
+
+
+@pytest.mark.parametrize(
+    "name", ["chain", "draw", "sample", "coefficient", "fixed", "tau", "h column", "random h", "h"]
+)
+def test_a_term_may_be_called_like_anything(name):
+    draws, posterior = arviz_of([Term(G, name=name), Term(np.arange(42) % 4, name="h")])
+    every_draw_is_told(draws, posterior)
+
+
+def test_columns_of_one_name_and_labels_of_any_kind():
+    days = np.datetime64("2020-01-01", "ns") + G * np.timedelta64(1, "D")
+    pairs = [(int(g), "x") for g in np.arange(42) % 3]
+    terms = [Term(days, X1, name="day", columns=("a", "a")), Term(pairs, name="pair")]
+    draws, posterior = arviz_of(terms)
+    every_draw_is_told(draws, posterior)
+    assert posterior["day column"].values.tolist() == ["a", "a (2)"]
+    assert posterior["day"].values[1] == np.datetime64("2020-01-02")
+    assert posterior["pair"].values.tolist() == ["(0, 'x')", "(1, 'x')", "(2, 'x')"]

@@ -8,6 +8,9 @@ import pytest
 from scipy.linalg import null_space
 
 from mixhier_lite import InputError, Prior, Term, datasets, fit, gaussian, integrate, priors, sample
+from mixhier_lite.bayes.posterior import landscape
+from mixhier_lite.bayes.propriety import existence
+from mixhier_lite.priors import as_prior
 
 
 def likelihood(y, X, terms, sds, tau=1.0):
@@ -189,3 +192,137 @@ def test_bad_input(call, said):
     with warnings.catch_warnings(), pytest.raises(InputError, match=said):
         warnings.simplefilter("error")
         call(model, rng)
+
+
+# --- combinations of columns
+
+
+def cells(J, both, rng):
+    """J groups of six; x is 0 or 1, and both values occur in the first groups only."""
+    g, i = np.repeat(np.arange(J), 6), np.arange(6 * J)
+    x = np.where((g < both) & (i % 6 < 3), 0.0, 1.0)
+    X = np.column_stack([np.ones(6 * J), x])
+    return rng.normal(size=J)[g] + 0.5 * x + rng.normal(size=6 * J), X, g
+
+
+def log_density_of_sd0(y, X, g, s0):
+    """Of (sd1, 1 + rho) summed out, on a grid of its own: in cell means, without cancellation."""
+    x, far = X[:, 1], np.geomspace(1e-4, 1, 700) * s0
+    s1 = s0 + np.concatenate([-far[::-1], [0.0], far, s0 * np.geomspace(1, 1e3, 200)[1:]])
+    d = np.geomspace(1e-12, 2, 700)
+    s1, d = s1[:, None], d[None]
+    v0, v01 = s0**2 + 0 * d * s1, s0**2 + (d - 1) * s0 * s1
+    v1 = (s1 - s0) ** 2 + 2 * d * s0 * s1
+    P00 = P01 = P11 = h0 = h1 = squares = logs = 0.0
+    for j in np.unique(g):
+        at0, at1 = y[(g == j) & (x == 0)], y[(g == j) & (x == 1)]
+        b, m1 = v1 + 1 / len(at1), at1.mean()
+        if not len(at0):
+            P11, h1 = P11 + 1 / b, h1 + m1 / b
+            squares, logs = squares + m1**2 / b, logs + np.log(b)
+            continue
+        a, m0 = v0 + 1 / len(at0), at0.mean()
+        # a b - v01^2 with v0 v1 - v01^2 = s0^2 s1^2 d (2 - d)
+        det = (s0 * s1) ** 2 * d * (2 - d) + v0 / len(at1) + v1 / len(at0)
+        det = det + 1 / len(at0) / len(at1)
+        P00, P01, P11 = P00 + b / det, P01 - v01 / det, P11 + a / det
+        h0, h1 = h0 + (b * m0 - v01 * m1) / det, h1 + (a * m1 - v01 * m0) / det
+        squares = squares + (b * m0**2 - 2 * v01 * m0 * m1 + a * m1**2) / det
+        logs = logs + np.log(det)
+    D = P00 * P11 - P01**2
+    fitted = (P11 * h0**2 - 2 * P01 * h0 * h1 + P00 * h1**2) / D
+    log_L = -(logs + np.log(D) + squares - fitted) / 2
+    peak = log_L.max()
+    return peak + np.log(np.gradient(s1[:, 0]) @ np.exp(log_L - peak) @ np.gradient(d[0]))
+
+
+@pytest.mark.parametrize("both", [2, 3, 5])
+def test_a_combination_that_few_groups_know(both):
+    """Z (1, -1)' = 1 - x is zero in most groups: along it r = both - 1, and r + 1 is left."""
+    y, X, g = cells(10, both, np.random.default_rng(5))
+    fall = log_density_of_sd0(y, X, g, 1000.0) - log_density_of_sd0(y, X, g, 100.0)
+    exponent = -fall / np.log(10) - 1
+    assert exponent == pytest.approx(both, abs=0.02)
+    told = integrate(fit(y, X, Term(g, X), tau2=1.0))
+    assert told.exists.sds[0].tolist() == [both, both]
+    assert np.isinf(told.sd.sds[0]).all() == (both <= 2)
+
+
+def test_flat_variances_need_two_contrasts_of_every_combination():
+    rng = np.random.default_rng(5)
+    for both in (2, 3):
+        y, X, g = cells(12, both, rng)
+        model = fit(y, X, Term(g, X), tau2=1.0)
+        if both == 2:  # r = 1 along (1, -1)
+            with pytest.raises(InputError, match="improper") as refusal:
+                sample(model, 5, rng, priors.flat_variance())
+            assert "a combination of columns" in refusal.value.got
+        else:
+            found = existence(landscape(model, as_prior(priors.flat_variance())))
+            assert found.sds[0].tolist() == [1, 1]
+
+
+def power_along(y, X, g, Z, F, far=(3e3, 3e4)):
+    """How fast the dense likelihood falls along a subspace, from two places far out."""
+    K, values = null_space(X.T), []
+    same = np.equal.outer(g, g)
+    for s in far:
+        V = np.eye(len(y)) + s**2 * same * (Z @ F @ F.T @ Z.T)
+        values.append(np.linalg.slogdet(K.T @ V @ K)[1] / 2)
+    return round((values[1] - values[0]) / np.log(far[1] / far[0]))
+
+
+def few_rows(seed):
+    """Groups of one to four rows; two slopes, which are in X or not."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.choice([1, 2, 2, 3, 4], size=9)
+    g = np.repeat(np.arange(9), sizes)
+    z = rng.choice([0.0, 1.0, 2.0], size=len(g))
+    Z = np.column_stack([np.ones(len(g)), z])
+    X = [Z, Z[:, :1], Z[:, 1:]][seed % 3]
+    return rng.normal(size=len(g)) + Z @ [1, 1], X, g, Z
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_exponents_of_correlated_slopes(seed):
+    """The closed rule for two columns, with kernels and ranks from the rows."""
+    y, X, g, Z = few_rows(seed)
+    lines = [null_space(Z[g == j]) for j in range(9) if np.linalg.matrix_rank(Z[g == j]) == 1]
+    off_axes = [u / np.linalg.norm(u) for u in lines if np.abs(u).min() > 1e-9]
+    axes = [power_along(y, X, g, Z, np.eye(2)[:, [k]]) for k in (0, 1)]
+    plane = power_along(y, X, g, Z, np.eye(2))
+    least = min([power_along(y, X, g, Z, u) for u in off_axes], default=99)
+    for prior, tail in ((priors.flat(), 0), (priors.flat_variance(), -1), (priors.half_t(1, 3), 2)):
+        left = [min(r - 1 + tail, plane - 2 + 2 * tail, least + 1 + 2 * tail) for r in axes]
+        model = fit(y, X, Term(g, Z), tau2=1.0)
+        if min(left) <= 0:
+            with pytest.raises(InputError, match="improper"):
+                existence(landscape(model, as_prior(prior)))
+        else:
+            found = existence(landscape(model, as_prior(prior)))
+            assert found.sds[0].tolist() == left
+
+
+def test_exponents_of_three_columns():
+    """One row in most levels: their kernel is a plane, in which lines of two columns lie."""
+    rng = np.random.default_rng(2)
+    g = np.append(np.repeat(np.arange(4), 5), np.arange(4, 14))
+    Z = np.column_stack([np.ones(30), rng.normal(size=(30, 2))])
+    Z[20:, 1:] = [1.0, 1.0]  # three lines of two columns each are unseen in ten levels
+    y = rng.normal(size=30)
+    X = Z[:, :1]
+    for u in ([0.0, 1, -1], [1, 0, -1], [1, -1, 0]):
+        assert power_along(y, X, g, Z, np.array(u)[:, None] / np.sqrt(2)) == 4
+    plane = np.linalg.svd(Z[20:21])[2][1:].T
+    assert power_along(y, X, g, Z, plane) == 8
+    found = existence(landscape(fit(y, X, Term(g, Z), tau2=1.0), as_prior(None)))
+    # e_k: r - 1, axes r - 2, all r - 3; the line (k = 2) r + 2, the plane (f = 2, k = 3) r + 1
+    axes = [power_along(y, X, g, Z, np.eye(3)[:, [k]]) - 1 for k in range(3)]
+    twos = [power_along(y, X, g, Z, np.eye(3)[:, list(k)]) - 2 for k in ((0, 1), (0, 2), (1, 2))]
+    all_three = power_along(y, X, g, Z, np.eye(3)) - 3
+    expected = [
+        min(axes[0], twos[0], twos[1], all_three, 6),
+        min(axes[1], twos[0], twos[2], all_three, 6),
+        min(axes[2], twos[1], twos[2], all_three, 6),
+    ]
+    assert found.sds[0].tolist() == expected

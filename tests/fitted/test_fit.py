@@ -343,3 +343,70 @@ def test_large_crossed_terms_do_not_hide_the_better_of_two_humps(seed):
     assert (
         fit(y, X, [*others, Term(g)], "ML").criterion <= fit(y, X, Term(g), "ML").criterion + 1e-6
     )
+
+
+# --- intervals of predictions
+
+TRIALS = np.array(  # BCG vaccine, 13 trials: cases and others, vaccinated; cases and others, not
+    [[4, 119, 11, 128], [6, 300, 29, 274], [3, 228, 11, 209], [62, 13536, 248, 12619],
+     [33, 5036, 47, 5761], [180, 1361, 372, 1079], [8, 2537, 10, 619], [505, 87886, 499, 87892],
+     [29, 7470, 45, 7232], [17, 1699, 65, 1600], [186, 50448, 141, 27197], [5, 2493, 3, 2338],
+     [27, 16886, 29, 17825]]
+)  # fmt: skip
+
+
+def test_the_mean_of_a_new_study_as_metafor_publishes_it():
+    """Log risk ratios, REML: mean -0.7145 (-1.0669 to -0.3622), new study -1.8667 to 0.4376."""
+    a, b, c, d = TRIALS.T
+    y = np.log(a / (a + b)) - np.log(c / (c + d))
+    v = 1 / a - 1 / (a + b) + 1 / c - 1 / (c + d)
+    model = fit(y, np.ones((13, 1)), Term(np.arange(13)), tau2=1, weights=1 / v)
+    new = model.predict(np.ones((1, 1)), Term(["new"]), new_groups="population")
+    assert new.interval(of="mean")[0] == pytest.approx([-1.0669, -0.3622], abs=5e-5)
+    assert new.interval(of="group")[0] == pytest.approx([-1.8667, 0.4376], abs=5e-5)
+    known = model.predict(np.ones((1, 1)), Term([3]))
+    assert known.interval(of="group") == pytest.approx(known.interval(of="mean"), rel=1e-15)
+    alone = model.predict(np.ones((1, 1)))
+    assert alone.var_group == pytest.approx(new.var_group, rel=1e-12)
+
+
+def test_intervals_of_the_mean_the_group_and_the_row():
+    """A known person, and a new one in a known and in a new place: dense conditioning."""
+    rng, n = np.random.default_rng(8), 60
+    g, h, x = np.arange(n) % 6, np.arange(n) % 5, rng.normal(size=n)
+    X = np.column_stack([np.ones(n), x])
+    y = X @ [1, 2] + (X * rng.normal(size=(6, 2))[g]).sum(axis=1) + 2 * rng.normal(size=5)[h]
+    model = fit(y + rng.normal(size=n), X, [Term(g, X), Term(h)])
+    rows, persons, places = np.array([[1, 0.5]] * 3), [2, 77, 77], [1, 1, 99]
+    told = model.predict(rows, [Term(persons, rows), Term(places)], new_groups="population")
+    S1, S2, tau2 = model.Sigma[0], model.Sigma[1][0, 0], model.tau2
+    everyone, everywhere = np.append(g, persons), np.append(h, places)
+    Z = np.vstack([X, rows])
+    joint = np.equal.outer(everyone, everyone) * (Z @ S1 @ Z.T)
+    joint = joint + np.equal.outer(everywhere, everywhere) * S2
+    V, C = joint[:n, :n] + tau2 * np.eye(n), joint[:n, n:]
+    Vi = np.linalg.inv(V)
+    A = np.linalg.inv(X.T @ Vi @ X)
+    lean = rows - C.T @ Vi @ X
+    var = np.diag(joint[n:, n:]) - np.diag(C.T @ Vi @ C) + np.diag(lean @ A @ lean.T)
+    unknown = np.array([0, rows[1] @ S1 @ rows[1], rows[2] @ S1 @ rows[2] + S2])
+    for of, expected in (("group", var), ("mean", var - unknown), ("row", var + tau2)):
+        low, high = told.interval(0.5, of).T
+        assert (high + low) / 2 == pytest.approx(told.mean, abs=1e-12)
+        assert (high - low) / 2 == pytest.approx(0.6744897501960817 * np.sqrt(expected), rel=1e-8)
+    assert (told.interval(0.5) == told.interval(0.5, "row")).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((95,), "level is the coverage"),
+        ((np.complex128(1),), "level is the coverage"),
+        ((0.95, "study"), "of is unknown"),
+        ((0.95, None), "of is unknown"),
+    ],
+)
+def test_intervals_of_something_else_are_refused(arguments, words):
+    model = fit(np.arange(6.0) ** 2, np.ones((6, 1)), Term([0, 0, 1, 1, 2, 2]))
+    with pytest.raises(InputError, match=words):
+        model.predict(np.ones((1, 1))).interval(*arguments)

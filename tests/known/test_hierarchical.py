@@ -17,6 +17,7 @@ from mixhier_lite import (
     fit,
     flat,
     gaussian,
+    gls_blup,
     indicator,
     posterior,
     priors,
@@ -330,13 +331,32 @@ def test_every_product_d_u_has_a_centred_form():
             D, columns = model.D.tolist(), model.U.T.tolist()
             X = [[sum(d * u for d, u in zip(row, u, strict=True)) for u in columns] for row in D]
             assert np.allclose(mixed.X, X, rtol=0, atol=1e-12)
+            if np.linalg.matrix_rank(model.D) < mixed.J:  # there are many U
+                with pytest.raises(InputError, match="many centred forms"):
+                    centred(mixed)
+                continue
             back = centred(mixed)
             assert back.D @ back.U == pytest.approx(mixed.X, abs=1e-10), kind
-            if np.linalg.matrix_rank(model.D) == mixed.J:
-                assert back.U == pytest.approx(model.U, abs=1e-8), kind
+            assert back.U == pytest.approx(model.U, abs=1e-8), kind
             for name in ("D", "Sigma", "tau2"):
                 assert np.array_equal(getattr(back, name), getattr(model, name))
                 assert np.array_equal(getattr(mixed, name), getattr(model, name))
+
+
+def test_a_level_without_rows_has_the_constants_and_no_other_covariates():
+    """gamma of a group that nobody saw is the mean of all, here of a balanced layout."""
+    y = np.array([10.0, 11, 13, 12])
+    D = indicator(["a", "a", "b", "b"], levels=["a", "b", "new"])
+    model = LinearMixedModel(np.ones((4, 1)), D, 4 * np.eye(3), 1.0)
+    effects = gls_blup(model, y)
+    gamma = centred(model).U @ effects.fixed + effects.random
+    shrunk = 11.5 + 8 / 9 * np.array([-1, 1, 0])  # w = n sigma2 / (n sigma2 + tau2)
+    assert gamma == pytest.approx(shrunk, abs=1e-12)
+    altitude = D @ [[3.0], [5.0], [7.0]]
+    with pytest.raises(InputError, match=r"many centred forms") as refusal:
+        centred(LinearMixedModel(np.hstack([np.ones((4, 1)), altitude]), D, np.eye(3), 1.0))
+    assert "among columns [2] of D" in refusal.value.got
+    assert "columns [1] of X" in refusal.value.got
 
 
 @pytest.mark.theorem("thm-centred")
