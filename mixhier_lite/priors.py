@@ -9,6 +9,7 @@ import numpy as np
 from .errors import InputError
 from .inputs import Array, real
 from .known.hierarchical import GaussianFactor
+from .values import Value
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +98,8 @@ def exponential(mean: float) -> SdPrior:
     return SdPrior(f"exponential({mean:g})", partial(_log_exponential, mean=mean), np.inf)
 
 
-@dataclass(frozen=True, eq=False)
-class Prior:
+@dataclass(frozen=True, eq=False, repr=False)
+class Prior(Value):
     """What is believed of the variances and of alpha before the data.
 
     Correlations of random effects are uniform over the correlation matrices (LKJ with 1).
@@ -133,6 +134,9 @@ class Prior:
                     f"{name} of type {type(given).__name__}",
                     "gaussian(mean, cov) and mixhier_lite.flat(p) are priors on alpha: fixed=...",
                 )
+        if not isinstance(self.sd, SdPrior):  # the caller's lists may change
+            own = tuple(tuple(part) if isinstance(part, list) else part for part in self.sd)
+            object.__setattr__(self, "sd", own)
         if not isinstance(self.fixed, (GaussianFactor, type(None))):
             raise InputError(
                 "fixed is not a prior on alpha.",

@@ -13,6 +13,7 @@ from ..errors import refused
 from ..inputs import Array, finite, real, same_rows, texts, unchecked
 from ..labels import Codes, Labels, coded
 from ..linalg import square_root
+from ..values import Value
 from .accumulate import gathered
 from .term import Term, as_terms
 
@@ -21,8 +22,8 @@ Weights = ArrayLike | None
 Names = Sequence[str] | None
 
 
-@dataclass(frozen=True, eq=False)
-class Block:
+@dataclass(frozen=True, eq=False, repr=False)
+class Block(Value):
     """The part of a Gram that belongs to one term with J levels and q columns."""
 
     name: str | None
@@ -66,8 +67,8 @@ class Block:
         return int(self.A.shape[1])
 
 
-@dataclass(frozen=True, eq=False)
-class Gram:
+@dataclass(frozen=True, eq=False, repr=False)
+class Gram(Value):
     """The sufficient statistics [Z X y]'W[Z X y], :prf:ref:`thm-gram`; merge with ``+``.
 
     The columns are kept in a basis that spares digits: ``[X y] = [X' y'] H``, where X' and y'

@@ -10,10 +10,11 @@ from ..inputs import Array, real
 from ..kinship import Relatedness
 from ..labels import Codes, Labels, coded
 from ..linalg import square_root, symmetric
+from ..values import Value
 
 
-@dataclass(frozen=True, eq=False)
-class Term:
+@dataclass(frozen=True, eq=False, repr=False)
+class Term(Value):
     """One random-effects term: Z_i' beta_j for every row i of group j, beta_j ~ N(0, Sigma).
 
     Parameters

@@ -9,12 +9,13 @@ from scipy.linalg import block_diag, lstsq
 from ..errors import InputError
 from ..inputs import Array, instance, real
 from ..linalg import covariance, identified, is_singular, solve_and_invert, symmetric
+from ..values import Value
 from .effects import Effects
 from .mixed import LinearMixedModel, mixed_model, response
 
 
-@dataclass(frozen=True, eq=False)
-class HierarchicalModel:
+@dataclass(frozen=True, eq=False, repr=False)
+class HierarchicalModel(Value):
     """The centred form, :eq:`eq-centred`: group coefficients scattered around U alpha.
 
     ``y ~ N(D gamma, tau2 I)`` and ``gamma ~ N(U alpha, Sigma)``; gamma = U alpha + beta.
@@ -94,8 +95,8 @@ def centred(model: LinearMixedModel) -> HierarchicalModel:
     return HierarchicalModel(U, model.D, model.Sigma, model.tau2)
 
 
-@dataclass(frozen=True, eq=False)
-class GaussianFactor:
+@dataclass(frozen=True, eq=False, repr=False)
+class GaussianFactor(Value):
     """A factor exp(-c'Pc/2 + h'c) over c: a Gaussian up to a constant, or flat where P = 0.
 
     Multiplying two factors adds their ``precision`` and ``shift``: Bayes' rule
