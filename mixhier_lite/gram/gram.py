@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ..errors import refused
 from ..inputs import Array, finite, real, same_rows, texts, unchecked
 from ..labels import Codes, Labels, coded
-from ..linalg import square_root
+from ..linalg import WRITTEN, rounding_of, square_root
 from ..values import Value
 from .accumulate import gathered
 from .basis import Basis, shared
@@ -36,6 +36,8 @@ class Block(Value):
     """Names of the columns of Z; empty where they have none."""
     K: Array | None
     """The relatedness of the levels, shape (J, J), or None."""
+    asymmetry: float
+    """How far K was from symmetric, in shares of its largest entry."""
     rows: Array
     """Number of rows of each level, shape (J,)."""
     A: Array
@@ -50,7 +52,12 @@ class Block(Value):
     @cached_property
     def root(self) -> Array | None:
         """A root L of K, shape (J, J): L L' = K. None without K."""
-        return None if self.K is None else square_root(self.K, "K")
+        return None if self.K is None else square_root(self.K, "K", WRITTEN)
+
+    @cached_property
+    def rounding(self) -> float:
+        """How far K was from a relatedness, in shares of its largest entry; 0 without K."""
+        return 0.0 if self.K is None else max(self.asymmetry, rounding_of(self.K))
 
     @property
     def basis(self) -> Basis:
@@ -251,6 +258,7 @@ def _block(term: Term, sums: Array, basis: Basis, w: Array | None) -> Block:
         constant=term.Z is None,
         columns=term.columns,
         K=term.K,
+        asymmetry=term.asymmetry,
         rows=rows.astype(np.float64),
         A=(A + A.swapaxes(1, 2)) / 2,
         B=sums[:, :, term.q :],
