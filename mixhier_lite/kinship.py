@@ -11,6 +11,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from .errors import InputError
 from .inputs import Array, real
 from .labels import Labels, keys, look_up, read_labels
+from .values import Value
 
 Pedigree = Mapping[Hashable, Sequence[Hashable | None]]
 UNKNOWN = ("", "0", "NA", "nan", "NaN", "None")
@@ -18,7 +19,7 @@ UNKNOWN = ("", "0", "NA", "nan", "NaN", "None")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Relatedness(NDArrayOperatorsMixin):
+class Relatedness(Value, NDArrayOperatorsMixin):
     """The relatedness of labelled individuals.
 
     numpy reads, indexes and multiplies it as the matrix; a term brings it into its own order.
@@ -36,7 +37,7 @@ class Relatedness(NDArrayOperatorsMixin):
     def __post_init__(self) -> None:
         """Keep a copy that nobody changes."""
         matrix = real(self.matrix, "matrix", 2)
-        levels = read_labels(self.levels, "levels")
+        levels = read_labels(self.levels, "levels").copy()
         if matrix.shape != (len(levels), len(levels)) or len(set(keys(levels))) < len(levels):
             raise InputError(
                 "the labels do not match the matrix.",
@@ -44,6 +45,7 @@ class Relatedness(NDArrayOperatorsMixin):
                 f"{len(levels)} labels and a matrix of shape {matrix.shape}",
                 "pass the labels in the order of the rows",
             )
+        levels.setflags(write=False)
         object.__setattr__(self, "matrix", matrix)
         object.__setattr__(self, "levels", levels)
 
@@ -76,8 +78,14 @@ class Relatedness(NDArrayOperatorsMixin):
         return self.matrix[at]
 
     def __repr__(self) -> str:
+        """One line: whose it is. ``print`` shows the matrix."""
+        return f"Relatedness of {len(self)}: {', '.join(map(repr, self.levels[:5].tolist()))}" + (
+            ", ..." if len(self) > 5 else ""
+        )
+
+    def __str__(self) -> str:
         """The matrix."""
-        return repr(self.matrix)
+        return str(self.matrix)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """The matrix, for numpy."""
@@ -122,9 +130,10 @@ def pedigree_relatedness(parents: Pedigree | Any) -> Relatedness:
     Examples
     --------
     >>> from mixhier_lite.kinship import pedigree_relatedness
-    >>> pedigree_relatedness({"mother": (None, None), "pup": ("mother", None)})
-    array([[1. , 0.5],
-           [0.5, 1. ]])
+    >>> A = pedigree_relatedness({"mother": (None, None), "pup": ("mother", None)})
+    >>> print(A)
+    [[1.  0.5]
+     [0.5 1. ]]
     """
     parents = _as_mapping(parents)
     place = {name: j for j, name in enumerate(parents)}

@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
+from .values import Value
 
 Codes = npt.NDArray[np.intp]
 Labels = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Coded:
+@dataclass(frozen=True, eq=False, repr=False)
+class Coded(Value):
     """Labels of rows, read: the position of each row among the levels."""
 
     codes: Codes
@@ -59,7 +60,7 @@ def coded(groups: npt.ArrayLike | Coded, levels: npt.ArrayLike | None = None) ->
             if labels.max() < len(labels) and (rows := np.bincount(labels)).all():
                 return Coded(labels.astype(np.intp), np.arange(len(rows)))  # a copy
         return _distinct(labels)
-    order = read_labels(levels, "levels")
+    order = read_labels(levels, "levels").copy()
     if (distinct := len(set(keys(order)))) < len(order):
         raise InputError(
             "levels holds a label twice.",

@@ -7,6 +7,11 @@ from scipy.linalg import cho_factor, cho_solve
 from .errors import InputError
 from .inputs import Array, real
 
+EXACT = 1e-10
+"""How far from symmetric and p.s.d. a covariance may be, in shares of its largest entry."""
+WRITTEN = 1e-5
+"""The same for a relatedness, which was written with six digits or made in single precision."""
+
 
 def covariance(value: npt.ArrayLike, name: str, size: int, of: str) -> tuple[Array, Array]:
     """Read a symmetric p.s.d. matrix; return it with a root ``L``, ``L L'`` equal to it."""
@@ -14,8 +19,10 @@ def covariance(value: npt.ArrayLike, name: str, size: int, of: str) -> tuple[Arr
     return S, square_root(S, name)
 
 
-def symmetric(value: npt.ArrayLike, name: str, size: int, of: str) -> Array:
-    """Read a symmetric matrix."""
+def symmetric(
+    value: npt.ArrayLike, name: str, size: int, of: str, rounding: float = EXACT
+) -> Array:
+    """Read a symmetric matrix; it may be asymmetric by ``rounding`` times its largest entry."""
     if isinstance(value, (int, float, np.number)) or getattr(value, "shape", None) == ():
         raise InputError(
             f"{name} is one number.",
@@ -34,12 +41,13 @@ def symmetric(value: npt.ArrayLike, name: str, size: int, of: str) -> Array:
     scale = max(S.max(initial=0.0), -S.min(initial=0.0))
     bands = (slice(k, k + 64) for k in range(0, size, 64))  # of rows, that fit into the cache
     gap = max((np.abs(S[k, : k.stop] - S[: k.stop, k].T).max() for k in bands), default=0.0)
-    if gap > 1e-10 * scale:
+    if gap > rounding * scale:
         i, j = np.unravel_index(np.argmax(np.abs(S - S.T)), S.shape)
         raise InputError(
             f"{name} is not symmetric.",
             f"{name}[i, j] == {name}[j, i]",
-            f"{name}[{i}, {j}] = {S[i, j]:g} and {name}[{j}, {i}] = {S[j, i]:g}",
+            f"{name}[{i}, {j}] = {S[i, j]:g} and {name}[{j}, {i}] = {S[j, i]:g}, a difference of "
+            f"{gap / scale:.2g} times the largest entry (rounding may leave {rounding:g})",
             f"pass ({name} + {name}.T) / 2 if the difference is rounding",
         )
     if gap > 0:
@@ -48,24 +56,43 @@ def symmetric(value: npt.ArrayLike, name: str, size: int, of: str) -> Array:
     return S
 
 
-def square_root(S: Array, name: str) -> Array:
-    """Cholesky's root where S is positive definite, the eigenvalue root where it is singular."""
+def square_root(S: Array, name: str, rounding: float = EXACT) -> Array:
+    """Cholesky's root where S is positive definite, the eigenvalue root where it is singular.
+
+    Eigenvalues that are negative within ``rounding`` of the entries count as zero: n x n errors
+    of one size have a norm of about sqrt(n) times that size.
+    """
     try:
         factor: Array = np.linalg.cholesky(S).astype(np.float64, copy=False)
         factor.setflags(write=False)
         return factor
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(S)
-    if values[0] < -1e-10 * max(values[-1], 0.0) or values[-1] < 0:
+    least = EXACT * max(values[-1], 0.0)
+    if rounding > EXACT:
+        least = max(least, rounding * np.sqrt(len(S)) * np.abs(S).max())
+    if values[0] < -least or values[-1] < 0:
         raise InputError(
             f"{name} is not positive semi-definite, so it is no covariance matrix.",
             "no negative eigenvalue",
-            f"smallest eigenvalue {values[0]:.4g}, largest {values[-1]:.4g}",
+            f"smallest eigenvalue {values[0]:.4g}, largest {values[-1]:.4g} (rounding may leave "
+            f"{-least:.2g})",
             "check how it was built; a correlation outside [-1, 1] is a common cause",
         )
     L: Array = vectors * np.sqrt(np.clip(values, 0.0, None))
     L.setflags(write=False)
     return L
+
+
+def rounding_of(K: Array) -> float:
+    """How far a symmetric K is from its root times itself, in shares of its largest entry."""
+    scale = float(np.abs(K).max(initial=0.0))
+    try:
+        np.linalg.cholesky(K + EXACT * scale * np.eye(len(K)))
+        return 0.0
+    except np.linalg.LinAlgError:
+        root = square_root(K, "K", WRITTEN)
+        return float(np.abs(root @ root.T - K).max() / scale)
 
 
 PRECISE = 1e5 * float(np.finfo(float).eps)

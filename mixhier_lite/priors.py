@@ -9,6 +9,7 @@ import numpy as np
 from .errors import InputError
 from .inputs import Array, instance, real
 from .known.hierarchical import GaussianFactor
+from .values import Value
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +135,8 @@ def exponential(mean: float) -> SdPrior:
     return SdPrior(f"exponential({mean:g})", partial(_log_exponential, mean=mean), np.inf)
 
 
-@dataclass(frozen=True, eq=False)
-class Prior:
+@dataclass(frozen=True, eq=False, repr=False)
+class Prior(Value):
     """What is believed of the variances and of alpha before the data.
 
     Correlations of random effects are uniform over the correlation matrices (LKJ with 1).

@@ -379,3 +379,61 @@ def test_ignoring_relatedness_costs_most_where_there_are_no_records():
     ratio = (error[1].reshape(4, 4).mean(axis=0)) / error[0].reshape(4, 4).mean(axis=0)
     assert ratio[3] < 0.7
     assert ratio[3] < ratio[0]
+
+
+# --- rounding of K
+
+
+def _markers(J, m, seed=0):
+    rng = np.random.default_rng(seed)
+    M = rng.standard_normal((J, m))
+    M[1] = M[0]  # clones
+    M -= M.mean(axis=0)  # the relatedness is singular
+    g = np.repeat(np.arange(J), 2)
+    y = (M @ rng.standard_normal(m) / np.sqrt(m))[g] + rng.standard_normal(2 * J)
+    return M, M @ M.T / m, g, y
+
+
+def _six_digits(K):
+    return np.array([[float(f"{entry:.6g}") for entry in row] for row in K])
+
+
+def _single(M):
+    single = M.astype(np.float32)
+    return single @ single.T / np.float32(M.shape[1])
+
+
+@pytest.mark.parametrize(("J", "m"), [(40, 30), (600, 400)])
+@pytest.mark.parametrize("kind", ["decimals", "digits", "single precision", "asymmetric"])
+def test_a_rounded_relatedness_is_accepted_and_named(J, m, kind):
+    M, K, g, y = _markers(J, m)
+    noise = np.random.default_rng(1).uniform(-5e-7, 5e-7, K.shape)
+    written = {
+        "decimals": lambda: np.round(K, 6),
+        "digits": lambda: _six_digits(K),
+        "single precision": lambda: _single(M),
+        "asymmetric": lambda: K + noise,
+    }[kind]()
+    exact, rounded = (fit(y, np.ones((2 * J, 1)), Term(g, K=k)) for k in (K, written))
+    assert np.linalg.eigvalsh(written.astype(float))[0] < -1e-9
+    assert rounded.Sigma[0] == pytest.approx(exact.Sigma[0], rel=2e-5)
+    assert np.abs(rounded.random[0] - exact.random[0]).max() < 2e-4
+    assert (rounded.cond_var[0] >= 0).all() and (rounded.random_cov[0] >= 0).all()
+    assert "by rounding" in rounded.summary() and "by rounding" not in exact.summary()
+
+
+@pytest.mark.parametrize("J", [40, 600])
+def test_what_is_no_rounding_of_a_relatedness_is_refused(J):
+    _, K, g, y = _markers(J, J - 10)
+    noise = np.random.default_rng(1).standard_normal(K.shape)
+    with pytest.raises(InputError, match="(?s)not symmetric.*rounding may leave 1e-05") as refusal:
+        Term(g, K=K + 1e-4 * noise)
+    assert "+ K.T) / 2" in refusal.value.remedy
+    with pytest.raises(InputError, match="(?s)not positive semi-definite.*rounding may leave"):
+        fit(y, np.ones((2 * J, 1)), Term(g, K=K - 0.01 * np.eye(J)))
+
+
+def test_a_covariance_is_not_rounded():
+    """Sigma is the model's and not a measurement: it is taken as it stands."""
+    with pytest.raises(InputError, match="not symmetric"):
+        LinearMixedModel(np.ones((2, 1)), np.eye(2), [[1, 0.5], [0.500001, 1]], 1.0)

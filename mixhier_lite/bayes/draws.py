@@ -10,10 +10,11 @@ import numpy as np
 from ..fitted.fit import Fit
 from ..inputs import Array
 from ..labels import Labels
+from ..values import Value
 
 
-@dataclass(frozen=True, eq=False)
-class Draws:
+@dataclass(frozen=True, eq=False, repr=False)
+class Draws(Value):
     """Draws from the posterior of everything that is unknown, S of them."""
 
     model: Fit = field(repr=False)

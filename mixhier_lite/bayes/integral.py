@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..inputs import Array, between_0_and_1
+from ..values import Value
 from .conditional import moments
 from .grid import Grid, grid
 from .importance import Points
@@ -19,8 +20,8 @@ NODES = {1: 400, 2: 54, 3: 36}
 """Nodes a side for mixtures over the nodes, by the number of coordinates."""
 
 
-@dataclass(frozen=True, eq=False)
-class Integral:
+@dataclass(frozen=True, eq=False, repr=False)
+class Integral(Value):
     """A posterior, integrated."""
 
     over: Landscape = field(repr=False)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..inputs import Array
+from ..values import Value
 
 
-@dataclass(frozen=True, eq=False)
-class Unknowns:
+@dataclass(frozen=True, eq=False, repr=False)
+class Unknowns(Value):
     """Means, standard deviations or quantiles: one number for every unknown."""
 
     fixed: Array

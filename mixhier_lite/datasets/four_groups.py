@@ -7,10 +7,11 @@ import numpy.typing as npt
 
 from ..inputs import Array, count, generator
 from ..known.groups import indicator
+from ..values import Value
 
 
-@dataclass(frozen=True, eq=False)
-class FourGroups:
+@dataclass(frozen=True, eq=False, repr=False)
+class FourGroups(Value):
     """A draw of the four groups, with the truth that made it."""
 
     y: Array

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..inputs import Array
 from ..variance.assembly import Unpooled
-from ..variance.criterion import Solution
+from ..variance.criterion import Solution, triangular_solve
 from ..variance.factor import Factor
 
 
@@ -52,10 +52,11 @@ def gains(solved: Solved, v: Array) -> tuple[Array, ...]:
     """
     assembly, equations = solved.assembly, solved.factor.equations
     levels, others = solved.factor.solve(v)
-    by_level = levels[0].transpose(2, 0, 1).reshape(-1, v.shape[1])
+    q, r, J = levels[0].shape
+    by_level = levels[0].transpose(2, 0, 1).reshape(J * q, r)  # r is 0 without fixed effects
     parts = assembly.levels.join(by_level, [others[0, a:b] for a, b, _ in equations.slices])
     found = zip(assembly.bases, parts, assembly.gram.blocks, strict=True)
-    return tuple((basis @ part).reshape(k.J, k.q, -1) for basis, part, k in found)
+    return tuple((basis @ part).reshape(k.J, k.q, r) for basis, part, k in found)
 
 
 def random_effects(solved: Solved) -> tuple[Array, ...]:
@@ -65,22 +66,42 @@ def random_effects(solved: Solved) -> tuple[Array, ...]:
 
 
 def conditional_variances(solved: Solved) -> tuple[Array, ...]:
-    """tau2 P_jj, P = T M^-1 T', for each level of each term, (J, q, q)."""
-    assembly, slices = solved.assembly, solved.factor.equations.slices
-    first = assembly.levels.first
+    """tau2 P_jj, P = T M^-1 T', for each level of each term, (J, q, q).
+
+    Sums of squares, so that none is negative: with M = L L', P = (L^-1 T')'(L^-1 T').
+    """
+    assembly, factor = solved.assembly, solved.factor
+    equations, first = factor.equations, assembly.levels.first
     own = np.zeros((0, 1, 1))
-    if first is not None:
-        P = np.moveaxis(solved.factor.diagonal()[0], -1, 0)
-        if assembly.gram.blocks[first].root is None:
-            back = np.linalg.inv(assembly.columns[first])
-            own = back @ P @ back.T
-        else:  # one coefficient a level, and P is diagonal in the basis
-            own = (assembly.bases[first] ** 2 @ P[:, 0])[..., None]
+    if first is not None and assembly.gram.blocks[first].root is None:
+        own = _of_levels(factor, np.asarray(np.linalg.inv(assembly.columns[first]), dtype=float))
+    elif first is not None:  # one coefficient a level, and P is diagonal in the basis
+        own = (assembly.bases[first] ** 2 @ factor.diagonal()[0, 0, 0])[:, None, None]
     parts = []
-    for t, (a, b, q) in zip(assembly.levels.others, slices, strict=True):
-        every = assembly.bases[t] @ solved.factor.Q[0, a:b, a:b] @ assembly.bases[t].T
-        parts.append(np.einsum("jkjl->jkl", np.reshape(every, ((b - a) // q, q, -1, q))))
+    if equations.m:
+        T_turned = [T.swapaxes(1, 2) for T in factor.T2]
+        root = triangular_solve(
+            factor.L2[0], equations.times(T_turned, np.eye(equations.m)[None])[0]
+        )
+        for t, (a, b, q) in zip(assembly.levels.others, equations.slices, strict=True):
+            in_columns = root[:, a:b] @ assembly.bases[t].T
+            by_level = in_columns.reshape(equations.m, (b - a) // q, q)
+            parts.append(np.einsum("mjk,mjl->jkl", by_level, by_level))
     return tuple(solved.tau2 * P for P in assembly.levels.join(own, parts))
+
+
+def _of_levels(factor: Factor, back: Array) -> Array:
+    """P_jj of the levels that are eliminated, in the reader's columns, shape (J, q, q).
+
+    ``factor.diagonal`` is the same in the criterion's columns: beta = back @ beta there.
+    """
+    root = np.einsum("ikj,lk->jil", factor.levels.root[0], back)
+    P: Array = np.einsum("jil,jim->jlm", root, root)
+    if factor.equations.m:
+        through = np.moveaxis(factor.equations.within(factor.Q)[0], -1, 0)
+        P_of_criterion = np.einsum("jil,jik->jlk", root, np.moveaxis(factor.levels.root[0], -1, 0))
+        P += P_of_criterion @ through @ P_of_criterion.swapaxes(1, 2)
+    return P
 
 
 def error_variances(solved: Solved) -> tuple[Array, ...]:

@@ -8,12 +8,13 @@ from ..errors import InputError
 from ..gram.gram import Gram
 from ..inputs import Array, count, generator, level_of
 from ..progress import shown
+from ..values import Value
 from .estimates import Estimates, estimate
 from .simulation import Rows, simulated
 
 
-@dataclass(frozen=True, eq=False)
-class Bootstrap:
+@dataclass(frozen=True, eq=False, repr=False)
+class Bootstrap(Value):
     """Estimates of data drawn from the fitted model, one row a draw."""
 
     model: Estimates

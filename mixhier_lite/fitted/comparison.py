@@ -6,11 +6,12 @@ import numpy as np
 
 from ..errors import InputError
 from ..inputs import Array, instance
+from ..values import Value
 from .estimates import Estimates
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Value):
     """A likelihood-ratio test."""
 
     statistic: float

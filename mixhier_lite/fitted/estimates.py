@@ -10,6 +10,7 @@ from ..gram.estimable import left_of_y, refuse_gram
 from ..gram.gram import Gram
 from ..inputs import Array
 from ..labels import Labels
+from ..values import Value, frozen
 from ..variance.assembly import Assembly, Parts, assemble, unpooled
 from ..variance.certificate import Certificate, certify
 from ..variance.identified import refuse_unidentified
@@ -18,8 +19,8 @@ from ..variance.theta import ActiveEntries, free_cells
 from .blup import Solved, conditional_variances, error_variances, random_effects
 
 
-@dataclass(frozen=True, eq=False)
-class Estimates:
+@dataclass(frozen=True, eq=False, repr=False)
+class Estimates(Value):
     """The estimates of a linear mixed model."""
 
     gram: Gram
@@ -105,17 +106,20 @@ class Estimates:
     @cached_property
     def random(self) -> tuple[Array, ...]:
         """The BLUPs of each term, shape (J_t, q_t)."""
-        return random_effects(self.solved)
+        found: tuple[Array, ...] = frozen(random_effects(self.solved))
+        return found
 
     @cached_property
     def cond_var(self) -> tuple[Array, ...]:
         """Variance of beta given y were alpha known, shape (J_t, q_t, q_t)."""
-        return conditional_variances(self.solved)
+        found: tuple[Array, ...] = frozen(conditional_variances(self.solved))
+        return found
 
     @cached_property
     def random_cov(self) -> tuple[Array, ...]:
         """Prediction error variance = flat-prior posterior variance, shape (J_t, q_t, q_t)."""
-        return error_variances(self.solved)
+        found: tuple[Array, ...] = frozen(error_variances(self.solved))
+        return found
 
     @property
     def loglik(self) -> float:

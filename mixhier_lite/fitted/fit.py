@@ -11,6 +11,7 @@ from ..errors import InputError, refused
 from ..gram.gram import Gram, Names, Terms, Weights
 from ..gram.term import Term
 from ..inputs import Array, generator, one_of, positive
+from ..values import brief
 from . import summary
 from .bootstrap import Bootstrap, bootstrap
 from .estimates import Estimates, estimate
@@ -33,7 +34,7 @@ class Reader(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Fit(Estimates):
     """A fitted linear mixed model."""
 
@@ -144,6 +145,16 @@ class Fit(Estimates):
     def _dropped(self) -> int:
         """Rows left out for a missing value."""
         return 0 if self.design is None else self.design.dropped
+
+    def __repr__(self) -> str:
+        """One line: what was fitted to what, and how well."""
+        what = self.formula or f"{len(self.fixed)} fixed effects"
+        criterion = "REML criterion" if self.reml else "-2 log likelihood"
+        groups = ", ".join(
+            f"{len(levels)} levels of {name}"
+            for name, levels in zip(self.term_names, self.levels, strict=True)
+        )
+        return f"Fit({brief(what)}, {criterion} {self.criterion:.6g}, {self.n} rows, {groups})"
 
     def __str__(self) -> str:
         """The summary."""

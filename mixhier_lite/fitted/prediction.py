@@ -11,12 +11,13 @@ from ..gram.gram import Block, Gram
 from ..gram.term import Term, as_terms
 from ..inputs import Array, level_of, one_of, real
 from ..labels import Codes, look_up
+from ..values import Value
 from ..variance.criterion import triangular_solve
 from .blup import Solved, conditional_variances, gains, random_effects
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction(Value):
     """Predicted means with their error variances, one entry a row."""
 
     mean: Array
@@ -55,8 +56,8 @@ class Prediction:
         return np.column_stack([self.mean - half, self.mean + half])
 
 
-@dataclass(frozen=True, eq=False)
-class NewRows:
+@dataclass(frozen=True, eq=False, repr=False)
+class NewRows(Value):
     """Rows to predict: their columns, and which of the fit's levels they belong to."""
 
     X: Array
@@ -196,7 +197,7 @@ def _through(solved: Solved, codes: list[Codes], z: list[Array]) -> Array:
     total = np.zeros(n)
     rest = np.zeros((n, equations.m))  # z of the other terms, less what the levels explain of it
     for t, (a, b, q) in zip(levels.others, equations.slices, strict=True):
-        own = rest[:, a:b].reshape(n, -1, q)
+        own = rest[:, a:b].reshape(n, (b - a) // q, q)
         root = solved.assembly.gram.blocks[t].root
         if root is None:
             own[np.arange(n), codes[t]] += z[t]

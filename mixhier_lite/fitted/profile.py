@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import InputError
 from ..inputs import Array, level_of
 from ..progress import shown
+from ..values import Value
 from .constraint import Coefficient, Correlation, Held, Noise, Spread
 from .estimates import Estimates, estimate
 from .objective import Surface, gradient, surface
@@ -19,8 +20,8 @@ REACH = 3.4
 """Where the grid ends: enough for a level of 0.999."""
 
 
-@dataclass(frozen=True, eq=False)
-class Curve:
+@dataclass(frozen=True, eq=False, repr=False)
+class Curve(Value):
     """The profile of one parameter."""
 
     name: str
@@ -62,8 +63,8 @@ class Curve:
         return float(brentq(lambda value: float(line(value)) - side * z, *ends))
 
 
-@dataclass(frozen=True, eq=False)
-class Profile:
+@dataclass(frozen=True, eq=False, repr=False)
+class Profile(Value):
     """The profiles of all parameters, as after lme4's ``profile``."""
 
     curves: tuple[Curve, ...]

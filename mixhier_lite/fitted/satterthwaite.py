@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..inputs import Array, level_of
+from ..values import Value
 from ..variance.assembly import Assembly, assemble
 from ..variance.theta import ActiveEntries
 from .estimates import Estimates
 
 
-@dataclass(frozen=True, eq=False)
-class Satterthwaite:
+@dataclass(frozen=True, eq=False, repr=False)
+class Satterthwaite(Value):
     """Degrees of freedom of the standard errors of a fit."""
 
     fixed: Array

@@ -8,11 +8,12 @@ from numpy.typing import ArrayLike
 from ..gram.gram import Terms, Weights
 from ..gram.term import Term, as_terms
 from ..inputs import Array, real
+from ..values import Value
 from .estimates import Estimates
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
+@dataclass(frozen=True, eq=False, repr=False)
+class Rows(Value):
     """The rows of a fit, without their response."""
 
     X: Array

@@ -122,6 +122,13 @@ def _remarks(model: Estimates, dropped: int) -> list[str]:
                 f"The effects of {name} vary in {rank} of {len(T)} directions: their estimated "
                 "covariance is singular, which is an answer and not a failure."
             )
+    for name, block in zip(model.term_names, model.gram.blocks, strict=True):
+        if block.rounding > 1e-9:
+            remarks.append(
+                f"K of {name} misses symmetry or positive semi-definiteness by rounding "
+                f"({block.rounding:.1g} of its largest entry): the nearest matrix that does not "
+                "was used."
+            )
     if dropped:
         rows = (
             "1 row with a missing value was"

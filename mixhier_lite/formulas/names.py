@@ -6,11 +6,10 @@ A word in a string, the name of a function and what follows a dot are no columns
 import ast
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
-
-import numpy as np
 
 from ..errors import InputError
 from .parse import tokens_of
@@ -80,12 +79,29 @@ def captured(names: Names, columns: set[str], caller: Mapping[str, Any], n: int)
         if name not in caller or (name in TRANSFORMS and not callable(caller[name])):
             continue
         value = caller[name]
-        if not callable(value) and np.ndim(value) > 0 and len(value) == n:
+        if _is_column(value, n):
             raise InputError(
                 f"{name!r} is no column of the data, but has an entry for each row.",
                 "columns of the data, and functions and numbers from outside",
                 f"{type(value).__name__} with {n} entries",
                 f"add it to the data: data[{name!r}] = {name}",
             )
-        found[name] = copy.copy(value) if isinstance(value, list | dict | np.ndarray) else value
+        found[name] = _by_value(value)
     return found
+
+
+def _is_column(value: Any, n: int) -> bool:
+    """Whether something has an entry for each of n rows."""
+    if callable(value) or isinstance(value, str | bytes | Mapping):
+        return False
+    return getattr(value, "shape", None) != () and isinstance(value, Sized) and len(value) == n
+
+
+def _by_value(value: Any) -> Any:
+    """A copy of numbers, lists and tables; functions and modules are what they are."""
+    if callable(value) or isinstance(value, ModuleType):
+        return value
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # a file or a lock, say: it has no copy
+        return value

@@ -9,6 +9,7 @@ from scipy.linalg import solve_triangular
 
 from ..inputs import Array
 from ..linalg import dependent_columns
+from .basis import Basis
 from .term import Term
 
 
@@ -18,15 +19,14 @@ class Pass:
 
     C: Array
     """[X' y']'W[X' y'], shape (p + 1, p + 1)."""
-    H: Array
+    basis: Basis
     """[X y] = [X' y'] H."""
-    H_inverse: Array
     sums: list[Array]
     """Z_j'W[Z_j X' y'] for every level of every term, shape (J, q, q + p + 1)."""
     shifts: list[Array]
     """What is subtracted from every row of Z of each term, shape (q,)."""
-    Z_bases: list[Array]
-    """Z = Z' H of each term, shape (q, q)."""
+    Z_bases: list[Basis]
+    """Z = Z' H of each term."""
 
 
 def gathered(y: Array, X: Array, terms: Sequence[Term], w: Array | None) -> Pass:
@@ -47,7 +47,8 @@ def gathered(y: Array, X: Array, terms: Sequence[Term], w: Array | None) -> Pass
     scaled = found.C / np.outer(d, d)
     if len(y) <= p or not np.isfinite(scaled).all() or np.linalg.eigvalsh(scaled)[0] > 1e-6:
         return found
-    V = np.column_stack([X, y]) @ found.H_inverse
+    basis = found.basis
+    V = np.column_stack([X, y]) @ basis.inverse
     weighted = times(None if w is None else np.sqrt(w), V / d)
     if dependent_columns(weighted[:, :p]):
         return found  # refused by fit, in the reader's columns
@@ -56,7 +57,7 @@ def gathered(y: Array, X: Array, terms: Sequence[Term], w: Array | None) -> Pass
     change = solve_triangular(R, np.eye(p + 1))
     V = V @ change
     again = _pass(V[:, p], V[:, :p], terms, w, np.zeros(p), units)
-    return replace(again, H=R @ found.H, H_inverse=found.H_inverse @ change)
+    return replace(again, basis=Basis(R @ basis.H, basis.inverse @ change, basis.ones))
 
 
 def _spans(c: Array, moments: Array, whole: float) -> bool:
@@ -80,9 +81,8 @@ def _pass(
 
     n, p = X.shape
     q = max((k.q for k in terms), default=0)
-    c = np.append(ones, 0.0)
-    s = np.where(c == 1, 0.0, np.append(X[:1], y[:1])) if ones.any() else np.zeros(p + 1)
-    H, H_inverse = np.eye(p + 1) + np.outer(c, s), np.eye(p + 1) - np.outer(c, s)
+    first = np.append(X[:1], y[:1]) if n else np.zeros(p + 1)
+    basis = Basis.shifted(np.append(ones, 0.0), first)
     shifts = [
         np.where(unit == 1, 0.0, term.Z[0]) if term.Z is not None and unit.any() and n
         else np.zeros(term.q)
@@ -97,7 +97,7 @@ def _pass(
         for k in range(start, part.stop, 2**14):
             rows = slice(k, min(k + 2**14, part.stop))
             here = some[k - start : rows.stop - start]
-            V = np.matmul(X[rows], H_inverse[:p], out=here[:, q:])
+            V = np.matmul(X[rows], basis.inverse[:p], out=here[:, q:])
             V[:, p] += y[rows]
             C += (times(None if w is None else w[rows], V).T @ here)[:, q:]  # faster than V'V
         for term, shift, total in zip(terms, shifts, sums, strict=True):
@@ -113,17 +113,23 @@ def _pass(
             for k in range(term.q):
                 sums_of.data = Z[k] if weights is None else weights * Z[k]
                 total[:, k] += sums_of @ some[:, q - term.q :]
-    Z_bases = [np.eye(len(s)) + np.outer(c, s) for c, s in zip(units, shifts, strict=True)]
-    return Pass(C, H, H_inverse, sums, shifts, Z_bases)
+    Z_bases = [Basis.shifted(unit, shift) for unit, shift in zip(units, shifts, strict=True)]
+    return Pass(C, basis, sums, shifts, Z_bases)
 
 
 def _unit(X: Array) -> Array:
-    """Find c with X c = 1 in every row: the fewest leading 0/1 columns that sum to one."""
-    dummy = ((X == 0) | (X == 1)).all(axis=0)
-    whole = (np.cumsum(X * dummy, axis=1) == 1).all(axis=0)
-    if not (len(X) and whole.any()):
-        return np.zeros(len(dummy))
-    return np.where(np.arange(len(dummy)) <= np.argmax(whole), dummy, 0.0)
+    """Find c with X c = 1 in every row: some 0/1 columns, one after the other, that sum to one.
+
+    The first such columns, and the fewest. Columns of zeros are never among them.
+    """
+    dummies = np.flatnonzero(((X == 0) | (X == 1)).all(axis=0) & X.any(axis=0))
+    found = np.zeros(X.shape[1])
+    for k in range(len(dummies)):
+        whole = (np.cumsum(X[:, dummies[k:]], axis=1) == 1).all(axis=0)
+        if whole.any():
+            found[dummies[k : k + int(np.argmax(whole)) + 1]] = 1.0
+            break
+    return found
 
 
 def times(w: Array | None, V: Array) -> Array:

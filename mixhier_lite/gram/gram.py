@@ -12,8 +12,10 @@ from numpy.typing import ArrayLike
 from ..errors import refused
 from ..inputs import Array, finite, real, same_rows, texts, unchecked
 from ..labels import Codes, Labels, coded
-from ..linalg import square_root
+from ..linalg import WRITTEN, rounding_of, square_root
+from ..values import Value
 from .accumulate import gathered
+from .basis import Basis, shared
 from .term import Term, as_terms
 
 Terms = Term | Sequence[Term]
@@ -21,8 +23,8 @@ Weights = ArrayLike | None
 Names = Sequence[str] | None
 
 
-@dataclass(frozen=True, eq=False)
-class Block:
+@dataclass(frozen=True, eq=False, repr=False)
+class Block(Value):
     """The part of a Gram that belongs to one term with J levels and q columns."""
 
     name: str | None
@@ -34,6 +36,8 @@ class Block:
     """Names of the columns of Z; empty where they have none."""
     K: Array | None
     """The relatedness of the levels, shape (J, J), or None."""
+    asymmetry: float
+    """How far K was from symmetric, in shares of its largest entry."""
     rows: Array
     """Number of rows of each level, shape (J,)."""
     A: Array
@@ -42,11 +46,23 @@ class Block:
     """Z'_j'W [X' y'] for every level, in the Gram's basis, shape (J, q, p + 1)."""
     H: Array
     """The basis: Z = Z' H, shape (q, q). Z' is Z less its first row where Z spans a constant."""
+    ones: Array
+    """1 for columns of Z that sum to one in every row, if there are such columns; shape (q,)."""
 
     @cached_property
     def root(self) -> Array | None:
         """A root L of K, shape (J, J): L L' = K. None without K."""
-        return None if self.K is None else square_root(self.K, "K")
+        return None if self.K is None else square_root(self.K, "K", WRITTEN)
+
+    @cached_property
+    def rounding(self) -> float:
+        """How far K was from a relatedness, in shares of its largest entry; 0 without K."""
+        return 0.0 if self.K is None else max(self.asymmetry, rounding_of(self.K))
+
+    @property
+    def basis(self) -> Basis:
+        """The basis of Z."""
+        return Basis(self.H, np.asarray(np.linalg.inv(self.H), dtype=np.float64), self.ones)
 
     @property
     def column_names(self) -> list[str]:
@@ -66,8 +82,8 @@ class Block:
         return int(self.A.shape[1])
 
 
-@dataclass(frozen=True, eq=False)
-class Gram:
+@dataclass(frozen=True, eq=False, repr=False)
+class Gram(Value):
     """The sufficient statistics [Z X y]'W[Z X y], :prf:ref:`thm-gram`; merge with ``+``.
 
     The columns are kept in a basis that spares digits: ``[X y] = [X' y'] H``, where X' and y'
@@ -99,6 +115,13 @@ class Gram:
     """The basis: [X y] = [X' y'] H, shape (p + 1, p + 1)."""
     H_inverse: Array
     """Its inverse."""
+    ones: Array
+    """1 for columns of X that sum to one in every row, if there are such columns; (p + 1,)."""
+
+    @property
+    def basis(self) -> Basis:
+        """The basis of [X y]."""
+        return Basis(self.H, self.H_inverse, self.ones)
 
     @property
     def p(self) -> int:
@@ -159,8 +182,9 @@ class Gram:
             blocks=blocks,
             cross=cross,
             C=(found.C + found.C.T) / 2,
-            H=found.H,
-            H_inverse=found.H_inverse,
+            H=found.basis.H,
+            H_inverse=found.basis.inverse,
+            ones=found.basis.ones,
         )
 
     def __radd__(self, other: object) -> "Gram":
@@ -176,34 +200,38 @@ class Gram:
         if not isinstance(other, Gram):
             raise refused("not-gram", got=type(other).__name__)
         _mergeable(self, other)
-        # the other's columns in this basis: [X y] = [X'' y''] H_b = [X' y'] H_a
-        change = other.H @ self.H_inverse
+        basis = shared(self.basis, other.basis, self.C, other.C)
+        # from either side's columns to those of the sum: [X' y'] H = [X'' y''] H''
+        changes = [side.H @ basis.inverse for side in (self, other)]
         blocks, cross = [], {}
-        turns = []  # Z' = Z'' turn, from the other's columns of Z to these
+        turns = []  # the same for Z
         effects: list[Codes] = []  # positions of both sides' effects among all
         for a, b in zip(self.blocks, other.blocks, strict=True):
             at, levels = _unite(a.levels, b.levels)
             place = csr_matrix((np.ones(len(at)), (at, np.arange(len(at)))), (len(levels), len(at)))
-            turn = b.H @ np.linalg.inv(a.H)
-            pairs = (
-                (a.rows, b.rows),
-                (a.A, turn.T @ b.A @ turn),
-                (a.B, turn.T @ b.B @ change),
-            )
+            own = shared(a.basis, b.basis, a.A.sum(axis=0), b.A.sum(axis=0))
+            turn = [side.H @ own.inverse for side in (a, b)]
+            A_of_both = [R.T @ side.A @ R for side, R in zip((a, b), turn, strict=True)]
+            B_of_both = [
+                R.T @ side.B @ change for side, R, change in zip((a, b), turn, changes, strict=True)
+            ]
+            pairs = (a.rows, b.rows), A_of_both, B_of_both
             rows, A, B = (_total(place, np.concatenate(pair)) for pair in pairs)
             turns.append(turn)
-            blocks.append(replace(a, levels=levels, rows=rows, A=A, B=B))
+            blocks.append(replace(a, levels=levels, rows=rows, A=A, B=B, H=own.H, ones=own.ones))
             effects.append((at[:, None] * a.q + np.arange(a.q)).ravel())
         for s, t in self.cross:
-            left, right = (kron(eye(other.blocks[k].J), turns[k]) for k in (s, t))
-            theirs = left.T @ other.cross[s, t] @ right
-            both = block_diag([self.cross[s, t], theirs]).tocoo()
+            turned = []
+            for k, side in enumerate((self, other)):
+                left, right = (kron(eye(side.blocks[r].J), turns[r][k]) for r in (s, t))
+                turned.append(left.T @ side.cross[s, t] @ right)
+            both = block_diag(turned).tocoo()
             places = effects[s][both.row], effects[t][both.col]
             shape = blocks[s].J * blocks[s].q, blocks[t].J * blocks[t].q
             cross[s, t] = csr_matrix((both.data, places), shape)
         about = self.n + other.n, self.log_weights + other.log_weights, self.names
-        C = self.C + change.T @ other.C @ change
-        return Gram(*about, tuple(blocks), cross, C, self.H, self.H_inverse)
+        here, there = (R.T @ k.C @ R for k, R in zip((self, other), changes, strict=True))
+        return Gram(*about, tuple(blocks), cross, here + there, basis.H, basis.inverse, basis.ones)
 
 
 def _refuse(named: list[tuple[str, Array]]) -> None:
@@ -214,7 +242,7 @@ def _refuse(named: list[tuple[str, Array]]) -> None:
             raise refused("huge", name=name, size=size)
 
 
-def _block(term: Term, sums: Array, H: Array, w: Array | None) -> Block:
+def _block(term: Term, sums: Array, basis: Basis, w: Array | None) -> Block:
     """Split the sums of a term into A and B."""
     A = sums[:, :, : term.q]
     rows = A[:, 0, 0] if term.Z is w is None else np.bincount(term.codes, minlength=len(A))
@@ -225,10 +253,12 @@ def _block(term: Term, sums: Array, H: Array, w: Array | None) -> Block:
         constant=term.Z is None,
         columns=term.columns,
         K=term.K,
+        asymmetry=term.asymmetry,
         rows=rows.astype(np.float64),
         A=(A + A.swapaxes(1, 2)) / 2,
         B=sums[:, :, term.q :],
-        H=H,
+        H=basis.H,
+        ones=basis.ones,
     )
 
 

@@ -9,11 +9,12 @@ from ..errors import refused
 from ..inputs import Array, real
 from ..kinship import Relatedness
 from ..labels import Codes, Labels, coded
-from ..linalg import square_root, symmetric
+from ..linalg import WRITTEN, square_root, symmetric
+from ..values import Value
 
 
-@dataclass(frozen=True, eq=False)
-class Term:
+@dataclass(frozen=True, eq=False, repr=False)
+class Term(Value):
     """One random-effects term: Z_i' beta_j for every row i of group j, beta_j ~ N(0, Sigma).
 
     Parameters
@@ -25,7 +26,9 @@ class Term:
     K : array_like, shape (J, J), or Relatedness, optional
         Relatedness of the levels, in the order of ``levels``: Cov(beta_j, beta_k) = K_jk Sigma.
         Symmetric and positive semi-definite; may be singular. What ``pedigree_relatedness``
-        returns has labels of its own, and needs no order.
+        returns has labels of its own, and needs no order. A K that was written with six digits or
+        made in single precision may miss both by its rounding: the nearest matrix that does not is
+        used, and the summary of the fit says so.
     correlated : bool
         Whether Sigma has off-diagonal entries.
     levels : array_like, shape (J,), optional
@@ -55,6 +58,8 @@ class Term:
     levels: Any = None
     name: str | None = None
     columns: tuple[str, ...] = field(default=(), repr=False)
+    asymmetry: float = field(init=False, repr=False, default=0.0)
+    """How far K was from symmetric, in shares of its largest entry: what rounding had left."""
 
     def __post_init__(self) -> None:
         """Read the labels, Z and K once, and keep copies."""
@@ -63,7 +68,7 @@ class Term:
             levels = self.K.levels
         rows = coded(self.groups, levels)
         Z = None if self.Z is None else _columns(self.Z, len(rows))
-        K = None if self.K is None else _relatedness(self.K, rows.levels)
+        K, asymmetry = (None, 0.0) if self.K is None else _relatedness(self.K, rows.levels)
         if not (self.name is None or isinstance(self.name, str)):
             raise refused("term-name", got=repr(self.name))
         if not isinstance(self.correlated, bool | np.bool_):
@@ -72,6 +77,7 @@ class Term:
         if columns and len(columns) != (1 if Z is None else Z.shape[1]):
             raise refused("term-columns", q=1 if Z is None else Z.shape[1], got=len(columns))
         read = {"groups": rows, "levels": rows.levels, "Z": Z, "K": K, "columns": columns}
+        read["asymmetry"] = asymmetry
         for name, value in read.items():
             object.__setattr__(self, name, value)
 
@@ -117,13 +123,18 @@ def _columns(Z: Any, n: int) -> Array:
     return read
 
 
-def _relatedness(K: Any, levels: Labels) -> Array:
-    """Read K, (J, J), in the order of the levels; a labelled K is brought into it."""
+def _relatedness(K: Any, levels: Labels) -> tuple[Array, float]:
+    """Read K, (J, J), in the order of the levels, and its asymmetry within rounding.
+
+    A labelled K is brought into that order.
+    """
     if isinstance(K, Relatedness):
         K = K.among(levels)
     if np.ndim(K) == 2 and np.shape(K) != (len(levels), len(levels)):
         raise refused("K", J=len(levels), shape=np.shape(K))
-    read = symmetric(K, "K", len(levels), "level")
+    read = symmetric(K, "K", len(levels), "level", WRITTEN)
     if len(read) <= 500:
-        square_root(read, "K")  # refuses it at once; where that takes long, the fit does it
-    return read
+        square_root(read, "K", WRITTEN)  # refuses it at once; where that takes long, the fit does
+    scale = float(np.abs(read).max(initial=0.0))
+    gap = float(np.abs(np.asarray(K, dtype=np.float64) - read).max(initial=0.0))
+    return read, gap / scale if gap else 0.0

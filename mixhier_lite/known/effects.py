@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
-from ..inputs import Array
+from ..errors import InputError
+from ..inputs import Array, real
+from ..values import Value
 
 
-@dataclass(frozen=True, eq=False)
-class Effects:
+@dataclass(frozen=True, eq=False, repr=False)
+class Effects(Value):
     """Estimated fixed effects, predicted random effects and their joint uncertainty.
 
     Equal for every route by :prf:ref:`thm-flat`: ``cov`` is at once the covariance of
@@ -20,6 +22,21 @@ class Effects:
     """The best linear unbiased predictions (BLUPs) beta_tilde, shape (J,)."""
     cov: Array
     """Shape (p + J, p + J), ordered (alpha, beta), in squared units of the coefficients."""
+
+    def __post_init__(self) -> None:
+        """Read the three arrays, and keep copies."""
+        fixed, random = real(self.fixed, "fixed", 1), real(self.random, "random", 1)
+        size = len(fixed) + len(random)
+        cov = real(self.cov, "cov", 2)
+        if cov.shape != (size, size):
+            raise InputError(
+                "cov does not match fixed and random.",
+                f"shape ({size}, {size}), ordered (alpha, beta)",
+                f"shape {cov.shape}",
+                "pass the joint covariance of all effects",
+            )
+        for name, value in (("fixed", fixed), ("random", random), ("cov", cov)):
+            object.__setattr__(self, name, value)
 
     @property
     def fixed_cov(self) -> Array:

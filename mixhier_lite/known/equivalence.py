@@ -1,13 +1,14 @@
 """Chapter *equivalence*: the equalities between the routes, as data that runs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..errors import InputError
 from ..inputs import Array
 from ..linalg import dependent_columns
+from ..values import Value
 from . import identities as sides
 from .flat import flat
 from .henderson import henderson
@@ -18,8 +19,8 @@ from .ridge import ridge
 Side = Callable[[LinearMixedModel, Array], Array]
 
 
-@dataclass(frozen=True, eq=False)
-class Equivalence:
+@dataclass(frozen=True, eq=False, repr=False)
+class Equivalence(Value):
     """One equality of the book between two ways to compute the same thing.
 
     Examples
@@ -35,11 +36,11 @@ class Equivalence:
     """What equals what, in words."""
     scope: str
     """The conditions under which it does."""
-    left: Side
+    left: Side = field(repr=False)
     """One side, a function of (model, y) that returns an array."""
-    right: Side
+    right: Side = field(repr=False)
     """The other side, in different algebra."""
-    in_scope: Callable[[LinearMixedModel], bool] = lambda model: True
+    in_scope: Callable[[LinearMixedModel], bool] = field(default=lambda model: True, repr=False)
     """Whether a model (with X of full column rank) meets the conditions."""
     tolerance: float = 1e-9
     """Largest relative gap that rounding explains at moderate condition numbers."""

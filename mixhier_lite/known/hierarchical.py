@@ -16,12 +16,13 @@ from ..linalg import (
     solve_and_invert,
     symmetric,
 )
+from ..values import Value
 from .effects import Effects
 from .mixed import LinearMixedModel, mixed_model, response
 
 
-@dataclass(frozen=True, eq=False)
-class HierarchicalModel:
+@dataclass(frozen=True, eq=False, repr=False)
+class HierarchicalModel(Value):
     """The centred form, :eq:`eq-centred`: group coefficients scattered around U alpha.
 
     ``y ~ N(D gamma, tau2 I)`` and ``gamma ~ N(U alpha, Sigma)``; gamma = U alpha + beta.
@@ -144,8 +145,8 @@ def _constants(model: LinearMixedModel, loose: list[int]) -> Array:
     return np.tile(constants, (model.J, 1))
 
 
-@dataclass(frozen=True, eq=False)
-class GaussianFactor:
+@dataclass(frozen=True, eq=False, repr=False)
+class GaussianFactor(Value):
     """A factor exp(-c'Pc/2 + h'c) over c: a Gaussian up to a constant, or flat where P = 0.
 
     Multiplying two factors adds their ``precision`` and ``shift``: Bayes' rule

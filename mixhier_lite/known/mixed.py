@@ -9,11 +9,12 @@ from scipy.linalg import qr, solve_triangular
 from ..errors import InputError
 from ..inputs import Array, generator, instance, positive, real, same_rows, small_enough
 from ..linalg import cholesky_factor, covariance, identified, well_conditioned
+from ..values import Value
 from .effects import Effects
 
 
-@dataclass(frozen=True, eq=False)
-class LinearMixedModel:
+@dataclass(frozen=True, eq=False, repr=False)
+class LinearMixedModel(Value):
     """The model of :eq:`eq-lmm`: y = X alpha + D beta + eps, with known variances.
 
     ``beta ~ N(0, Sigma)`` and ``eps ~ N(0, tau2 I)`` are independent. The model holds no

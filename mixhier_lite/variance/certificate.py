@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..inputs import Array
+from ..values import Value
 from .curvature import Blocks, Curvature, in_entries
 from .theta import ActiveEntries, Cells
 
@@ -12,8 +13,8 @@ SMALL = 1e-6
 """How far a minimum may be from one, in the units of a certificate."""
 
 
-@dataclass(frozen=True)
-class Certificate:
+@dataclass(frozen=True, repr=False)
+class Certificate(Value):
     """That a fit is at a minimum of its criterion. It is local: it does not look elsewhere.
 
     It is the same in every basis of Z and in every unit of y (chapter *variance*).

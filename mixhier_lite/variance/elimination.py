@@ -218,6 +218,6 @@ class NormalEquations:
             if q == 1:
                 np.multiply(t, rows[:, a:b], out=out[:, a:b])
             else:
-                part = rows[:, a:b].reshape(len(rows), -1, q, rows.shape[2])
+                part = rows[:, a:b].reshape(len(rows), (b - a) // q, q, rows.shape[2])
                 out[:, a:b] = (t[:, None] @ part).reshape(out[:, a:b].shape)
         return out

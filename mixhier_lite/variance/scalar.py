@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg.lapack import dormqr, dpttrf, dpttrs, dsytrd
 
 from ..inputs import Array
-from ..linalg import square_root
+from ..linalg import WRITTEN, square_root
 from .criterion import Criterion, Likelihood
 from .curvature import Curvature, Derivatives
 
@@ -207,7 +207,8 @@ def related(likelihood: Likelihood, C: Array, K: Array, a: Array, B: Array) -> S
         below = np.reshape(packed, reflections[:-1].T.shape, order="F")
         b[1:] = dormqr("L", "T", below, tau, b[1:], 64 * b.shape[1])[0]
     values = np.asarray(eigvalsh_tridiagonal(diagonal, beside), dtype=np.float64)
-    if values[0] < -1e-10 * values[-1]:
-        square_root(K, "K")  # says why
+    if values[0] < -1e-10 * values[-1]:  # by rounding, or it is refused here
+        L = square_root(K, "K", WRITTEN)
+        return related(likelihood, C, L @ L.T, a, B)
     found = np.clip(values, 0, None)
     return Scalar(likelihood, C, found, np.ones(len(b)), Tridiagonal(diagonal, beside, b))

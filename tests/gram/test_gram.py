@@ -163,3 +163,62 @@ def test_first_rows_that_mislead(late):
     X[late:, 0] = rng.normal(size=n - late)
     gram, V = Gram.from_arrays(y, X, Term(g)), np.column_stack([X, y])
     np.testing.assert_allclose(gram.H.T @ gram.C @ gram.H, V.T @ V, rtol=1e-10, atol=1e-6)
+
+
+LAYOUTS = {
+    "dummies first": lambda site, treat, x: [*site, x],
+    "dummies last": lambda site, treat, x: [x, *site],
+    "a treatment before them": lambda site, treat, x: [treat, *site, x],
+    "a treatment among them": lambda site, treat, x: [site[0], treat, *site[1:], x],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("order", "centre"), [((0, 1, 2), 1e6), ((2, 0, 1), 1e9)])
+def test_chunks_by_site_with_dummies_of_the_sites(layout, order, centre):
+    """The dummies sum to one in every chunk, though no single one of them is constant."""
+    rng = np.random.default_rng(4)
+    n, site = 360, np.repeat([0, 1, 2], 120)
+    g, h, treat = rng.integers(0, 12, n), rng.integers(0, 5, n), rng.integers(0, 2, n).astype(float)
+    off = rng.integers(-(2**12), 2**12, n) / 2**10  # so that centre + off is exact
+    dummies = [(site == k).astype(float) for k in range(3)]
+    y = off + site + treat + rng.normal(size=12)[g] + off * rng.normal(size=12)[g]
+    y += rng.normal(size=5)[h] + rng.normal(size=n)
+    w = rng.uniform(0.5, 2, n)
+
+    def design(x):
+        return np.column_stack(LAYOUTS[layout](dummies, treat, x))
+
+    def of(x, rows):
+        Z = np.column_stack([*dummies, x])  # a variance for each site, and a slope
+        return [Term(g[rows], Z[rows]), Term(h[rows])]
+
+    x, every = centre + off, slice(None)
+    whole = fit(y, design(off), of(off, every), weights=w)
+    total = sum(
+        Gram.from_arrays(y[site == k], design(x)[site == k], of(x, site == k), w[site == k])
+        for k in order
+    )
+    merged = fit(total)
+    assert merged.criterion == pytest.approx(whole.criterion, abs=1e-7)
+    assert merged.tau2 == pytest.approx(whole.tau2, rel=1e-6)
+    slope = LAYOUTS[layout](["d"] * 3, "t", "x").index("x")
+    assert merged.fixed[slope] == pytest.approx(whole.fixed[slope], rel=1e-6)
+    assert merged.fixed_se[slope] == pytest.approx(whole.fixed_se[slope], rel=1e-6)
+    assert merged.Sigma[0][3, 3] == pytest.approx(whole.Sigma[0][3, 3], rel=1e-5)
+
+
+def test_a_constant_of_one_chunk_is_not_taken_for_one_of_the_other():
+    """x is 1 in the first chunk, and a year in the second."""
+    rng = np.random.default_rng(5)
+    n, g = 80, rng.integers(0, 8, 80)
+    x = np.where(np.arange(n) < 40, 1.0, 1e6 + rng.normal(size=n))
+    y = rng.normal(size=8)[g] + rng.normal(size=n)
+    for X in (np.column_stack([x, np.ones(n)]), np.column_stack([np.ones(n), x])):
+        rows = [slice(0, 40), slice(40, n)]
+        whole = fit(y, X, Term(g))
+        for first, second in (rows, rows[::-1]):
+            parts = [Gram.from_arrays(y[r], X[r], Term(g[r])) for r in (first, second)]
+            merged = fit(parts[0] + parts[1])
+            assert merged.tau2 == pytest.approx(whole.tau2, rel=1e-8)
+            assert merged.fixed == pytest.approx(whole.fixed, rel=1e-6)
