@@ -2,7 +2,7 @@
 
 The columns of a term are made orthogonal over all rows (weights included), each of mean square
 one in an average level. So neither the criterion nor the search knows where the reader's covariate
-has its zero. With Z = Z* R, beta* = R beta, and T* = R T.
+has its zero (:eq:`eq-basis`). With Z = Z* R, beta* = R beta, and T* = R T.
 """
 
 from collections.abc import Sequence

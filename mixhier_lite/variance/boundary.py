@@ -1,7 +1,7 @@
 """Zero is an answer: covariances of lower rank, taken where they are certified and left where not.
 
-The criterion is smooth in T through zero, so a descent ends near a boundary point but never on it.
-What is all but zero there is compared with zero itself.
+The criterion is smooth in T through zero (:eq:`eq-face`), so a descent ends near a boundary point
+but never on it. What is all but zero there is compared with zero itself.
 """
 
 import numpy as np

@@ -21,14 +21,16 @@ class Certificate(Value):
     """
 
     gradient: float
-    """Distance from the minimum in standard errors, sqrt(g'E^-1 g): half its square is about how
-    much lower the criterion may be. g is the gradient, E the expected second derivatives."""
+    """sqrt(g'E^+ g), with the gradient g and the expected second derivatives E
+    (:eq:`eq-certificate-gradient`): half its square is about how much lower the criterion may be,
+    and it is sqrt 2 times the distance from the minimum in standard errors."""
     curvature: float
-    """The least second derivative, in units of the expected one; infinite where all variances
-    are zero."""
+    """The least second derivative, in units of the expected one
+    (:eq:`eq-certificate-curvature`); infinite where all variances are zero."""
     boundary: float | None
     """Slope of the criterion into the directions in which Sigma has no variance, the least, in
-    units of its standard deviation; None where there is no such direction."""
+    units of its standard deviation (:eq:`eq-certificate-boundary`); None where there is no such
+    direction."""
 
     @property
     def ok(self) -> bool:
@@ -49,35 +51,46 @@ def certify(entries: ActiveEntries, bare: list[Array]) -> Certificate:
     g = changes @ np.concatenate([slope.ravel() for slope in gradient[1]])
     H = changes @ _whole(curvature.in_entries(T)) @ changes.T
     E = changes @ _whole(in_entries(curvature.expected(), T)) @ changes.T
-    told = np.diag(E) > 1e-12 * np.diag(E).max(initial=0.0)
-    E, H, g = E[np.ix_(told, told)], H[np.ix_(told, told)], g[told]
-    size = np.sqrt(np.diag(E))
-    values, axes = np.linalg.eigh(E / np.outer(size, size))
-    seen = values > 1e-10  # turning T, T C with C C' = I, leaves T T' as it is
-    to_unit = axes[:, seen] / np.sqrt(values[seen]) / size[:, None]
-    away = np.sqrt(((to_unit.T @ g) ** 2).sum())
-    least = np.linalg.eigvalsh(to_unit.T @ H @ to_unit).min(initial=np.inf)
-    return Certificate(
-        float(away), float(min(least, 1e300)), into_boundary(entries, bare, curvature)
-    )
+    to_unit = _unit_basis(E)
+    scaled_g = to_unit.T @ g
+    scaled_H = to_unit.T @ H @ to_unit
+    least = np.linalg.eigvalsh(scaled_H).min(initial=1e300)
+    away = np.linalg.norm(scaled_g)
+    return Certificate(float(away), float(least), into_boundary(entries, bare, curvature))
+
+
+def _unit_basis(E: Array) -> Array:
+    """Directions U with U'E U = I, without those that E does not see, shape (k, up to k).
+
+    Turning T, to T C with C C' = I, leaves T T' as it is: E is zero there.
+    """
+    diagonal = np.diag(E)
+    told = diagonal > 1e-12 * diagonal.max(initial=0.0)
+    size = np.sqrt(diagonal[told])
+    of_told = E[np.ix_(told, told)] / np.outer(size, size)
+    values, axes = np.linalg.eigh(of_told)
+    seen = values > 1e-10
+    unit = axes[:, seen] / np.sqrt(values[seen])
+    out = np.zeros((len(E), unit.shape[1]))
+    out[told] = unit / size[:, None]
+    return out
 
 
 def _changes(entries: ActiveEntries, bare: list[Array]) -> Array:
-    """Changes of T that leave its rank as it is, one a row, shape (k, sum of q^2).
+    """Changes of T that leave its rank as it is (:eq:`eq-face`), one a row, (k, sum of q^2).
 
     They are to all entries of the columns that are not zero.
     """
-    sizes = [shape.q**2 for shape in entries.shapes]
-    out = []
+    every = [np.zeros((shape.q, shape.q)) for shape in entries.shapes]
+    rows = []
     for t, (shape, root) in enumerate(zip(entries.shapes, bare, strict=True)):
         for j in np.flatnonzero(root.any(axis=0)):
             for i in range(shape.q) if shape.correlated else (j,):
                 change = np.zeros(root.shape)
                 change[:, j] = shape.frame[:, i]
-                row = np.zeros(sum(sizes))
-                row[sum(sizes[:t]) : sum(sizes[: t + 1])] = change.ravel()
-                out.append(row)
-    return np.array(out).reshape(-1, sum(sizes))
+                changes = [*every[:t], change, *every[t + 1 :]]
+                rows.append(np.concatenate([each.ravel() for each in changes]))
+    return np.array(rows).reshape(len(rows), sum(zero.size for zero in every))
 
 
 def _whole(blocks: Blocks) -> Array:
@@ -106,9 +119,11 @@ def lacking(entries: ActiveEntries, bare: list[Array], N: list[Array]) -> list[t
     for t, (shape, root) in enumerate(zip(entries.shapes, bare, strict=True)):
         if shape.correlated:
             T = shape.frame @ root
-            U, s, _ = np.linalg.svd(T)
-            null = U[:, (s > 1e-12 * max(s[0], 1e-300)).sum() :]
-            axes = null @ np.linalg.eigh(null.T @ (N[t] + N[t].T) @ null)[1]
+            U, sizes, _ = np.linalg.svd(T)
+            rank = (sizes > 1e-12 * max(sizes[0], 1e-300)).sum()
+            null = U[:, rank:]
+            inside = null.T @ (N[t] + N[t].T) @ null
+            axes = null @ np.linalg.eigh(inside)[1]
             out += [(t, axis) for axis in axes.T]
         else:
             out += [(t, shape.frame[:, i]) for i in np.flatnonzero(~root.any(axis=0))]
@@ -122,11 +137,14 @@ def _by_differences(entries: ActiveEntries, bare: list[Array]) -> Certificate:
     x = np.array([bare[t][i, j] for t, i, j in live])
     gradient = inside.gradient(x)[1]
     values, axes = np.linalg.eigh(inside.differences(x))
-    away = np.sqrt((((axes.T @ gradient) ** 2) / np.maximum(np.abs(values), 1e-300)).sum())
-    least = (values / np.abs(values).max(initial=1e-300)).min(initial=1.0)
+    size = np.abs(values)
+    along = axes.T @ gradient
+    away = np.sqrt((along**2 / np.maximum(size, 1e-300)).sum())
+    least = (values / size.max(initial=1e-300)).min(initial=1.0)
     N = gradient_of_covariance(entries, bare)
     slopes = [u @ N[t] @ u / (u @ u) for t, u in lacking(entries, bare, N)]
-    into = min(slopes) / np.sqrt(2 * entries.criterion.likelihood.n) if slopes else None
+    spread = np.sqrt(2 * entries.criterion.likelihood.n)
+    into = min(slopes) / spread if slopes else None
     return Certificate(float(away), float(least), into)
 
 

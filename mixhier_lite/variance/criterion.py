@@ -1,7 +1,7 @@
 """Chapter *variance*: the criterion of ML and REML, from two things that depend on T.
 
 These are log det(I + T'Z'WZ T) and S = [X y]'W[X y] less the random part, with T T' = Sigma / tau2
-for each term. How they are found is the matter of *scalar* and *levels*.
+for each term (:eq:`eq-omega`). How they are found is the matter of *scalar* and *levels*.
 """
 
 from abc import ABC, abstractmethod
@@ -36,8 +36,9 @@ class Solution:
 class Profiled:
     """The criterion at N points, and how it depends on S there (:eq:`eq-criterion`).
 
-    In the columns of L^-1 (S = L L') the derivatives of S, dS, add sum_k first_k dS_kk to the
-    slope. To the second derivatives they add the same of d2S, less sum_kl second_kl dS_kl dS_kl.
+    In the columns of L^-1 (S = L L', :eq:`eq-orthonormal`) the derivatives of S, dS, add
+    sum_k d_k dS_kk to the slope. To the second derivatives they add the same of d2S, less
+    sum_kl omega_kl dS_kl dS_kl.
     """
 
     value: Array
@@ -59,15 +60,15 @@ class Profiled:
         return np.asarray(self.L[:, -1, -1] ** 2 / self.tau2)
 
     @cached_property
-    def first(self) -> Array:
+    def d(self) -> Array:
         """Shape (N, p + 1): one for each column of X by REML, and r2 / tau2."""
         out = np.full(self.L.shape[:2], float(self.likelihood.reml))
         out[:, -1] = self._share
         return out
 
     @cached_property
-    def second(self) -> Array:
-        """Shape (N, p + 1, p + 1)."""
+    def omega(self) -> Array:
+        """Shape (N, p + 1, p + 1): one for two columns of X by REML, and r2 / tau2 beside y."""
         out = np.full(self.L.shape, float(self.likelihood.reml))
         out[:, -1, :] = self._share[:, None]
         out[:, :, -1] = self._share[:, None]
@@ -77,7 +78,10 @@ class Profiled:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """What turns log det and S into -2 log likelihood, with alpha and tau2 at their best."""
+    """What turns log det and S into -2 log likelihood, with alpha and tau2 at their best.
+
+    Without them, :eq:`eq-criterion-dense`.
+    """
 
     n: int
     """Number of rows."""
@@ -153,7 +157,7 @@ class Criterion(ABC):
 
     @abstractmethod
     def gradient(self, T: Sequence[Array]) -> tuple[float, list[Array]] | None:
-        """Value and gradient 2 N T of every term, (q, q), :eq:`eq-gradient`; None as ``solve``."""
+        """Value and gradient 2 N T of every term, (q, q), :eq:`eq-slope-T`; None as ``solve``."""
 
     @abstractmethod
     def slope_of_S(self, T: Sequence[Array]) -> list[Array]:

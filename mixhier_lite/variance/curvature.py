@@ -30,12 +30,12 @@ class Curvature:
     N: list[Array]
     """Gradient, shape (q, q)."""
     trace: list[Array]
-    """The part of it without y: a change a of T T' adds tr(P Z a Z'); shape (q, q)."""
+    """The part of it without y: a change a of T T' adds tr(Q Z a Z'); shape (q, q)."""
     hessian: Blocks
-    """Second derivatives."""
+    """Second derivatives (:eq:`eq-hessian-Theta`)."""
     given_tau2: Blocks
-    """Their mean over y for known tau2: tr(P Z a Z'P Z b Z') for changes a and b. By ML V^-1
-    stands for P."""
+    """Their mean over y for known tau2 (:eq:`eq-information`): tr(Q Z a Z'Q Z b Z') for changes a
+    and b. By ML Omega^-1 stands for Q."""
     nu: float
     """Rows that speak about tau2; infinite where it is known."""
 
@@ -47,7 +47,7 @@ class Curvature:
         }
 
     def scoring(self) -> Array:
-        """What N of the only term is expected to change by, given y: (q, q, q, q).
+        """What N of the only term should change by, given y (:eq:`eq-scoring`): (q, q, q, q).
 
         By REML this is exactly the mean, given tau2, of what N changes by at the true T.
         """
@@ -57,7 +57,7 @@ class Curvature:
         )
 
     def in_entries(self, T: Sequence[Array]) -> Blocks:
-        """Second derivatives in the entries of T."""
+        """Second derivatives in the entries of T (:eq:`eq-hessian-T`)."""
         out = in_entries(self.hessian, T)
         for t, N in enumerate(self.N):
             np.einsum("ijkj->jik", out[t, t])[...] += N + N.T

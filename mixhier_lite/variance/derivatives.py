@@ -1,13 +1,14 @@
 """First and second derivatives of the criterion, read from a factor of Henderson's matrix.
 
-V = I + Z T T'Z' is the covariance of y over tau2. A change of T by d changes T T' by
-D = d T' + T d', and V by Z D Z'. What all derivatives are made of is
+Omega = W^-1 + Z T T'Z' is the covariance of y over tau2. A change of T by H changes T T' by
+Delta = H T' + T H', and Omega by Z Delta Z' (:eq:`eq-changes`). All derivatives are made of
 
-* G = Z'V^-1 Z = A - A T M^-1 T'A, and E = Z'V^-1 [X y] = B - A T M^-1 T'B,
-* F, which is E in the columns in which S = [X y]'V^-1[X y] is the unit matrix, each times the
-  root of its weight in the criterion (``Profiled.first``).
+* R = Z'Omega^-1 Z = A - A T M^-1 T'A, and E = Z'Omega^-1 [X y] = B - A T M^-1 T'B (:eq:`eq-left`),
+* F, which is E in the columns in which S = [X y]'Omega^-1[X y] is the unit matrix
+  (:eq:`eq-orthonormal`). Here each is taken times the root of its weight in the criterion,
+  ``Profiled.d``: then F diag(d) F' of the book is F F'.
 
-The gradient with respect to T T' is then N = G - F F' (:eq:`eq-gradient`), summed over the levels.
+The gradient with respect to T T' is N = R - F F' (:eq:`eq-slope-N`), summed over the levels.
 """
 
 from dataclasses import dataclass
@@ -71,64 +72,74 @@ def _both_ways(M: Array) -> Array:
 
 
 def gradient(factor: Factor, at: Profiled) -> tuple[Array, list[Array]]:
-    """2 N T of every term at one point (:eq:`eq-gradient`): the levels, then the other terms.
+    """2 N T of every term at one point (:eq:`eq-slope-T`): the levels, then the other terms.
 
     N itself is not formed: the products below have no cancellation where T is large.
     """
-    equations = factor.equations
-    columns = np.linalg.inv(at.L[0]).T * np.sqrt(at.first[0])  # E in these is F
-    here = residual(factor, columns)
-    # G T = A T M^-1 of the levels, were they alone; less E U'
-    GT = factor.levels.Y[0].sum(axis=2).T
-    NT1 = GT - np.einsum("irj,krj->ik", here.E1, here.U1)
+    equations, levels = factor.equations, factor.levels
+    to_unit = np.linalg.inv(at.L[0]).T
+    here = residual(factor, to_unit * np.sqrt(at.d[0]))  # E is F, and U is T'F
+    # R T = A T M^-1 of the levels, were they alone; less F F'T
+    RT = levels.Y[0].sum(axis=2).T
+    NT1 = RT - np.einsum("irj,krj->ik", here.E1, here.U1)
     if not equations.m:
         return 2 * NT1, []
-    # what the other terms explain of it: (I - A P) A12 Q A12' (I - A P)' T
-    Q1 = equations.within(factor.Q)
-    unexplained = np.eye(equations.q)[None, :, :, None] - gram(
-        factor.levels.TA, backward(factor.levels.rows, factor.levels.root)
-    )
-    explained = product(unexplained, product(Q1, unexplained.swapaxes(1, 2)))
-    NT1 = NT1 - explained[0].sum(axis=2) @ factor.levels.T[0]
-    others = []
-    TV = factor.T_inverse2[0]  # T (I + T'A2 T)^-1
+    # what the other terms explain of R: (I - A P) A12 Q A12' (I - P A), :eq:`eq-slope-eliminated`
+    through = equations.within(factor.Q)
+    AP = gram(levels.TA, backward(levels.rows, levels.root))
+    unexplained = np.eye(equations.q)[None, :, :, None] - AP
+    explained = product(unexplained, product(through, unexplained.swapaxes(1, 2)))
+    NT1 = NT1 - explained[0].sum(axis=2) @ levels.T[0]
+    NT2 = []
+    TM = factor.T_inverse2[0]  # T M^-1 with M = I + T'A2 T
     for a, b, q in equations.slices:
-        A, V = (M[:, a:b].reshape(len(M), -1, q) for M in (factor.A2[0], TV))
-        E, U = (M[a:b].reshape(-1, q, M.shape[1]) for M in (here.E2, here.U2))
-        GT = np.einsum("cji,cjk->ik", A, V)
-        others.append(2 * (GT - np.einsum("jir,jkr->ik", E, U)))
-    return 2 * NT1, others
+        A = factor.A2[0][:, a:b].reshape(equations.m, -1, q)
+        own = TM[:, a:b].reshape(equations.m, -1, q)
+        RT = np.einsum("cji,cjk->ik", A, own)
+        F = here.E2[a:b].reshape(-1, q, here.E2.shape[1])
+        TF = here.U2[a:b].reshape(-1, q, here.U2.shape[1])
+        NT2.append(RT - np.einsum("jir,jkr->ik", F, TF))
+    return 2 * NT1, [2 * NT for NT in NT2]
 
 
 def of_one_term(factor: Factor, at: Profiled) -> Derivatives:
     """Value, gradient and second derivatives in the entries of T of one term, at N points.
 
-    For changes d and e of T, with U = T'F, Y = T'G and sums over the levels, they are
-    2 tr e'N d - 2 tr(Y d Y e) - 2 tr(Y T d'G e) + 2 tr(U F'd Y e) + 2 tr(U F'e Y d)
-    + 2 tr(e'F F'd Y T) + 2 tr(U U'd'G e), less what the square of the slope of S takes away.
+    For changes H and K of T (:eq:`eq-hessian-T`), with U = T'F, Y = T'R and sums over the levels,
+    they are 2 tr K'N H - 2 tr(Y H Y K) - 2 tr(Y T H'R K) + 2 tr(U F'H Y K) + 2 tr(U F'K Y H)
+    + 2 tr(K'F F'H Y T) + 2 tr(U U'H'R K), less what the square of the slope of S takes away.
     """
     equations, T, N, q = factor.equations, factor.levels.T, factor.N, factor.equations.q
-    U, Y = factor.levels.U, factor.levels.Y
-    E = equations.B - gram(factor.levels.TA, U)
-    G = equations.A - gram(factor.levels.TA, Y)
+    TE, Y = factor.levels.U, factor.levels.Y
+    E = equations.B - gram(factor.levels.TA, TE)
+    R = equations.A - gram(factor.levels.TA, Y)
     to_unit = np.linalg.inv(at.L)[:, None]
-    U, E = to_unit @ U, to_unit @ E
-    p1 = U.shape[2]
+    E = to_unit @ E
+    TE = to_unit @ TE
+
+    p1 = E.shape[2]
     wide = N, q * p1, equations.J
-    EU = (E.reshape(wide) @ U.reshape(wide).swapaxes(1, 2)).reshape(N, q, p1, q, p1)
-    slope_S = -_both_ways(EU.transpose(0, 1, 3, 2, 4))
-    slope = 2 * Y.sum(axis=3).swapaxes(1, 2) + np.einsum("nikcc,nc->nik", slope_S, at.first)
-    root = np.sqrt(at.first)[:, None, :, None]
-    F, U = root * E, root * U
-    FF, UF, UU = (np.einsum("nacj,nbcj->nabj", a, b) for a, b in ((F, F), (U, F), (U, U)))
+    once = E.reshape(wide) @ TE.reshape(wide).swapaxes(1, 2)
+    slope_S = -_both_ways(once.reshape(N, q, p1, q, p1).transpose(0, 1, 3, 2, 4))
+    own = 2 * Y.sum(axis=3).swapaxes(1, 2)
+    slope = own + np.einsum("nikcc,nc->nik", slope_S, at.d)
+
+    root = np.sqrt(at.d)[:, None, :, None]
+    F = root * E
+    U = root * TE
+    FF = np.einsum("nacj,nbcj->nabj", F, F)
+    UF = np.einsum("nacj,nbcj->nabj", U, F)
+    UU = np.einsum("nacj,nbcj->nabj", U, U)
     YT = np.swapaxes(T, 1, 2)[:, None] @ Y
-    N_levels = G - FF
-    once = _summed(UF - Y / 2, Y, "lijk")
-    H = once + once.transpose(0, 3, 4, 1, 2)
-    H += _summed(G, UU, "ikjl") - _summed(N_levels, YT, "ikjl")
-    np.einsum("nijkj->nijk", H)[...] += N_levels.sum(axis=3)[:, :, None]
-    squares = (slope_S * np.sqrt(at.second)[:, None, None]).reshape(N, q * q, -1)
-    hessian = 2 * H - (squares @ squares.swapaxes(1, 2)).reshape(H.shape)
+    N_levels = R - FF
+    crossed = _summed(UF - Y / 2, Y, "lijk")
+    half = crossed + crossed.transpose(0, 3, 4, 1, 2)
+    half += _summed(R, UU, "ikjl") - _summed(N_levels, YT, "ikjl")
+    np.einsum("nijkj->nijk", half)[...] += N_levels.sum(axis=3)[:, :, None]
+    weighted = slope_S * np.sqrt(at.omega)[:, None, None]
+    weighted = weighted.reshape(N, q * q, p1**2)
+    squares = weighted @ weighted.swapaxes(1, 2)
+    hessian = 2 * half - squares.reshape(half.shape)
     return Derivatives(at.value, [slope], {(0, 0): hessian})
 
 
@@ -140,47 +151,54 @@ def _summed(a: Array, b: Array, order: str) -> Array:
 
 
 def curvature_of_one_term(factor: Factor, at: Profiled) -> Curvature:
-    """Derivatives in T T' at the first point where there is one term."""
-    equations = factor.equations
-    G = (equations.A - gram(factor.levels.TA, factor.levels.Y))[0]
-    E = (np.linalg.inv(at.L)[:, None] @ (equations.B - gram(factor.levels.TA, factor.levels.U)))[0]
-    root = np.sqrt(at.first[0])[:, None]
-    F = root * E
-    FF, FFx = (np.einsum("icj,kcj->ikj", f, f) for f in (F, F[:, :-1]))
+    """Derivatives in T T' at the first point where there is one term.
+
+    The second ones are :eq:`eq-hessian-Theta`, those expected :eq:`eq-expected`.
+    """
+    equations, levels = factor.equations, factor.levels
+    R = (equations.A - gram(levels.TA, levels.Y))[0]
+    E = (equations.B - gram(levels.TA, levels.U))[0]
+    E = np.linalg.inv(at.L[:1]) @ E
+    F = np.sqrt(at.d[0])[:, None] * E
+    F_x = F[:, :-1]
+    FF = np.einsum("icj,kcj->ikj", F, F)
+    FF_x = np.einsum("icj,kcj->ikj", F_x, F_x)
 
     def twice(a: Array, b: Array) -> Array:
         """The sum over levels of tr(a x b y), for symmetric changes x and y."""
         return np.tensordot(a, b, (2, 2)).transpose(1, 2, 3, 0)
 
-    levels = E.shape[-1]
-    wide = E.reshape(-1, levels)
-    p1 = len(at.L[0])
-    S = (wide @ wide.T).reshape(len(E), p1, len(E), p1).swapaxes(1, 2)  # minus the slope of S
-    squares = np.einsum("ijcd,klcd->ijkl", S * at.second[0], S)
-    x_weight = np.sqrt(np.multiply.outer(at.first[0], at.first[0]))[:-1, :-1]
-    through_x = S[:, :, :-1, :-1] * x_weight
-    hessian = twice(FF, G) + twice(G, FF) - twice(G, G) - squares
-    given_tau2 = twice(G, G) - twice(FFx, G) - twice(G, FFx)
-    given_tau2 = given_tau2 + np.einsum("ijcd,klcd->ijkl", through_x, through_x)
-    trace = (G - FFx).sum(axis=2)
-    N = (G - FF).sum(axis=2)
-    return Curvature([N], [trace], {(0, 0): hessian}, {(0, 0): given_tau2}, at.nu)
+    q, p1, J = E.shape
+    wide = E.reshape(q * p1, J)
+    Phi = (wide @ wide.T).reshape(q, p1, q, p1).swapaxes(1, 2)  # for a change of entry i, k
+    squares = np.einsum("ijcd,klcd->ijkl", Phi * at.omega[0], Phi)
+    hessian = twice(FF, R) + twice(R, FF) - twice(R, R) - squares
+
+    d_x = at.d[0, :-1]
+    Phi_x = Phi[:, :, :-1, :-1] * np.sqrt(np.multiply.outer(d_x, d_x))
+    squares_x = np.einsum("ijcd,klcd->ijkl", Phi_x, Phi_x)
+    expected = twice(R, R) - twice(FF_x, R) - twice(R, FF_x) + squares_x
+    trace = (R - FF_x).sum(axis=2)
+    N = (R - FF).sum(axis=2)
+    return Curvature([N], [trace], {(0, 0): hessian}, {(0, 0): expected}, at.nu)
 
 
 def curvature_of_dense(factor: Factor, at: Profiled) -> Curvature:
-    """Derivatives in T T' at the first point where no term is eliminated level by level."""
+    """Derivatives in T T' at the first point where no term is eliminated level by level.
+
+    The second ones are :eq:`eq-hessian-terms`, with R and F of all terms as whole matrices.
+    """
     slices = factor.equations.slices
-    H = np.asarray(
-        np.linalg.solve(
-            np.tril(factor.L2[0]),
-            factor.equations.times([t[:1].swapaxes(1, 2) for t in factor.T2], factor.A2)[0],
-        )
-    )
-    G = factor.A2[0] - H.T @ H
-    E = (factor.B2[0] - H.T @ factor.F2[0]) @ np.linalg.inv(at.L[0]).T
-    F = E * np.sqrt(at.first[0])
-    K = G - F[:, :-1] @ F[:, :-1].T
+    T_turned = [t[:1].swapaxes(1, 2) for t in factor.T2]
+    TA = factor.equations.times(T_turned, factor.A2)[0]
+    half = np.asarray(np.linalg.solve(np.tril(factor.L2[0]), TA))  # L2^-1 T'A2
+    R = factor.A2[0] - half.T @ half
+    E = factor.B2[0] - half.T @ factor.F2[0]
+    E = E @ np.linalg.inv(at.L[0]).T
+    F = E * np.sqrt(at.d[0])
+    F_x = F[:, :-1]
     FF = F @ F.T
+    ZQZ = R - F_x @ F_x.T  # Z'QZ, by ML Z'Omega^-1 Z
 
     def block(M: Array, s: int, t: int) -> Array:
         (a, b, q), (c, d, r) = slices[s], slices[t]
@@ -193,17 +211,17 @@ def curvature_of_dense(factor: Factor, at: Profiled) -> Curvature:
         a, b = block(A, s, t), block(B, s, t)
         return np.asarray(np.einsum("xiyl,xjyk->ijkl", a, b, optimize=True))
 
-    S = []
+    Phi = []  # of each term, for a change of entry i, k
     for a, b, q in slices:
         own = E[a:b].reshape(-1, q, E.shape[1])
-        S.append(np.einsum("xic,xkd->ikcd", own, own, optimize=True))
-    hessian, given_tau2 = {}, {}
+        Phi.append(np.einsum("xic,xkd->ikcd", own, own, optimize=True))
+    hessian, expected = {}, {}
     for s, t in np.ndindex(len(slices), len(slices)):
-        squares = np.einsum("ijcd,klcd,cd->ijkl", S[s], S[t], at.second[0])
-        observed = twice(FF, G, s, t) + twice(G, FF, s, t) - twice(G, G, s, t)
+        squares = np.einsum("ijcd,klcd,cd->ijkl", Phi[s], Phi[t], at.omega[0])
+        observed = twice(FF, R, s, t) + twice(R, FF, s, t) - twice(R, R, s, t)
         hessian[s, t] = observed - squares
-        given_tau2[s, t] = twice(K, K, s, t)
+        expected[s, t] = twice(ZQZ, ZQZ, s, t)
     terms = range(len(slices))
-    N = [of_term(G - FF, t) for t in terms]
-    trace = [of_term(K, t) for t in terms]
-    return Curvature(N, trace, hessian, given_tau2, at.nu)
+    N = [of_term(R - FF, t) for t in terms]
+    trace = [of_term(ZQZ, t) for t in terms]
+    return Curvature(N, trace, hessian, expected, at.nu)

@@ -124,14 +124,14 @@ class NormalEquations:
 
     @cached_property
     def pairs(self) -> Any:
-        """What turns P, (q q J), into A12'P A12 but for its transpose, (m m), as a sparse matrix.
+        """What turns P, (q q J), into A12'P A12 but for its transpose, (m m): :eq:`eq-pairs`.
 
         Level j with entries in columns a and b, say 2 and 3 in a term with q = 1, gives
         ``fill[a, b] += 2 P_j 3``. Each pair of entries of a level stands once, and half of it where
         both are the same: so fill + fill' is A12'P A12. None where the pairs are too many.
 
         A level with the entries 0, 1, 2 has the pairs (0, 0); (1, 0), (1, 1); (2, 0), (2, 1),
-        (2, 2): an entry meets those before it and, last, itself.
+        (2, 2): an entry meets those before it and, last, itself (:eq:`eq-pairs-example`).
         """
         from scipy.sparse import csc_matrix
 

@@ -1,8 +1,8 @@
 """Henderson's matrix in spherical effects, eliminated block by block, at many T at once.
 
 With beta = T u the u are independent of variance tau2, and Henderson's matrix is
-M = I + T'Z'WZ T. All that a model is asked for is read from this one object: log det and S for
-the criterion, slopes, BLUPs and their variances, draws.
+M = I + T'Z'WZ T (:eq:`eq-criterion-P`). All that a model is asked for is read from this one
+object: log det and S for the criterion, slopes, BLUPs and their variances, draws.
 
 The levels of the largest term are eliminated one by one; the other terms are dense after that.
 Names ending in 1 belong to the levels and have shape (N, q, r, J); names ending in 2 belong to
@@ -63,23 +63,26 @@ class LevelFactor:
 
     @cached_property
     def P(self) -> Array:
-        """P_j = T (I + T'A_jT)^-1 T', shape (N, q, q, J)."""
+        """P_j = T M_j^-1 T' with M_j = I + T'A_jT (:eq:`eq-criterion-P`), shape (N, q, q, J)."""
         return gram(self.root, self.root)
 
     @cached_property
     def U(self) -> Array:
-        """M^-1 T'B, shape (N, q, p + 1, J)."""
+        """M_j^-1 T'B_j = T'E_j (:eq:`eq-sweep`), shape (N, q, p + 1, J)."""
         return backward(self.rows, self.half)
 
     @cached_property
     def Y(self) -> Array:
-        """M^-1 T'A, shape (N, q, q, J)."""
+        """M_j^-1 T'A_j = T'R_j (:eq:`eq-sweep`), shape (N, q, q, J)."""
         return backward(self.rows, forward(self.rows, self.TA))
 
 
 @dataclass(frozen=True, eq=False)
 class Factor:
-    """M = L L' at N points, L lower triangular: the levels first, then the other terms."""
+    """M = L L' at N points, L lower triangular: the levels first, then the other terms.
+
+    What the levels leave for the other terms is :eq:`eq-schur`.
+    """
 
     equations: NormalEquations
     levels: LevelFactor
@@ -150,7 +153,7 @@ class Factor:
         return self.equations.times(self.T2, self.T_inverse2.swapaxes(1, 2))
 
     def solve(self, v: Array) -> tuple[Array, Array]:
-        """T M^-1 T'Z'W[X y] v, for v of shape (N, p + 1, r) or (p + 1, r).
+        """T M^-1 T'Z'W[X y] v (:eq:`eq-effects-P`), for v of shape (N, p + 1, r) or (p + 1, r).
 
         With v = (-alpha, 1) this is E[beta | alpha, y], the BLUP where alpha is alpha_hat. Returns
         beta of the levels, shape (N, q, r, J), and of the other terms, (N, m, r).
@@ -186,7 +189,7 @@ class Factor:
     def diagonal(self) -> Array:
         """Var(beta_j | alpha, y) / tau2 of the levels: diagonal blocks of T M^-1 T', (N, q, q, J).
 
-        Those of the other terms stand in Q.
+        For one term P_j (:eq:`eq-effects-P`). Those of the other terms stand in Q.
         """
         P = self.levels.P
         if not self.equations.m:

@@ -43,13 +43,15 @@ def newton_step(entries: ActiveEntries, at: Points) -> Array:
     # x = sinh z: d2f/dz2 = f'' (1 + x^2) + f' x
     np.einsum("nkk->nk", H)[...] += entries.diagonal * at.x * at.gradient
     curvature, axes = np.linalg.eigh(H)
-    slope = (slope[:, None] @ axes)[:, 0]
-    least = 1e-10 * np.abs(curvature).max(axis=1, keepdims=True) + 1e-300
-    along = -slope / np.maximum(np.abs(curvature), least)
-    length = np.maximum(np.abs(along), 0.3 * (curvature < 0))
-    flat = np.abs(slope) + np.abs(curvature) < FLAT * (1.0 + np.abs(at.value))[:, None]
-    step = np.where(flat, 0.0, np.copysign(length, along))
-    return np.asarray((axes @ step[:, :, None])[:, :, 0])
+    slope = np.einsum("ni,nik->nk", slope, axes)
+    steepness, bend = np.abs(slope), np.abs(curvature)
+    least = 1e-10 * bend.max(axis=1, keepdims=True) + 1e-300
+    length = steepness / np.maximum(bend, least)
+    uphill = curvature < 0  # a maximum along this axis: leave it
+    length = np.maximum(length, 0.3 * uphill)
+    flat = steepness + bend < FLAT * (1.0 + np.abs(at.value))[:, None]
+    step = np.where(flat, 0.0, np.copysign(length, -slope))
+    return np.asarray(np.einsum("nik,nk->ni", axes, step))
 
 
 def move(entries: ActiveEntries, x: Array, step: Array) -> Array:
@@ -79,15 +81,16 @@ def descend(entries: ActiveEntries, x: Array, hessian: Array | None = None) -> M
         length = np.abs(step).max(axis=1)
         best = lowest(at)
         if len(length) > 1 and length[best] < 0.1:
-            near = at.value < at.value[best] + 200 / entries.criterion.likelihood.n
-            near |= taken < patience
-            keep = (length > 1e-4) & near
+            low = at.value < at.value[best] + 200 / entries.criterion.likelihood.n
+            under_way = length > 1e-4
+            keep = under_way & (low | (taken < patience))
             keep[best] = True
             at, share, last = at[keep], share[keep], last[keep]
             step, length = step[keep], length[keep]
         if len(length) == 1 and length[0] < np.sqrt(enough * last[0]):
             return Minimum(float(at.value[0]), move(entries, at.x, step)[0], True)
-        trial = move(entries, at.x, step * (share / np.maximum(1.0, 2 * length))[:, None])
+        shortened = share / np.maximum(1.0, 2 * length)  # no step is longer than a half
+        trial = move(entries, at.x, step * shortened[:, None])
         new = entries.local(trial, at)
         better = new.value <= at.value + 1e-12 * (1.0 + np.abs(at.value))
         share = np.where(better, np.minimum(4 * share, 1.0), share / 4)

@@ -74,7 +74,7 @@ def term_by_term(parts: Parts) -> tuple[Array, Array]:
     """A start where looking around is costly: what each term says alone, and how surely.
 
     Each term alone takes the others for noise, and says how much noise it removes. What all of
-    them leave is the noise of the joint model.
+    them leave is the noise of the joint model (:eq:`eq-starts`).
     """
     thetas, hessians, left, removed = [], [], [], []
     gram, reml, tau2 = parts.gram, parts.likelihood.reml, parts.known_tau2

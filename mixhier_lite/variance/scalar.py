@@ -1,8 +1,8 @@
 """The criterion where one number says it all: one term with one coefficient a level.
 
-With x = T^2 and orthogonal rows of Z'WZ (levels, or eigenvectors where levels are related)
-log det is sum_j log(1 + x a_j). S is what is left within the levels plus a part between them that
-shrinks as x grows.
+With x = T^2 (t in the book) and orthogonal rows of Z'WZ (levels, or eigenvectors where levels are
+related) log det is sum_j log(1 + x a_j). S is what is left within the levels plus a part between
+them that shrinks as x grows.
 """
 
 from abc import ABC, abstractmethod
@@ -36,7 +36,7 @@ class Between(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Scalar(Criterion):
-    """The criterion as a function of x = T^2."""
+    """The criterion as a function of x = T^2 (:eq:`eq-scalar-criterion`)."""
 
     C: Array
     """[X y]'W[X y], shape (p + 1, p + 1)."""
@@ -68,7 +68,10 @@ class Scalar(Criterion):
         return log_det, S
 
     def derivatives(self, T: Sequence[Array]) -> Derivatives:
-        """See :meth:`Criterion.derivatives`: with f(x) they are 2 T f' and 2 f' + 4 x f''."""
+        """See :meth:`Criterion.derivatives`: with f(x) they are 2 T f' and 2 f' + 4 x f''.
+
+        :eq:`eq-scalar-slope` and :eq:`eq-scalar-hessian`.
+        """
         root = T[0][:, 0, 0]
         value, f1, f2, _, _ = self._in_x(root**2)
         gradient = 2 * root * f1
@@ -78,21 +81,23 @@ class Scalar(Criterion):
         )
 
     def _in_x(self, x: Array) -> tuple[Array, Array, Array, Array, Array]:
-        """The criterion at many x, its two derivatives, tr(P ZZ') and tr(P ZZ'P ZZ')."""
-        G = self.a / (1 + np.outer(x, self.a))  # Z'V^-1 Z of a level
+        """The criterion at many x, its two derivatives, tr(Q ZZ') and tr(Q ZZ'Q ZZ')."""
+        scaled = np.outer(x, self.a)
+        R = self.a / (1 + scaled)  # Z'Omega^-1 Z of a level
         S = self.within + self.between.value(x)
-        at = self.likelihood.profiled(np.log1p(np.outer(x, self.a)) @ self.count, S)
+        at = self.likelihood.profiled(np.log1p(scaled) @ self.count, S)
         inverse = np.linalg.inv(at.L)
         dS, d2S = (inverse @ change @ inverse.swapaxes(1, 2) for change in self.between.slopes(x))
-        first = at.first.copy()
-        own, squares = G @ self.count, G**2 @ self.count
-        slope = own + np.einsum("nkk,nk->n", dS, first)
-        curvature = np.einsum("nkk,nk->n", d2S, first) - squares
-        curvature -= (at.second * dS**2).sum(axis=(1, 2))
-        first[:, -1] = 0.0  # what X takes away by REML
-        trace = own + np.einsum("nkk,nk->n", dS, first)
-        expected = squares - np.einsum("nkk,nk->n", d2S, first)
-        expected += np.einsum("nkl,nk,nl->n", dS**2, first, first)
+        own = R @ self.count
+        squares = R**2 @ self.count
+        slope = own + np.einsum("nkk,nk->n", dS, at.d)
+        bends = np.einsum("nkk,nk->n", d2S, at.d)
+        curvature = bends - squares - (at.omega * dS**2).sum(axis=(1, 2))
+        d_x = at.d.copy()
+        d_x[:, -1] = 0.0  # what X takes away by REML
+        trace = own + np.einsum("nkk,nk->n", dS, d_x)
+        expected = squares - np.einsum("nkk,nk->n", d2S, d_x)
+        expected += np.einsum("nkl,nk,nl->n", dS**2, d_x, d_x)
         return at.value, slope, curvature, trace, expected
 
     def gradient(self, T: Sequence[Array]) -> tuple[float, list[Array]] | None:
@@ -155,35 +160,35 @@ def pooled(likelihood: Likelihood, C: Array, a: Array, B: Array) -> Scalar:
 
 @dataclass(frozen=True, eq=False)
 class Tridiagonal(Between):
-    """Related levels: R = D^1/2 K D^1/2, D = diag(a), is tridiagonal in a basis not needed."""
+    """Related levels (:eq:`eq-tridiagonal`): A^1/2 K A^1/2 is tridiagonal in a basis not needed."""
 
     diagonal: Array
-    """Of R, shape (J,)."""
+    """Of A^1/2 K A^1/2, shape (J,)."""
     beside: Array
     """The diagonal beside it, shape (J - 1,)."""
     b: Array
-    """D^-1/2 B in that basis, shape (J, p + 1)."""
+    """A^-1/2 B in that basis, shape (J, p + 1)."""
 
     def _times(self, u: Array) -> Array:
-        """R u."""
+        """The tridiagonal matrix times u."""
         v = self.diagonal[:, None] * u
         v[1:] += self.beside[:, None] * u[:-1]
         v[:-1] += self.beside[:, None] * u[1:]
         return v
 
     def value(self, x: Array) -> Array:
-        """See :class:`Between`: b'(I + x R)^-1 b."""
+        """See :class:`Between`: b'G b with G = (I + x K)^-1, K for the tridiagonal matrix."""
         return np.stack([self.b.T @ self._solved(k)[0] for k in x])
 
     def slopes(self, x: Array) -> tuple[Array, Array]:
-        """See :class:`Between`: with u = (I + x R)^-1 b, - u'R u and 2 u'R (I + x R)^-1 R u."""
+        """See :class:`Between`: with u = G b, - u'K u and 2 u'K G K u."""
         first, second = [], []
         for k in x:
             u, factors = self._solved(k)
-            Ru = self._times(u)
-            w = dpttrs(*factors, Ru)[0]
-            first.append(-u.T @ Ru)
-            second.append(2 * Ru.T @ w)
+            Ku = self._times(u)
+            GKu = dpttrs(*factors, Ku)[0]
+            first.append(-u.T @ Ku)
+            second.append(2 * Ku.T @ GKu)
         return np.stack(first), np.stack(second)
 
     def _solved(self, x: float) -> tuple[Array, tuple[Array, Array]]:
@@ -197,11 +202,13 @@ def related(likelihood: Likelihood, C: Array, K: Array, a: Array, B: Array) -> S
 
     seen = np.flatnonzero(a > 0)
     root = np.sqrt(a[seen])
-    R = (K if len(seen) == len(K) else K[np.ix_(seen, seen)]) * root
-    R *= root[:, None]
-    reflections, diagonal, beside, tau, _ = dsytrd(R.T, lower=1, lwork=64 * len(R), overwrite_a=1)
+    scaled = (K if len(seen) == len(K) else K[np.ix_(seen, seen)]) * root
+    scaled *= root[:, None]  # A^1/2 K A^1/2
+    reflections, diagonal, beside, tau, _ = dsytrd(
+        scaled.T, lower=1, lwork=64 * len(scaled), overwrite_a=1
+    )
     b = np.asfortranarray(B[seen] / root[:, None])
-    if len(R) > 2:
+    if len(scaled) > 2:
         # LAPACK keeps the reflections below the diagonal: as an array they start one row down
         packed = reflections.ravel(order="K")[1 : 1 + reflections[:-1].size]
         below = np.reshape(packed, reflections[:-1].T.shape, order="F")

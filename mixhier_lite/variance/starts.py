@@ -21,13 +21,16 @@ def starts(entries: ActiveEntries, more: int = 1) -> Array:
     at that many times as many.
     """
     criterion = entries.criterion
-    afford = more * AFFORDABLE // (1 + criterion.cost + 100 * criterion.dense)
+    cost = 1 + criterion.cost + 100 * criterion.dense
+    afford = more * AFFORDABLE // cost
     most = 12 if criterion.likelihood.n > 100 else 40  # few rows, many valleys
-    each = more * min(max(2 * afford, 2), most)
-    points, near = _places(entries.cells, min(len(entries.cells) * each, MOST))
+    for_an_entry = more * min(max(2 * afford, 2), most)
+    points, near = _places(entries.cells, min(len(entries.cells) * for_an_entry, MOST))
     values = entries.values(points)
-    low = np.flatnonzero(values <= values[near].min(axis=1))
-    x = points[low[np.argsort(values[low])[: min(max(afford, 1), 16 * more)]]]
+    lowest_near = values[near].min(axis=1)
+    valleys = np.flatnonzero(values <= lowest_near)
+    in_order = valleys[np.argsort(values[valleys])]
+    x = points[in_order[: min(max(afford, 1), 16 * more)]]
     if criterion.dense or len(entries.cells) == 1:
         return np.asarray(x)
     return np.append(scored(entries, x[0]), x[: max(afford, 0)], axis=0)
@@ -43,35 +46,44 @@ def _places(cells: Cells, n: int) -> tuple[Array, Any]:
     diagonal = [i == j for _, i, j in cells]
     k = len(cells)
     # multiples of powers of the root of x^(k+1) = x + 1, modulo one, fill the cube evenly
-    ratio = np.roots([1, *[0] * (k - 1), -1, -1]).real.max()
-    places = np.outer(np.arange(1, 1 + n), ratio ** -np.arange(1.0, k + 1)) % 1
+    polynomial = [1, *[0] * (k - 1), -1, -1]
+    ratio = np.roots(polynomial).real.max()
+    powers = ratio ** -np.arange(1.0, k + 1)
+    places = np.outer(np.arange(1, 1 + n), powers) % 1
     places[:2] = np.where(diagonal, [[0.4], [0.6]], 0.5)  # T = 1 and T = 10
-    near = np.argsort(np.abs(places[:, None] - places).max(axis=2), axis=1)[:, 1 : 2 + 2 * k]
+    distances = np.abs(places[:, None] - places).max(axis=2)
+    near = np.argsort(distances, axis=1)[:, 1 : 2 + 2 * k]
+    # a diagonal entry from 0.01 to 1000, any other one of either sign
     signed = np.where(diagonal, places, 2 * places - 1)
-    points = np.sign(signed) * 10 ** (5 * np.abs(signed) - 2)
+    size = 10 ** (5 * np.abs(signed) - 2)
+    points = np.sign(signed) * size
     if all(diagonal):
         return points, near
-    shrunk = [1e-3 if j > 0 and (t, 1, 0) in cells else 1.0 for t, _, j in cells]
+    correlated = {t for t, i, j in cells if i != j}
+    shrunk = [1e-3 if j > 0 and t in correlated else 1.0 for t, _, j in cells]
     return np.append(points, points * shrunk, axis=0), np.append(near, near + n, axis=0)
 
 
 def scored(entries: ActiveEntries, x: Array) -> Array:
-    """One step of Fisher's scoring in T T' of a model with one term, from x to shape (1, k).
+    """One step of Fisher's scoring (:eq:`eq-scoring`) of a model with one term, to shape (1, k).
 
     With REML, from anywhere, it ends at a minimum inside where all groups have the same rows of X
     and, correlated, of Z, and X spans Z: the estimate is linear in the mean squares there.
     """
-    (T,), (shape,) = entries.unpack(x), entries.shapes
+    T = entries.unpack(x)[0]
+    shape = entries.shapes[0]
     q, frame = shape.q, shape.frame
-    free = np.flatnonzero(np.ones((q, q)) if shape.correlated else np.eye(q))
     at = entries.criterion.curvature([T])
     assert at is not None
     slope = (frame.T @ at.N[0] @ frame).reshape(q * q)
     expected = np.einsum("ijkl,ia,jb,kc,ld->abcd", at.scoring(), *[frame] * 4, optimize=True)
+    free = np.flatnonzero(np.ones((q, q)) if shape.correlated else np.eye(q))
+    of_free = expected.reshape(q * q, q * q)[np.ix_(free, free)]
+    step = np.linalg.lstsq(of_free, slope[free], 1e-9)[0]
     bare = np.linalg.solve(frame, T)
-    Omega = bare @ bare.T
-    change = np.linalg.lstsq(expected.reshape(q * q, -1)[np.ix_(free, free)], slope[free], 1e-9)[0]
-    Omega.ravel()[free] -= change
-    values, vectors = np.linalg.eigh(Omega)
-    root = np.linalg.cholesky((vectors * np.clip(values, 1e-2, 1e12)) @ vectors.T)
+    Theta = bare @ bare.T
+    Theta.ravel()[free] -= step
+    values, vectors = np.linalg.eigh(Theta)
+    inside = np.clip(values, 1e-2, 1e12)
+    root = np.linalg.cholesky((vectors * inside) @ vectors.T)
     return entries.pack([frame @ root])[None]
