@@ -212,8 +212,3 @@ def forward(L: Array, B: Array) -> Array:
             F[k] -= L[k, i] * F[i]
         F[k] /= L[k, k]
     return F
-
-
-def backward(L: Array, F: Array) -> Array:
-    """Solve L' U = F for each of them; F has shape (q, r, ...)."""
-    return forward(L.swapaxes(0, 1)[::-1, ::-1], F[::-1])[::-1]

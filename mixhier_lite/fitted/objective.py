@@ -35,7 +35,7 @@ class Surface:
     @property
     def nu(self) -> int:
         """Rows that speak about the variances: n - p under REML, n under ML."""
-        return self.model.n - (len(self.model.fixed) if self.model.reml else 0)
+        return self.assembly.criterion.likelihood.nu
 
     @property
     def units(self) -> tuple[Array, ...]:

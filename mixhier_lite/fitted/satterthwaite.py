@@ -49,8 +49,7 @@ def satterthwaite(model: Estimates) -> Satterthwaite:
     assembly = assemble(model.gram, model.reml, model.known_tau2)
     entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
     bare = assembly.bare(model.T)
-    live = entries.only(tuple((t, i, j) for t, i, j in entries.cells if bare[t][:, j].any()))
-    x = np.array([bare[t][i, j] for t, i, j in live.cells])
+    live, x = entries.inside(bare)
     exact = assembly.criterion.exact
     Q = live.local(x[None]).hessian[0] if exact else live.differences(x)
     values, axes = np.linalg.eigh(Q)

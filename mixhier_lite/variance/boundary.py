@@ -26,11 +26,10 @@ def settle(entries: ActiveEntries, found: Minimum) -> tuple[list[Array], bool]:
     changed = [t for t, (a, b) in enumerate(zip(bare, flat, strict=True)) if a is not b]
     for terms in [changed, *([t] for t in changed)] if len(changed) > 1 else [changed]:
         trial = [flat[t] if t in terms else each for t, each in enumerate(bare)]
-        cells = tuple((t, i, j) for t, i, j in entries.cells if trial[t][:, j].any())
-        if cells == entries.cells:
+        lower, x = entries.inside(trial)
+        if lower.cells == entries.cells:
             continue
-        lower = entries.only(cells)
-        edge = descend(lower, np.array([[trial[t][i, j] for t, i, j in cells]]))
+        edge = descend(lower, x[None])
         if edge.value > found.value + 1e-8 * (1.0 + 1e-4 * abs(found.value)):
             continue
         on_edge = lower.bare(edge.x)

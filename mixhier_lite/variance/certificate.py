@@ -7,7 +7,7 @@ import numpy as np
 from ..inputs import Array
 from ..values import Value
 from .curvature import Blocks, Curvature, in_entries
-from .theta import ActiveEntries, Cells
+from .theta import ActiveEntries
 
 SMALL = 1e-6
 """How far a minimum may be from one, in the units of a certificate."""
@@ -132,9 +132,7 @@ def lacking(entries: ActiveEntries, bare: list[Array], N: list[Array]) -> list[t
 
 def _by_differences(entries: ActiveEntries, bare: list[Array]) -> Certificate:
     """The same where second derivatives are differences: they stand for the expected ones."""
-    live: Cells = tuple((t, i, j) for t, i, j in entries.cells if bare[t][:, j].any())
-    inside = entries.only(live)
-    x = np.array([bare[t][i, j] for t, i, j in live])
+    inside, x = entries.inside(bare)
     gradient = inside.gradient(x)[1]
     values, axes = np.linalg.eigh(inside.differences(x))
     size = np.abs(values)

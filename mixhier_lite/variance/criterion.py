@@ -88,7 +88,7 @@ class Likelihood:
     p: int
     """Number of fixed effects."""
     constant: float
-    """What does not depend on T: - sum log w_i and the logarithms of the scaling."""
+    """What does not depend on T: - sum log w_i and the scaling of X (:eq:`eq-basis-X`)."""
     reml: bool
     known_tau2: float | None
 

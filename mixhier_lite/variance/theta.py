@@ -104,6 +104,11 @@ class ActiveEntries:
         """Fewer entries."""
         return replace(self, cells=cells)
 
+    def inside(self, bare: Sequence[Array]) -> tuple["ActiveEntries", Array]:
+        """The entries of the columns that are not zero, and their values, shape (k,)."""
+        cells = tuple((t, i, j) for t, i, j in self.cells if bare[t][:, j].any())
+        return self.only(cells), np.array([bare[t][i, j] for t, i, j in cells])
+
     def bare(self, x: Array) -> list[Array]:
         """The matrices whose entries theta is, shape (..., q, q) for x of shape (..., k)."""
         out = [np.zeros((*x.shape[:-1], shape.q, shape.q)) for shape in self.shapes]

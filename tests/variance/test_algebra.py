@@ -15,6 +15,7 @@ from conftest import ROOT
 from scipy.linalg import cholesky, hessenberg, null_space
 
 PAGE = (ROOT / "book" / "algebra.md").read_text(encoding="utf-8")
+PACKAGE = ROOT / "mixhier_lite"
 LABELS = re.findall(r"^\$\$ \((eq-[\w-]+)\)$", PAGE, re.MULTILINE)
 CHECKED: list[str] = []
 CASES = [(reml, known) for reml in (True, False) for known in (None, 1.7)]
@@ -961,3 +962,9 @@ def test_differences_of_a_known_function():
     exp = np.exp(0.3)
     close(slope(f, x), [exp * -0.343, exp * 3 * 0.49], 1e-9)
     close(bend(f, x), [[exp * -0.343, exp * 1.47], [exp * 1.47, exp * 6 * -0.7]], 1e-7)
+
+
+def test_the_code_cites_every_formula():
+    """Whoever reads a formula on the page finds the lines that compute it, and the reverse."""
+    package = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+    assert [label for label in LABELS if f":eq:`{label}`" not in package] == []

@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 from dense import criterion, least_overlap
@@ -137,9 +139,42 @@ def test_tridiagonal_is_dense(singular):
     term = Term(g, K=M @ M.T, levels=np.arange(J))
     gram = Gram.from_arrays(rng.normal(size=n), X, term, rng.uniform(1, 2, n))
     fast, slow = (build(gram, True, None).criterion for build in (assemble, unpooled))
+    check_alike(fast, slow)
+
+
+@pytest.mark.parametrize("known", [None, 1.3])
+@pytest.mark.parametrize("reml", [True, False])
+def test_levels_that_are_alike_are_one(reml, known):
+    """Levels with the same sum of weights are pooled; so nothing changes."""
+    rng, n = np.random.default_rng(4), 40
+    g, X = np.arange(n) % 11, np.column_stack([np.ones(n), rng.normal(size=n)])
+    gram = Gram.from_arrays(rng.normal(size=n), X, Term(g))
+    fast, slow = (build(gram, reml, known).criterion for build in (assemble, unpooled))
+    assert fast.a.size < 11 and type(fast) is not type(slow)
+    check_alike(fast, slow)
+
+
+def check_alike(fast, slow):
+    """Two ways to one criterion of a scalar term agree in all that a criterion is asked for."""
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-9)
     T = np.array([0.0, 1e-3, 0.7, 40.0])[:, None, None]
     for a, b in zip(fast.evaluate([T]), slow.evaluate([T]), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
+        close(a, b)
+    one, other = fast.derivatives([T]), slow.derivatives([T])
+    close(one.value, other.value)
+    close(one.gradient[0], other.gradient[0])
+    close(one.hessian[0, 0], other.hessian[0, 0])
+    for t in T[1:]:
+        a, b = fast.gradient([t]), slow.gradient([t])
+        close(a[0], b[0])
+        close(a[1][0], b[1][0])
+        close(fast.slope_of_S([t])[0], slow.slope_of_S([t])[0])
+        here, there = fast.curvature([t]), slow.curvature([t])
+        assert here.nu == there.nu
+        for name in ("N", "trace"):
+            close(getattr(here, name)[0], getattr(there, name)[0])
+        for name in ("hessian", "given_tau2"):
+            close(getattr(here, name)[0, 0], getattr(there, name)[0, 0])
 
 
 def test_many_in_parts():
@@ -354,10 +389,15 @@ def test_few_and_many_pairs_agree(slopes):
     P, Q = P + P.swapaxes(1, 2), Q + Q.swapaxes(1, 2)
     fill = np.einsum("kjm,nklj,ljr->nmr", A12, P, A12, optimize=True)
     within = np.einsum("kjm,nmr,ljr->nklj", A12, Q, A12, optimize=True)
+    R, effects = rng.normal(size=(2, q, 3, J)), rng.normal(size=(2, m, 3))
+    from_levels = np.einsum("kjm,nkrj->nmr", A12, R)
+    to_levels = np.einsum("kjm,nmr->nkrj", A12, effects)
     assert equations.pairs is not None and equations.small12 is None
     for way in ("few pairs", "many pairs", "small"):
         np.testing.assert_allclose(equations.fill(P), fill, atol=1e-10 * abs(fill).max())
         np.testing.assert_allclose(equations.within(Q), within, atol=1e-10 * abs(within).max())
+        np.testing.assert_allclose(equations.from_levels(R), from_levels, atol=1e-9)
+        np.testing.assert_allclose(equations.to_levels(effects), to_levels, atol=1e-9)
         vars(equations)["pairs"] = None
         vars(equations)["small12"] = A12 if way == "many pairs" else None
 
