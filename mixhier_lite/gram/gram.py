@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import refused
-from ..inputs import Array, finite, real, same_rows, texts, unchecked
+from ..inputs import Array, finite, real, same_rows, small_enough, texts, unchecked
 from ..labels import Codes, Labels, coded
 from ..linalg import WRITTEN, rounding_of, square_root
 from ..values import Value
@@ -238,14 +238,14 @@ def _refuse(named: list[tuple[str, Array]]) -> None:
     """Say which values are missing, infinite or too large to square."""
     for name, values in named:
         finite(values, name)
-        if (size := float(np.abs(values).max(initial=0.0))) > 1e100:
-            raise refused("huge", name=name, size=size)
+        small_enough(values, name)
 
 
 def _block(term: Term, sums: Array, basis: Basis, w: Array | None) -> Block:
     """Split the sums of a term into A and B."""
     A = sums[:, :, : term.q]
-    rows = A[:, 0, 0] if term.Z is w is None else np.bincount(term.codes, minlength=len(A))
+    counted = term.Z is None and w is None  # Z'Z of a column of ones
+    rows = A[:, 0, 0] if counted else np.bincount(term.codes, minlength=len(A))
     return Block(
         name=term.name,
         levels=term.levels,
