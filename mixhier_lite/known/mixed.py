@@ -174,18 +174,27 @@ def gls_blup(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
     L, s = cholesky_factor(model.V, "V")
     R = np.tril(L) / s[:, None]  # V = R R'; R^-1 times the model has noise of variance one
     Xw, Dw, yw = (solve_triangular(R, Z, lower=True, check_finite=False) for Z in (X, D, y))
-    Q, upper = qr(Xw, mode="economic", check_finite=False)  # least squares of yw on Xw
+
+    # alpha_hat = (X'V^-1 X)^-1 X'V^-1 y: least squares of yw on Xw
+    Q, upper = qr(Xw, mode="economic", check_finite=False)
     well_conditioned(np.diag(upper) / np.linalg.norm(Xw, axis=0), "R^-1 X, with R R' = V,")
     root = solve_triangular(upper, np.eye(model.p), check_finite=False)
     fixed = root @ (Q.T @ yw)
     fixed = fixed + root @ (Q.T @ (yw - Xw @ fixed))  # one correction from the residual
-    SD = Sigma @ Dw.T  # Sigma D' V^-1 = SD R^-1
+
+    # beta_tilde = Sigma D'V^-1 (y - X alpha_hat)
+    SD = Sigma @ Dw.T  # Sigma D'V^-1 = SD R^-1
     random = SD @ (yw - Xw @ fixed)
+
     # Var(beta | y, alpha) as a sum of squares: p.s.d. however large Sigma is
-    left = np.eye(model.J) - SD @ Dw
     gain = solve_triangular(R, SD.T, lower=True, trans="T", check_finite=False).T
+    left = np.eye(model.J) - SD @ Dw
     cond_var = left @ Sigma @ left.T + model.tau2 * gain @ gain.T
-    H_root = SD @ Q  # Sigma D' V^-1 X root
+
+    # PEV = condVar + H (X'V^-1 X)^-1 H' with H = Sigma D'V^-1 X
+    fixed_var = root @ root.T  # (X'V^-1 X)^-1
+    H_root = SD @ Q
     cross = -root @ H_root.T
-    cov = np.block([[root @ root.T, cross], [cross.T, cond_var + H_root @ H_root.T]])
+    PEV = cond_var + H_root @ H_root.T
+    cov = np.block([[fixed_var, cross], [cross.T, PEV]])
     return Effects(fixed, random, (cov + cov.T) / 2)
