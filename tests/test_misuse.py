@@ -174,8 +174,8 @@ def test_labels_in_every_unit_of_time(unit):
     seen = model.predict(np.ones((2, 1)), Term(times[[0, 8]]))
     assert seen.mean == pytest.approx(model.fixed[0] + model.random[0][[0, 2], 0])
     assert np.array_equal(Term(times, levels=np.unique(times)[::-1]).codes, 2 - Term(times).codes)
-    if unit not in ("fs", "as"):  # the same instants in another unit
-        again = model.predict(np.ones((12, 1)), Term(times.astype("datetime64[ps]")))
+    if unit in ("D", "s", "ms"):  # the same instants in another unit
+        again = model.predict(np.ones((12, 1)), Term(times.astype("datetime64[ns]")))
         assert again.mean == pytest.approx(model.predict(np.ones((12, 1)), Term(times)).mean)
 
 
