@@ -198,13 +198,6 @@ def _list(column: Any) -> list[Any]:
 
 def _is_unknown(parent: Hashable | None, place: Mapping[Hashable, int]) -> bool:
     """Whether a label says that there is no known parent."""
-    if not isinstance(parent, Hashable):
-        raise InputError(
-            "a parent is no label.",
-            "numbers, strings, dates or tuples",
-            f"{parent!r:.60} of type {type(parent).__name__}",
-            "write one label for each parent, None where it is unknown",
-        )
     if parent in place:
         return False
     if parent is None or type(parent).__name__ in ("NAType", "NaTType"):

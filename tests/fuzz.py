@@ -891,7 +891,10 @@ def _(rng):
 @calls("Draws.to_arviz")
 def _(rng):
     s = Draw(rng)
-    assert ml.sample(fits()[s.one(0, 3)], 40, np.random.default_rng(1)).to_arviz() is not None
+    assert (
+        ml.sample(fits()[s.one(0, 3)], s.one(4, 8, 40), np.random.default_rng(1)).to_arviz()
+        is not None
+    )
     return s
 
 

@@ -122,10 +122,10 @@ REFUSED = {
     "a tiny scale": (lambda: priors.half_t(3, 1e-320), "neither tiny nor huge"),
     "a huge df": (lambda: priors.half_t(1e308, 1), "neither tiny nor huge"),
     "a scale that is no number": (lambda: priors.half_normal("2"), "scale"),
-    "a prior of words": (lambda: Prior(sd="flat").on_sds([1, 1, 1, 1]), "does not match"),
+    "a prior of words": (lambda: Prior(sd="flat"), "sd is not a prior"),
     # pedigrees, data, exercises
     "a list as a pedigree": (lambda: pedigree_relatedness(["a"]), "parents is not a pedigree"),
-    "a list as a parent": (lambda: pedigree_relatedness({"a": ([1], None)}), "parent is no label"),
+    "a list as a parent": (lambda: pedigree_relatedness({"a": ([1], None)}), "can be changed"),
     "labels that do not match": (lambda: kinship.Relatedness(np.eye(2), ["a"]), "do not match"),
     "a matrix of words": (lambda: kinship.Relatedness("ab", ["a", "b"]), "real numbers"),
     "a list of data sets": (lambda: datasets.load(["sleepstudy"]), "data set is unknown"),
