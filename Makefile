@@ -5,7 +5,7 @@ READY := .venv/ready
 READY_TO_BUILD := .venv/ready-build
 
 .NOTPARALLEL:
-.PHONY: book test quick notebooks lab worksheets lint pins benchmarks search clean
+.PHONY: book test quick notebooks lab worksheets lint pins benchmarks search fuzz clean
 
 book: $(READY_TO_BUILD)  ## build the HTML book, warnings as errors
 	$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going
@@ -55,6 +55,9 @@ $(SIDE)/ready: tests/benchmarks/requirements.txt pyproject.toml
 
 search: $(READY)  ## two thousand random models against a search that shares nothing with the package
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/random_fits.py 2000
+
+fuzz: $(READY)  ## call every public name with right and wrong arguments; CALLS=20000 SEED=0
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/fuzz.py $(or $(CALLS),20000) $(or $(SEED),0)
 
 clean:  ## remove what was built
 	rm -rf _build .venv .venv-benchmarks

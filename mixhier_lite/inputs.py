@@ -22,25 +22,7 @@ def real(value: npt.ArrayLike, name: str, ndim: int) -> Array:
 
 def unchecked(value: npt.ArrayLike, name: str, ndim: int) -> Array:
     """Read float64 with ``ndim`` axes, finite or not; an array that is float64 is not copied."""
-    if np.ma.isMaskedArray(value) and np.ma.getmaskarray(value).any():
-        raise InputError(
-            f"{name} has masked entries.",
-            f"{_SHAPES[ndim]}, every entry of it known",
-            f"{int(np.ma.getmaskarray(value).sum())} of {value.size} entries masked",
-            "drop or fill these rows in every input alike",
-        )
-    try:
-        array = np.asarray(value)  # a ragged list is a ValueError
-        if np.iscomplexobj(array) or array.dtype.kind in "SUMm":
-            raise TypeError(f"entries of type {array.dtype}")
-        array = array.astype(np.float64, copy=False).view()
-    except (TypeError, ValueError, OverflowError) as problem:
-        raise InputError(
-            f"{name} does not hold real numbers.",
-            f"{_SHAPES[ndim]}, of real numbers",
-            f"{type(value).__name__} that numpy cannot read as float64 ({problem})",
-            f"convert {name} to numbers first; for group labels use indicator(groups)",
-        ) from None
+    array = numbers(value, name, _SHAPES[ndim])
     if array.ndim != ndim:
         raise InputError(
             f"{name} has the wrong number of axes.",
@@ -49,6 +31,31 @@ def unchecked(value: npt.ArrayLike, name: str, ndim: int) -> Array:
             f"one column is {name}[:, None], a vector is {name}.ravel()"
             + ("; y comes first, X second" if name in ("y", "X") else ""),
         )
+    return array
+
+
+def numbers(value: npt.ArrayLike, name: str, shape: str = "an array") -> Array:
+    """Read float64, finite or not, read-only; an array that is float64 is not copied."""
+    if np.ma.isMaskedArray(value) and np.ma.getmaskarray(value).any():
+        raise InputError(
+            f"{name} has masked entries.",
+            f"{shape}, every entry of it known",
+            f"{int(np.ma.getmaskarray(value).sum())} of {value.size} entries masked",
+            "drop or fill these rows in every input alike",
+        )
+    try:
+        array = np.asarray(value)  # a ragged list is a ValueError
+        if np.iscomplexobj(array) or array.dtype.kind in "SUMm":
+            raise TypeError(f"entries of type {array.dtype}")
+        with np.errstate(all="ignore"):  # a long double may be too large: it is infinite then
+            array = array.astype(np.float64, copy=False).view()
+    except Exception as problem:  # an object of somebody's may refuse in any way
+        raise InputError(
+            f"{name} does not hold real numbers.",
+            f"{shape}, of real numbers",
+            f"{type(value).__name__} that numpy cannot read as float64 ({problem!s:.100})",
+            f"convert {name} to numbers first; for group labels use indicator(groups)",
+        ) from None
     array.setflags(write=False)
     return array
 
@@ -71,12 +78,26 @@ def finite(array: Array, name: str) -> None:
 
 def small_enough(array: Array, name: str) -> None:
     """Refuse numbers whose squares would not be finite beside others."""
-    if (size := float(np.abs(array).max(initial=0.0))) > 1e100:
+    size = float(np.abs(array).max(initial=0.0))
+    if size > 1e100:
         raise InputError(
             f"{name} is too large to square.",
             "values below 1e100",
             f"{size:.3g}",
             f"measure {name} in larger units",
+        )
+
+
+def large_enough(array: Array, name: str) -> None:
+    """Refuse columns whose squares would be nothing beside others, but for columns of zeros."""
+    size = np.abs(array).max(axis=0, initial=0.0)
+    least = float(np.min(size, where=size > 0, initial=1.0))
+    if least < 1e-100:
+        raise InputError(
+            f"{name} is too small to square.",
+            "zero, or values above 1e-100",
+            f"{least:.3g}",
+            f"measure {name} in smaller units",
         )
 
 
@@ -90,6 +111,8 @@ def positive(value: npt.ArrayLike, name: str) -> float:
             f"{name} = {number:g}",
             "pass the variance itself (not its logarithm or a standard deviation with a sign)",
         )
+    small_enough(np.array([number]), name)
+    large_enough(np.array([number]), name)
     return number
 
 
@@ -150,6 +173,18 @@ def generator(rng: object) -> np.random.Generator:
     return rng
 
 
+def flag(value: object, name: str) -> bool:
+    """Read yes or no."""
+    if not isinstance(value, bool | np.bool_):
+        raise InputError(
+            f"{name} is neither true nor false.",
+            "True or False",
+            f"{value!r:.60} of type {type(value).__name__}",
+            f"pass {name}=True, or leave it out",
+        )
+    return bool(value)
+
+
 def one_of(value: object, name: str, choices: tuple[str, ...], remedy: str) -> str:
     """Read one word out of some."""
     if not isinstance(value, str) or value not in choices:
@@ -164,16 +199,17 @@ def one_of(value: object, name: str, choices: tuple[str, ...], remedy: str) -> s
 
 def texts(values: object, name: str) -> tuple[str, ...]:
     """Read a sequence of strings."""
-    if not isinstance(values, list | tuple | np.ndarray) or not all(
-        isinstance(value, str) for value in values
-    ):
+    listed: Any = values if isinstance(values, list | tuple) else None
+    if isinstance(values, np.ndarray) and values.ndim == 1:
+        listed = values.tolist()
+    if listed is None or not all(isinstance(value, str) for value in listed):
         raise InputError(
             f"{name} is not a list of names.",
             "a sequence of strings",
             f"{values!r:.60} of type {type(values).__name__}",
             f"pass for instance {name}=['(Intercept)', 'x']",
         )
-    return tuple(map(str, values))
+    return tuple(map(str, listed))
 
 
 def instance(value: object, kind: type, name: str, remedy: str) -> None:

@@ -102,10 +102,13 @@ def keys(labels: Labels) -> list[Hashable]:
 def _instants(times: Labels) -> list[Hashable]:
     """Whole seconds and what is beyond them, with the kind: a date is no duration."""
     kind = times.dtype.kind
-    seconds = times.astype(f"{kind}8[s]")
-    beyond = (times - seconds).astype("m8[as]")
-    pairs = zip(seconds.astype(np.int64).tolist(), beyond.astype(np.int64).tolist(), strict=True)
-    return [(kind, *pair) for pair in pairs]
+    fine = np.datetime_data(times.dtype)[0] == "as"  # which numpy turns into no seconds
+    coarse = times.astype(f"{kind}8[fs]") if fine else times
+    seconds = coarse.astype(f"{kind}8[s]")
+    femto = (coarse - seconds).astype("m8[fs]")
+    atto = times - coarse
+    parts = [part.astype(np.int64).tolist() for part in (seconds, femto, atto)]
+    return [(kind, *instant) for instant in zip(*parts, strict=True)]
 
 
 def _key(label: Any) -> Hashable:
@@ -168,8 +171,8 @@ def _vector(values: Any) -> Labels:
         return labels
     try:
         labels = np.asarray(values)
-    except ValueError:
-        return np.empty((0, 0))  # a ragged list
+    except Exception:  # a ragged list, or an object that refuses to be an array
+        return np.empty((0, 0))
     if labels.dtype.kind in "US" and not hasattr(values, "dtype"):
         labels = np.asarray(values, dtype=object)  # from a list: keeps kinds apart, and nan a nan
     return labels

@@ -23,13 +23,7 @@ def symmetric(
     value: npt.ArrayLike, name: str, size: int, of: str, rounding: float = EXACT
 ) -> Array:
     """Read a symmetric matrix; it may be asymmetric by ``rounding`` times its largest entry."""
-    if isinstance(value, (int, float, np.number)) or getattr(value, "shape", None) == ():
-        raise InputError(
-            f"{name} is one number.",
-            f"({size}, {size}), a row and a column for each {of}",
-            f"{np.asarray(value)}",
-            f"for independent effects of variance sigma2 pass sigma2 * np.eye({size})",
-        )
+    not_one_number(value, name, size, of)
     S = real(value, name, 2)
     if S.shape != (size, size):
         raise InputError(
@@ -54,6 +48,17 @@ def symmetric(
         S = (S + S.T) / 2
         S.setflags(write=False)
     return S
+
+
+def not_one_number(value: object, name: str, size: int, of: str) -> None:
+    """Refuse a variance where a matrix is meant."""
+    if isinstance(value, (int, float, np.number)) or getattr(value, "shape", None) == ():
+        raise InputError(
+            f"{name} is one number.",
+            f"({size}, {size}), a row and a column for each {of}",
+            f"{value!s:.60}",
+            f"for independent effects of variance sigma2 pass sigma2 * np.eye({size})",
+        )
 
 
 def square_root(S: Array, name: str, rounding: float = EXACT) -> Array:

@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.colors import is_color_like
 from matplotlib.image import AxesImage
 
-from .inputs import Array
+from .errors import InputError
+from .inputs import Array, flag, instance, numbers, real, same_rows
 
 FIXED = "#0072B2"
 """Blue: whatever belongs to the fixed effects."""
@@ -57,11 +59,17 @@ def style() -> None:
 
 def four_digits(values: npt.ArrayLike) -> Array:
     """Round to four significant digits: what is drawn is the same on every machine."""
-    values = np.asarray(values, dtype=np.float64)
-    exponent = np.floor(np.log10(np.where(values == 0, 1.0, np.abs(values))))
-    unit = 10.0 ** (exponent - 3)
-    rounded: Array = np.round(values / unit) * unit
-    return rounded
+    values = numbers(values, "values")
+    live = np.isfinite(values) & (values != 0)
+    exponent = np.floor(np.log10(np.where(live, np.abs(values), 1.0)))
+    unit = 10.0 ** np.clip(exponent - 3, -300, 300)
+    rounded: Array = np.round(np.where(live, values, 0.0) / unit) * unit
+    return np.where(live, rounded, values)
+
+
+def _on(ax: object) -> None:
+    """Refuse what nothing can be drawn on."""
+    instance(ax, Axes, "ax", "make axes first: fig, ax = plt.subplots()")
 
 
 def draw_groups(
@@ -78,7 +86,18 @@ def draw_groups(
     names : bool
         Write each group's name at its centre.
     """
-    x, y, groups = four_digits(x), four_digits(y), np.asarray(groups)
+    _on(ax)
+    names = flag(names, "names")
+    x, y, codes = real(x, "x", 1), real(y, "y", 1), real(groups, "groups", 1)
+    same_rows(x=x, y=y, groups=codes)
+    if not np.isin(codes, range(len(GROUPS))).all():
+        raise InputError(
+            "groups holds a label that has no colour.",
+            f"labels among {list(range(len(GROUPS)))}",
+            f"{sorted(set(codes.tolist()))[:10]}",
+            "number the groups from 0",
+        )
+    x, y, groups = four_digits(x), four_digits(y), codes.astype(int)
     for j in np.unique(groups):
         rows = groups == j
         ax.scatter(x[rows], y[rows], s=18, color=GROUPS[j], marker=MARKERS[j], alpha=0.75, lw=0)
@@ -95,8 +114,13 @@ def draw_groups(
 
 def draw_matrix(matrix: npt.ArrayLike, ax: Axes, title: str = "") -> AxesImage:
     """Draw a symmetric matrix as an image, zero in white, on a scale shared by sign."""
-    matrix = four_digits(matrix)
-    limit = float(np.abs(matrix).max()) or 1.0
+    _on(ax)
+    matrix = four_digits(real(matrix, "matrix", 2))
+    if not matrix.size:
+        raise InputError(
+            "matrix has no entries.", "a row at least", f"shape {matrix.shape}", "pass some"
+        )
+    limit = float(np.abs(matrix).max(initial=0.0)) or 1.0
     image = ax.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
     ax.set(title=title, xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
@@ -118,8 +142,22 @@ def draw_intervals(
     shift : float
         Vertical offset in rows, to set two kinds of interval side by side.
     """
+    _on(ax)
+    centre, half_width = real(centre, "centre", 1), real(half_width, "half_width", 1)
+    same_rows(centre=centre, half_width=half_width)
+    if not is_color_like(color):
+        raise InputError(
+            "color is not a colour.", "FIXED or RANDOM", f"{color!r:.60}", "pass color=plot.FIXED"
+        )
+    if (half_width < 0).any():
+        raise InputError(
+            "half_width is negative.",
+            "half the width of each interval",
+            f"{float(half_width.min()):.3g}",
+            "pass for instance 1.96 times the standard errors",
+        )
     centre, half_width = four_digits(centre), four_digits(half_width)
-    row = np.arange(len(centre)) + shift
+    row = np.arange(len(centre)) + float(real(shift, "shift", 0))
     ax.errorbar(centre, row, xerr=half_width, fmt="o", ms=4, color=color, capsize=0)
     if not ax.yaxis_inverted():
         ax.invert_yaxis()

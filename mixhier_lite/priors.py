@@ -247,9 +247,9 @@ def as_prior(prior: Prior | SdPrior | None) -> Prior:
 
 def _scale(value: float, name: str = "scale") -> float:
     number = float(real(value, name, 0))
-    if number <= 0:
+    if not 1e-100 < number < 1e100:
         raise InputError(
-            f"{name} must be positive.",
+            f"{name} must be positive, and neither tiny nor huge.",
             f"{name} > 0, in the units of the standard deviation",
             f"{name} = {number:g}",
             "a typical size that you would not be surprised by is a good scale",

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from .errors import InputError
+from .inputs import flag
 
 Item = TypeVar("Item")
 
@@ -14,9 +15,9 @@ def shown(items: Iterable[Item], progress: bool) -> Iterable[Item]:
     Raises
     ------
     InputError
-        ``progress=True`` without tqdm.
+        ``progress=True`` without tqdm; progress neither true nor false.
     """
-    if not progress:
+    if not flag(progress, "progress"):
         return items
     try:
         from tqdm.auto import tqdm

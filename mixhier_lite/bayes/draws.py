@@ -41,7 +41,7 @@ class Draws(Value):
         A term ``g`` becomes ``random g``, ``sd g`` and ``Sigma g``, with the dimensions ``g`` and
         ``g column``. Terms of one name are told apart by their columns: ``g: 1`` and ``g: x``.
 
-        Independent draws have no chains. They are dealt out to four, where S is divisible, so
+        Independent draws have no chains. They are dealt out to four, where S is divisible and 16 or more, so
         that ArviZ's own checks have something to compare.
         """
         return inference_data(self)
@@ -69,7 +69,7 @@ def inference_data(draws: Draws) -> Any:
         dims[names.Sigma] = [names.rows, names.columns]
         coords[names.levels] = _index(block.levels)
         coords[names.rows] = coords[names.columns] = _numbered(block.column_names)
-    chains = next(k for k in (4, 2, 1) if S % k == 0)
+    chains = next(k for k in (4, 2, 1) if S % k == 0 and S >= k**2)  # ArviZ warns of short ones
     dealt = {key: v.reshape(chains, S // chains, *v.shape[1:]) for key, v in posterior.items()}
     if int(arviz.__version__.split(".")[0]) < 1:
         return arviz.from_dict(posterior=dealt, coords=coords, dims=dims)

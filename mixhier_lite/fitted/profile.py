@@ -59,8 +59,14 @@ class Curve(Value):
         if not 0 <= beyond < len(self.zeta):
             return self.bounds[(side + 1) // 2]
         line = CubicSpline(self.values, self.zeta)
-        ends = sorted((self.values[last], self.values[beyond]))
-        return float(brentq(lambda value: float(line(value)) - side * z, *ends))
+
+        def short(value: float) -> float:
+            """How far zeta is from +-z, negative inside."""
+            return side * float(line(value)) - z
+
+        if short(self.values[last]) >= 0:  # z is zero but for rounding
+            return float(self.values[last])
+        return float(brentq(short, self.values[last], self.values[beyond]))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

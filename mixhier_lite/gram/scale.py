@@ -72,6 +72,13 @@ def gather_partitions(
     split_every = count(
         split_every, "split_every", 2, "Grams that a task adds", "leave split_every out"
     )
+    if not callable(to_gram):
+        raise InputError(
+            "to_gram is not a function.",
+            "a function of one partition",
+            f"{to_gram!r:.60} of type {type(to_gram).__name__}",
+            "the order is gather_partitions(data, to_gram)",
+        )
     if not hasattr(data, "to_delayed") and not isinstance(data, Iterable):
         raise refused("chunks", got=type(data).__name__)
     parts: Iterable[Any] = data.to_delayed() if hasattr(data, "to_delayed") else data

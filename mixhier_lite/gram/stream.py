@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from ..errors import InputError, refused
+from ..inputs import numbers
 from ..progress import shown
 from .gram import Gram
 
@@ -42,7 +41,8 @@ def gather(chunks: Iterable[Chunk], progress: bool = False) -> Gram:
     >>> gather(parts).n
     5
     """
-    if isinstance(chunks, Gram | Mapping) or not isinstance(chunks, Iterable):
+    several = isinstance(chunks, Iterable) and getattr(chunks, "shape", None) != ()
+    if isinstance(chunks, Gram | Mapping) or not several:
         raise refused("chunks", got=type(chunks).__name__)
     whole: Gram | None = None
     for chunk in filter(has_rows, shown(chunks, progress)):
@@ -63,4 +63,4 @@ def has_rows(chunk: Chunk) -> bool:
         raise refused("chunk", got=f"a chunk of type {type(chunk).__name__}")
     if not {"y", "X", "terms"} <= set(chunk) <= ARGUMENTS:
         raise refused("chunk", got=f"a dictionary with {sorted(map(str, chunk))}")
-    return np.size(chunk["y"]) > 0
+    return numbers(chunk["y"], "y").size > 0

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import refused
-from ..inputs import Array, real
+from ..inputs import Array, real, texts, unchecked
 from ..kinship import Relatedness
 from ..labels import Codes, Labels, coded
-from ..linalg import WRITTEN, square_root, symmetric
+from ..linalg import WRITTEN, not_one_number, square_root, symmetric
 from ..values import Value
 
 
@@ -73,7 +73,7 @@ class Term(Value):
             raise refused("term-name", got=repr(self.name))
         if not isinstance(self.correlated, bool | np.bool_):
             raise refused("correlated", got=repr(self.correlated))
-        columns = tuple(self.columns)
+        columns = texts(self.columns, "columns")
         if columns and len(columns) != (1 if Z is None else Z.shape[1]):
             raise refused("term-columns", q=1 if Z is None else Z.shape[1], got=len(columns))
         read = {"groups": rows, "levels": rows.levels, "Z": Z, "K": K, "columns": columns}
@@ -130,11 +130,13 @@ def _relatedness(K: Any, levels: Labels) -> tuple[Array, float]:
     """
     if isinstance(K, Relatedness):
         K = K.among(levels)
-    if np.ndim(K) == 2 and np.shape(K) != (len(levels), len(levels)):
-        raise refused("K", J=len(levels), shape=np.shape(K))
-    read = symmetric(K, "K", len(levels), "level", WRITTEN)
+    not_one_number(K, "K", len(levels), "level")
+    given = unchecked(K, "K", 2)
+    if given.shape != (len(levels), len(levels)):
+        raise refused("K", J=len(levels), shape=given.shape)
+    read = symmetric(given, "K", len(levels), "level", WRITTEN)
     if len(read) <= 500:
         square_root(read, "K", WRITTEN)  # refuses it at once; where that takes long, the fit does
     scale = float(np.abs(read).max(initial=0.0))
-    gap = float(np.abs(np.asarray(K, dtype=np.float64) - read).max(initial=0.0))
+    gap = float(np.abs(given - read).max(initial=0.0))
     return read, gap / scale if gap else 0.0

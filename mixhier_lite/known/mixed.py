@@ -7,7 +7,16 @@ import numpy.typing as npt
 from scipy.linalg import qr, solve_triangular
 
 from ..errors import InputError
-from ..inputs import Array, generator, instance, positive, real, same_rows, small_enough
+from ..inputs import (
+    Array,
+    generator,
+    instance,
+    large_enough,
+    positive,
+    real,
+    same_rows,
+    small_enough,
+)
 from ..linalg import cholesky_factor, covariance, identified, well_conditioned
 from ..values import Value
 from .effects import Effects
@@ -64,9 +73,11 @@ class LinearMixedModel(Value):
                 "X and D have no rows.", "at least one observation", "n = 0", "pass some data"
             )
         Sigma, L = covariance(self.Sigma, "Sigma", D.shape[1], "column of D")
+        tau2 = positive(self.tau2, "tau2")
         for name, values in (("X", X), ("D", D), ("Sigma", Sigma)):
             small_enough(values, name)
-        read = {"X": X, "D": D, "Sigma": Sigma, "tau2": positive(self.tau2, "tau2"), "L": L}
+            large_enough(values, name)
+        read = {"X": X, "D": D, "Sigma": Sigma, "tau2": tau2, "L": L}
         for name, value in read.items():
             object.__setattr__(self, name, value)
 
@@ -97,6 +108,7 @@ class LinearMixedModel(Value):
         """Read a response vector for this model: shape (n,), finite."""
         y = real(y, "y", 1)
         same_rows(y=y, X=self.X)
+        small_enough(y, "y")
         return y
 
     def simulate(self, alpha: npt.ArrayLike, rng: np.random.Generator) -> tuple[Array, Array]:
