@@ -7,8 +7,8 @@ from pathlib import Path
 
 import nbformat
 import worksheets
+from exercise_pages import written_out
 from nbformat.v4 import new_code_cell
-from statements import written_out
 
 NAMES = {
     ".ipynb": ("Notebook (.ipynb)", "This page with its outputs, to run in Jupyter", "fas fa-code"),

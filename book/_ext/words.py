@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pages
+from exercise_pages import written_out
 from pybtex.database import parse_file
-from statements import written_out
 
 ROLE = re.compile(
     r"\{(?P<role>[\w:]+)\}`(?:(?P<text>[^`<]+?) *<(?P<target>[^`>]+)>|(?P<bare>[^`]+))`"

@@ -8,11 +8,11 @@ import re
 import sys
 from pathlib import Path
 
-import ledger
 import nbformat
+import theorems
+from exercise_pages import statements
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from pages import ROOT, pages
-from statements import statements
 from words import ROLE
 
 from mixhier_lite.exercises import registry
@@ -32,7 +32,7 @@ FIRST = "import numpy as np\nfrom mixhier_lite.exercises import check, progress"
 
 def plain(text):
     """Say in words what a notebook outside of the book cannot link to."""
-    titles = {result.label: result.title for result in ledger.results()}
+    titles = {result.label: result.title for result in theorems.results()}
 
     def word(match):
         role, target = match["role"], match["target"] or match["bare"]

@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, "book/_ext")
-import formulas, lab, ledger, notebooks, words, worksheets
+import formulas, lab, theorems, notebooks, words, worksheets
 import numpy as np
 from mixhier_lite import LinearMixedModel, datasets, dials, indicator, plot
 from mixhier_lite.exercises import registry
@@ -35,8 +35,8 @@ dials.flat_limit(model, [1.0, 2.0, 4.0])._repr_html_()
 plot.style()
 registry.everything()
 notebooks.differences(notebooks.sources()[0])
-ledger.results()
-ledger.markers()
+theorems.results()
+theorems.markers()
 formulas.engine()
 worksheets.main(Path(sys.argv[1]))
 """

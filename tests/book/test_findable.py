@@ -5,8 +5,8 @@ import re
 import time
 from collections import Counter
 
-import ledger
 import pytest
+import theorems
 from conftest import ROOT, visit
 from test_architecture import CHAPTERS
 from test_site import PAGES, soup
@@ -257,7 +257,7 @@ def test_a_link_that_was_given_out_keeps_working(site):
 
 def names():
     """List what is found by name: the name, and the end of the address that it leads to."""
-    for result in ledger.results():
+    for result in theorems.results():
         yield result.title, f"{result.page}#{result.label}"
     for page in CHAPTERS:
         for title, label in re.findall(
@@ -282,7 +282,7 @@ def test_names_are_objects_of_the_search_index(site):
              if domain == "book"}  # fmt: skip
     found = Counter(kinds[kind] for _, kind, *_ in index["objects"][""] if kind in kinds)
     assert sum(found.values()) == len(NAMES)
-    assert found["theorem"] + found["lemma"] == len(ledger.results())
+    assert found["theorem"] + found["lemma"] == len(theorems.results())
     assert found["term"] == len(TERMS)
     places = [place for entry in index["indexentries"].values() for _, place, _ in entry]
     assert not any(place.startswith("term-") for place in places), "would be called Glossary"

@@ -4,10 +4,10 @@ import importlib.metadata
 import re
 import shlex
 
+import exercise_pages
 import nbformat
 import notebooks
 import pytest
-import statements
 import takeaway
 import worksheets
 from conftest import ROOT, visit
@@ -34,7 +34,7 @@ def offered(site, page):
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_can_be_taken_as_myst(site, page):
     taken = offered(site, page)["MyST (.md)"]
-    assert taken.read_text(encoding="utf-8") == statements.written_out(
+    assert taken.read_text(encoding="utf-8") == exercise_pages.written_out(
         (ROOT / f"{page}.md").read_text(encoding="utf-8")
     )
 

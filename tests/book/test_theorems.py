@@ -1,10 +1,10 @@
 """Every theorem and lemma has a proof, a scope and a test, and no test guards a missing one."""
 
-import ledger
 import pytest
+import theorems
 from conftest import project_files
 
-RESULTS = ledger.results()
+RESULTS = theorems.results()
 
 
 def test_the_book_has_results():
@@ -25,7 +25,7 @@ def test_labels_are_unique():
 
 def test_theorems_and_tests_are_in_bijection():
     labels = {result.label for result in RESULTS}
-    tested = set(ledger.markers())
+    tested = set(theorems.markers())
     assert labels - tested == set(), "results without a test"
     assert tested - labels == set(), "tests of results that the book does not hold"
 
@@ -35,7 +35,7 @@ def test_the_reader_of_theorems_finds_every_block(tmp_path):
     written = sum(
         line.lstrip(":").startswith(("{prf:theorem}", "{prf:lemma}"))
         for page in project_files()
-        if page.suffix == ".md" and page.parent == ledger.ROOT / "book"
+        if page.suffix == ".md" and page.parent == theorems.ROOT / "book"
         for line in page.read_text(encoding="utf-8").splitlines()
     )
     assert written == len(RESULTS)

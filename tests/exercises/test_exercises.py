@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 import worksheets
 from conftest import ROOT
-from statements import statements, written_out
+from exercise_pages import statements, written_out
 
 from mixhier_lite import InputError
 from mixhier_lite.exercises import Verdict, check, progress, registry, session

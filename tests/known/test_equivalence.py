@@ -2,9 +2,9 @@
 
 import dataclasses
 
-import ledger
 import numpy as np
 import pytest
+import theorems
 from scipy.optimize import minimize
 from scipy.stats import norm
 
@@ -203,10 +203,10 @@ def test_labels_are_the_theorems_of_the_first_seven_chapters():
     labels = [record.label for record in EQUIVALENCES]
     assert len(set(labels)) == len(labels)
     part_one = tuple(f"{number:02}-" for number in range(1, 8))
-    proved = [result.label for result in ledger.results() if result.page.startswith(part_one)]
+    proved = [result.label for result in theorems.results() if result.page.startswith(part_one)]
     without_a_record = {"thm-limits", "thm-flat-limit", "thm-penalty-prior"}
     assert set(labels) | without_a_record == set(proved)
-    pages = {result.label: result.page for result in ledger.results()}
+    pages = {result.label: result.page for result in theorems.results()}
     assert [pages[label] for label in labels] == sorted(pages[label] for label in labels)
 
 
