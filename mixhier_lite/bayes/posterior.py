@@ -105,8 +105,10 @@ class Landscape:
 
     def start(self) -> Array:
         """The coordinates of the fit, a little inside where it is on an edge; shape (size,)."""
-        pairs = zip(self.assembly.units, self.model.T, strict=True)
-        T = [unit[:, None] * t for unit, t in pairs]
+        largest = max(float(np.abs(root).max()) for root in self.model.roots)
+        tau = max(float(np.sqrt(self.model.tau2)), 1e-6 * largest)
+        pairs = zip(self.assembly.units, self.model.roots, strict=True)
+        T = [unit[:, None] * (root / max(tau, 1e-300)) for unit, root in pairs]
         s = [np.linalg.norm(T[t][i]) for t, i in self.sds]
         x = np.arcsinh(np.maximum(s, 1e-2 * self.c) / self.c)
         unit = [t / np.maximum(np.linalg.norm(t, axis=1, keepdims=True), 1e-300) for t in T]

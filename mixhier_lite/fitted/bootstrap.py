@@ -75,7 +75,7 @@ def bootstrap(
         )
     steps = shown(range(draws), progress)
     found = [estimate(_redrawn(model, rows, rng), model.method, model.known_tau2) for _ in steps]
-    Sigma = tuple(np.stack([f.Sigma[t] for f in found]) for t in range(len(model.T)))
+    Sigma = tuple(np.stack([f.Sigma[t] for f in found]) for t in range(len(model.roots)))
     fixed = np.stack([f.fixed for f in found])
     fixed_se = np.stack([f.fixed_se for f in found])
     return Bootstrap(model, fixed, fixed_se, Sigma, np.array([f.tau2 for f in found]))
@@ -107,7 +107,7 @@ def _redrawn(model: Estimates, rows: Rows | None, rng: np.random.Generator) -> G
     )
     spare = gram.n - int(live.sum()) - int(within.sum())
     ee = tau**2 * ((z**2).sum() + (zw**2).sum() + (rng.chisquare(spare) if spare > 0 else 0.0))
-    u = rng.standard_normal((block.J, block.q)) @ model.T[0].T * tau
+    u = rng.standard_normal((block.J, block.q)) @ model.roots[0].T
     b = u if block.root is None else block.root @ u
     a = gram.H[:p, :p] @ model.fixed - gram.H[:p, p]
     b = b @ block.H.T  # in the Gram's columns

@@ -14,9 +14,11 @@ from ..values import Value, frozen
 from ..variance.assembly import Assembly, Parts, assemble, unpooled
 from ..variance.certificate import Certificate, certify
 from ..variance.identified import refuse_unidentified
-from ..variance.optimum import Optimum, optimum
+from ..variance.noise import WithoutNoise, lowest
+from ..variance.optimum import Optimum
 from ..variance.theta import ActiveEntries, free_cells
-from .blup import Solved, conditional_variances, error_variances, random_effects
+from .blup import Effects, Solved
+from .noiseless import NoiselessEffects
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -27,19 +29,21 @@ class Estimates(Value):
     """The data."""
     method: str
     """"REML" or "ML"."""
-    T: tuple[Array, ...] = field(repr=False)
-    """For each term a root of Sigma / tau2: T T' = Sigma / tau2, shape (q, q)."""
+    roots: tuple[Array, ...] = field(repr=False)
+    """For each term a lower triangular root of Sigma, shape (q, q)."""
     singular: bool
     """Whether the estimated covariance of a term is rank deficient."""
     criterion: float
     """-2 log likelihood, or the REML criterion (lme4's constants)."""
     tau2: float
-    """Variance of the noise (of a row of weight one)."""
+    """Variance of the noise (of a row of weight one); 0.0 exactly where none is best."""
     tau2_known: bool
     fixed: Array
     """alpha_hat, shape (p,)."""
     fixed_cov: Array
     """Covariance of alpha_hat, shape (p, p)."""
+    noiseless: NoiselessEffects | None = field(repr=False)
+    """The effects where the noise is estimated as zero."""
 
     @property
     def n(self) -> int:
@@ -79,7 +83,17 @@ class Estimates(Value):
     @property
     def Sigma(self) -> tuple[Array, ...]:
         """The covariance of each term's coefficients, shape (q_t, q_t), without K."""
-        return tuple(self.tau2 * (T @ T.T) for T in self.T)
+        return tuple(root @ root.T for root in self.roots)
+
+    @property
+    def T(self) -> tuple[Array, ...]:
+        """For each term a root of Sigma / tau2: T T' = Sigma / tau2, shape (q, q).
+
+        Infinite where there is no noise; what is zero stays zero.
+        """
+        if self.tau2 > 0:
+            return tuple(root / np.sqrt(self.tau2) for root in self.roots)
+        return tuple(np.where(root == 0, 0.0, np.copysign(np.inf, root)) for root in self.roots)
 
     @property
     def theta(self) -> Array:
@@ -92,13 +106,17 @@ class Estimates(Value):
         return free_cells([(block.q, block.correlated) for block in self.gram.blocks])
 
     @cached_property
-    def solved(self) -> Solved:
-        """The model solved at the estimates, level by level."""
+    def effects(self) -> Effects:
+        """The random effects and their variances at the estimates."""
+        if self.noiseless is not None:
+            return self.noiseless
         return Solved.at(unpooled(self.gram, self.reml, self.known_tau2), self.T)
 
     @cached_property
     def certificate(self) -> Certificate:
         """That the estimates are at a minimum of the criterion; local, see Certificate."""
+        if self.noiseless is not None:
+            return self.noiseless.zero.certificate
         assembly = assemble(self.gram, self.reml, self.known_tau2)
         entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
         return certify(entries, assembly.bare(self.T))
@@ -106,19 +124,19 @@ class Estimates(Value):
     @cached_property
     def random(self) -> tuple[Array, ...]:
         """The BLUPs of each term, shape (J_t, q_t)."""
-        found: tuple[Array, ...] = frozen(random_effects(self.solved))
+        found: tuple[Array, ...] = frozen(self.effects.random)
         return found
 
     @cached_property
     def cond_var(self) -> tuple[Array, ...]:
         """Variance of beta given y were alpha known, shape (J_t, q_t, q_t)."""
-        found: tuple[Array, ...] = frozen(conditional_variances(self.solved))
+        found: tuple[Array, ...] = frozen(self.effects.cond_var)
         return found
 
     @cached_property
     def random_cov(self) -> tuple[Array, ...]:
         """Prediction error variance = flat-prior posterior variance, shape (J_t, q_t, q_t)."""
-        found: tuple[Array, ...] = frozen(error_variances(self.solved))
+        found: tuple[Array, ...] = frozen(self.effects.random_cov)
         return found
 
     @property
@@ -153,11 +171,13 @@ def estimate(gram: Gram, method: str, known_tau2: float | None) -> Estimates:
     refuse_gram(gram, known_tau2)
     parts = Parts.of(gram, method == "REML", known_tau2)
     refuse_unidentified(parts)
-    assembly, found = optimum(parts)
-    return _finished(assembly, found, method, known_tau2)
+    assembly, found, zero = lowest(parts)
+    if zero is None:
+        return _with_noise(assembly, found, method, known_tau2)
+    return _without_noise(assembly, zero, method)
 
 
-def _finished(
+def _with_noise(
     assembly: Assembly, found: Optimum, method: str, known_tau2: float | None
 ) -> Estimates:
     """Read the estimates at the optimum, in the reader's units."""
@@ -169,16 +189,35 @@ def _finished(
         raise refused("perfect")
     if not found.arrived:
         raise refused("search", tried=found.tried, criterion=at.value)
+    tau2 = float(at.tau2 * y_unit2)
     shift, back = assembly.to_fixed
     root = back @ at.root
     return Estimates(
         gram=gram,
         method=method,
-        T=tuple(assembly.outwards(T)),
+        roots=tuple(np.sqrt(tau2) * t for t in assembly.outwards(T)),
         singular=not all(t.any(axis=0).all() for t in T),
         criterion=at.value,
-        tau2=float(at.tau2 * y_unit2),
+        tau2=tau2,
         tau2_known=known_tau2 is not None,
         fixed=shift + back @ at.alpha,
         fixed_cov=at.tau2 * root @ root.T,
+        noiseless=None,
+    )
+
+
+def _without_noise(assembly: Assembly, zero: WithoutNoise, method: str) -> Estimates:
+    """Read the estimates where the noise is zero."""
+    effects = NoiselessEffects(assembly, zero)
+    return Estimates(
+        gram=assembly.gram,
+        method=method,
+        roots=tuple(effects.y_unit * t for t in assembly.outwards(zero.T)),
+        singular=not all(t.any(axis=0).all() for t in zero.T),
+        criterion=zero.value,
+        tau2=0.0,
+        tau2_known=False,
+        fixed=effects.fixed,
+        fixed_cov=effects.fixed_cov,
+        noiseless=effects,
     )

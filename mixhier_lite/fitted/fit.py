@@ -73,7 +73,7 @@ class Fit(Estimates):
             rows = self.design.rows(X, new_groups)
         else:
             rows = new_rows(self.gram, X, terms, new_groups)
-        return predict(self.solved, self.fixed, self.Sigma, rows)
+        return predict(self.effects, self.gram, self.fixed, self.Sigma, rows)
 
     def simulate(self, rng: np.random.Generator) -> Array:
         """Draw a new response for the rows of the fit, shape (n,), with new random effects.

@@ -12,8 +12,7 @@ from ..gram.term import Term, as_terms
 from ..inputs import Array, level_of, one_of, real
 from ..labels import Codes, look_up
 from ..values import Value
-from ..variance.criterion import triangular_solve
-from .blup import Solved, conditional_variances, gains, random_effects
+from .blup import Effects, Seen
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -101,35 +100,31 @@ def new_rows(
     return NewRows(X, tuple(codes), tuple(Z), kept)
 
 
-def predict(solved: Solved, fixed: Array, Sigma: Sequence[Array], rows: NewRows) -> Prediction:
+def predict(
+    effects: Effects, gram: Gram, fixed: Array, Sigma: Sequence[Array], rows: NewRows
+) -> Prediction:
     """Predict new rows."""
-    gram, n_terms, X = solved.assembly.gram, len(Sigma), rows.X
-    n = len(X)
+    X = rows.X
     mean = X @ fixed
-    # the error of the mean is lean' z + (beta's own), the z independent of variance tau2
-    lean = X @ solved.assembly.to_fixed[1] @ solved.solution.root
-    known = np.zeros(n)  # variance of beta's own error
-    spread = np.zeros(n)  # variance of groups that are not known
+    spread = np.zeros(len(X))  # variance of groups that are not known
+    seen: list[Seen] = []
     if rows.codes is None:
         for t, block in enumerate(gram.blocks):
             spread += Sigma[t][0, 0] if block.constant else np.nan
     else:
-        codes, Z = list(rows.codes), list(rows.Z)
-        beta, gain = random_effects(solved), gains(solved, solved.alpha_root)
-        for t in range(n_terms):
-            seen = np.where(codes[t] >= 0, 1.0, 0.0)[:, None] * Z[t]
-            mean += np.einsum("nk,nk->n", seen, beta[t][codes[t]])
-            lean -= np.einsum("nk,nkr->nr", seen, gain[t][codes[t]]) * solved.y_unit
-            unseen = Z[t] - seen
+        for t, (codes, Z) in enumerate(zip(rows.codes, rows.Z, strict=True)):
+            known = np.where(codes >= 0, 1.0, 0.0)[:, None] * Z
+            mean += np.einsum("nk,nk->n", known, effects.random[t][codes])
+            unseen = Z - known
             spread += np.einsum("nk,kl,nl->n", unseen, Sigma[t], unseen)
-        known = _conditional(solved, codes, Z)
-    var_mean = known + solved.solution.tau2 * np.einsum("nr,nr->n", lean, lean)
+            seen.append((codes, known))
+    var_mean = effects.variance_of_mean(X, seen)
     var_group = var_mean + spread
     return Prediction(
         mean=_with_gaps(mean, rows.kept),
         var_mean=_with_gaps(var_mean, rows.kept),
         var_group=_with_gaps(var_group, rows.kept),
-        var_new=_with_gaps(var_group + solved.tau2, rows.kept),
+        var_new=_with_gaps(var_group + effects.tau2, rows.kept),
     )
 
 
@@ -171,44 +166,3 @@ def _matched(
         codes.append(found)
         Z.append(np.ones((n, 1)) if term.Z is None else term.Z)
     return codes, Z
-
-
-def _conditional(solved: Solved, codes: list[Codes], Z: list[Array]) -> Array:
-    """tau2 z'P z for every row: the variance of the mean were alpha known."""
-    z = [np.where(c >= 0, 1.0, 0.0)[:, None] * x for c, x in zip(codes, Z, strict=True)]
-    if len(z) == 1:
-        P = conditional_variances(solved)[0]
-        variance: Array = np.einsum("nk,nkl,nl->n", z[0], P[codes[0]], z[0])
-        return variance
-    z = [x @ np.linalg.inv(R) for x, R in zip(z, solved.assembly.columns, strict=True)]
-    n = len(codes[0])
-    out = np.empty(n)
-    size = max(1, 10**7 // max(solved.factor.equations.m, 1))
-    for start in range(0, n, size):
-        rows = slice(start, min(start + size, n))
-        out[rows] = _through(solved, [c[rows] for c in codes], [x[rows] for x in z])
-    return solved.tau2 * out
-
-
-def _through(solved: Solved, codes: list[Codes], z: list[Array]) -> Array:
-    """z'T M^-1 T'z for rows z in the criterion's columns: the squares of L^-1 T'z."""
-    factor, levels = solved.factor, solved.assembly.levels
-    equations, n = factor.equations, len(z[0])
-    total = np.zeros(n)
-    rest = np.zeros((n, equations.m))  # z of the other terms, less what the levels explain of it
-    for t, (a, b, q) in zip(levels.others, equations.slices, strict=True):
-        own = rest[:, a:b].reshape(n, (b - a) // q, q)
-        root = solved.assembly.gram.blocks[t].root
-        if root is None:
-            own[np.arange(n), codes[t]] += z[t]
-        else:
-            own += root[codes[t]][:, :, None] * z[t][:, None]
-        rest[:, a:b] = own.reshape(n, b - a)
-    if levels.first is not None:
-        j = codes[levels.first]
-        Pz = np.einsum("kln,nl->nk", factor.levels.P[0][:, :, j], z[levels.first])
-        total += (Pz * z[levels.first]).sum(axis=1)
-        pulled = sum(A12[j].multiply(Pz[:, k, None]) for k, A12 in enumerate(equations.A12))
-        rest -= pulled.toarray()
-    turned = equations.times([t.swapaxes(1, 2) for t in factor.T2], rest.T[None])[0]
-    return np.asarray(total + (triangular_solve(factor.L2[0], turned) ** 2).sum(axis=0))

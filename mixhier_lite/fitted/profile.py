@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, refused
 from ..inputs import Array, level_of
 from ..progress import shown
 from ..values import Value
@@ -114,6 +114,8 @@ def profile(model: Estimates, progress: bool = False) -> Profile:
     """
     if model.method != "ML":
         model = estimate(model.gram, "ML", model.known_tau2)
+    if model.noiseless is not None:
+        raise refused("no-profile")
     over = surface(model)
     return Profile(tuple(_curve(held, over) for held in shown(_parameters(over), progress)))
 

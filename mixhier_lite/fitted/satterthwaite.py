@@ -9,6 +9,7 @@ from ..values import Value
 from ..variance.assembly import Assembly, assemble
 from ..variance.theta import ActiveEntries
 from .estimates import Estimates
+from .noiseless import NoiselessEffects
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -39,27 +40,55 @@ def satterthwaite(model: Estimates) -> Satterthwaite:
     (g the gradient of log m, Q the second derivatives of the criterion) and 2 / nu. So
     1 / df = 1 / nu + g'Q^-1 g, with no first part where tau2 is known.
 
-    Where the fit is on the boundary, the direction that is not there adds nothing.
+    Where the fit is on the boundary, the direction that is not there adds nothing. Without noise
+    that is the whole first part: the curvature is that in Sigma.
 
     Notes
     -----
     Fai and Cornelius (1996); lmerTest. On balanced data the df are those of the t test of
     the analysis of variance. Use REML: the standard errors of ML are too short to begin with.
     """
+    if model.noiseless is not None:
+        zero = model.noiseless.zero
+        live, x = zero.entries.inside(zero.entries.bare(zero.entries.pack(zero.T)))
+        share = _share(live, x, _slope_without_noise(model.noiseless, live))
+        return Satterthwaite(model.fixed, model.fixed_se, _df(share))
     assembly = assemble(model.gram, model.reml, model.known_tau2)
     entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
     bare = assembly.bare(model.T)
     live, x = entries.inside(bare)
-    exact = assembly.criterion.exact
+    share = _share(live, x, _slope_of_log_variances(assembly, live, x))
+    if not model.tau2_known:
+        share += 1 / assembly.criterion.likelihood.nu
+    return Satterthwaite(model.fixed, model.fixed_se, _df(share))
+
+
+def _share(live: ActiveEntries, x: Array, slope: Array) -> Array:
+    """g'Q^-1 g for each column of slopes g, shape (p,)."""
+    exact = live.criterion.exact
     Q = live.local(x[None]).hessian[0] if exact else live.differences(x)
     values, axes = np.linalg.eigh(Q)
     steep = values > 1e-6 * max(float(values.max(initial=0.0)), 1e-300)
-    along = (axes.T @ _slope_of_log_variances(assembly, live, x))[steep]
-    share = (along**2 / values[steep, None]).sum(axis=0)  # g'Q^-1 g
-    if not model.tau2_known:
-        share += 1 / assembly.criterion.likelihood.nu
-    df = np.divide(1.0, share, out=np.full(share.shape, np.inf), where=share > 1e-9)
-    return Satterthwaite(model.fixed, model.fixed_se, df)
+    along = (axes.T @ slope)[steep]
+    return np.asarray((along**2 / values[steep, None]).sum(axis=0))
+
+
+def _df(share: Array) -> Array:
+    df: Array = np.divide(1.0, share, out=np.full(share.shape, np.inf), where=share > 1e-9)
+    return df
+
+
+def _slope_without_noise(effects: NoiselessEffects, live: ActiveEntries) -> Array:
+    """Slope of log Var(alpha_hat_k) in every entry of T, shape (len(cells), p).
+
+    A change M of V changes that variance by e M e', e the row of X^+ (I - V Q_0).
+    """
+    e = effects.to_alpha
+    forms = [np.einsum("pa,ijab,pb->pij", e, M, e, optimize=True) for M in effects.products]
+    slopes = [(F + F.swapaxes(1, 2)) @ T for F, T in zip(forms, effects.zero.T, strict=True)]
+    variance = np.diag(effects.fixed_cov)
+    framed = [live.shapes[t].to_bare(slope) for t, slope in enumerate(slopes)]
+    return np.array([framed[t][:, i, j] / variance for t, i, j in live.cells]).reshape(-1, len(e))
 
 
 def _slope_of_log_variances(assembly: Assembly, entries: ActiveEntries, x: Array) -> Array:

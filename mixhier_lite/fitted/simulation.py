@@ -34,8 +34,8 @@ def simulated(model: Estimates, rows: Rows, rng: np.random.Generator) -> Array:
     y: Array = rows.X @ model.fixed
     weights = 1.0 if rows.weights is None else rows.weights
     y += rng.standard_normal(len(y)) * np.sqrt(model.tau2 / weights)
-    for term, T, block in zip(rows.terms, model.T, model.gram.blocks, strict=True):
-        u = rng.standard_normal((len(term.levels), term.q)) @ T.T * np.sqrt(model.tau2)
+    for term, root, block in zip(rows.terms, model.roots, model.gram.blocks, strict=True):
+        u = rng.standard_normal((len(term.levels), term.q)) @ root.T
         beta = u if block.root is None else block.root @ u
         y += beta[term.codes, 0] if term.Z is None else (term.Z * beta[term.codes]).sum(axis=1)
     return y

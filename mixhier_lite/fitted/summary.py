@@ -110,16 +110,16 @@ def parts(
 def _remarks(model: Estimates, dropped: int) -> list[str]:
     """What a reader should know: the boundary, and rows left out."""
     remarks = []
-    for name, S, T in zip(model.term_names, model.Sigma, model.T, strict=True):
-        rank = int((np.abs(T).max(axis=0) > 0).sum())
+    for name, S, root in zip(model.term_names, model.Sigma, model.roots, strict=True):
+        rank = int((np.abs(root).max(axis=0) > 0).sum())
         if not S.any():
             remarks.append(
                 f"The data are best explained with no differences between the levels of {name}: "
                 "the estimate is exactly zero, which is an answer and not a failure."
             )
-        elif rank < len(T):
+        elif rank < len(root):
             remarks.append(
-                f"The effects of {name} vary in {rank} of {len(T)} directions: their estimated "
+                f"The effects of {name} vary in {rank} of {len(root)} directions: their estimated "
                 "covariance is singular, which is an answer and not a failure."
             )
     for name, block in zip(model.term_names, model.gram.blocks, strict=True):
@@ -129,6 +129,12 @@ def _remarks(model: Estimates, dropped: int) -> list[str]:
                 f"({block.rounding:.1g} of its largest entry): the nearest matrix that does not "
                 "was used."
             )
+    if model.tau2 == 0:
+        remarks.append(
+            "The data are best explained without any noise: its estimate is exactly zero, and each "
+            "row is fitted. That is an answer and not a failure; but with as many effects as rows "
+            "the noise is poorly known."
+        )
     if dropped:
         rows = (
             "1 row with a missing value was"

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..gram.gram import Block, Gram
 from ..inputs import Array
-from .criterion import Criterion, Likelihood
+from .criterion import Likelihood, WithNoise
 from .elimination import NormalEquations
 from .levels import Levels
 from .scalar import pooled, related
@@ -29,7 +29,7 @@ class Assembly:
     """A criterion in its own columns and units, and the way back to the reader's."""
 
     gram: Gram
-    criterion: Criterion
+    criterion: WithNoise
     columns: tuple[Array, ...]
     """R of each term: beta of the criterion is R beta, shape (q, q)."""
     units: tuple[Array, ...]

@@ -120,7 +120,7 @@ class Likelihood:
 
 @dataclass(frozen=True, eq=False)
 class Criterion(ABC):
-    """-2 log likelihood as a function of T, with alpha and (unless known) tau2 at their best.
+    """-2 log likelihood as a function of T, with alpha (and tau2, unless known) at their best.
 
     ``T`` is a list, with a matrix of shape (q, q) for each term, or (N, q, q) for N points.
     """
@@ -143,6 +143,31 @@ class Criterion(ABC):
         return True
 
     @abstractmethod
+    def values(self, T: Sequence[Array]) -> Array:
+        """The criterion at many T, shape (N,)."""
+
+    @abstractmethod
+    def derivatives(self, T: Sequence[Array]) -> Derivatives:
+        """Value, gradient and second derivatives in the entries of T, at many T."""
+
+    @abstractmethod
+    def gradient(self, T: Sequence[Array]) -> tuple[float, list[Array]] | None:
+        """Value and gradient 2 N T of every term, (q, q), :eq:`eq-slope-T`; None where lost."""
+
+    @abstractmethod
+    def curvature(self, T: Sequence[Array]) -> Curvature | None:
+        """Derivatives in T T' at one T; None where they are not ``exact``."""
+
+    def fits_perfectly(self, T: Sequence[Array]) -> bool:
+        """Whether nothing is left of y at T, within rounding, where tau2 is estimated."""
+        return False
+
+
+@dataclass(frozen=True, eq=False)
+class WithNoise(Criterion):
+    """The criterion where T T' = Sigma / tau2."""
+
+    @abstractmethod
     def evaluate(self, T: Sequence[Array]) -> tuple[Array, Array]:
         """Solve the model at many T at once.
 
@@ -152,28 +177,23 @@ class Criterion(ABC):
         """
 
     @abstractmethod
-    def derivatives(self, T: Sequence[Array]) -> Derivatives:
-        """Value, gradient and second derivatives in the entries of T, at many T."""
-
-    @abstractmethod
-    def gradient(self, T: Sequence[Array]) -> tuple[float, list[Array]] | None:
-        """Value and gradient 2 N T of every term, (q, q), :eq:`eq-slope-T`; None as ``solve``."""
-
-    @abstractmethod
     def slope_of_S(self, T: Sequence[Array]) -> list[Array]:
         """Derivatives of S in the entries of T of each term, shape (q, q, p + 1, p + 1)."""
 
-    @abstractmethod
-    def curvature(self, T: Sequence[Array]) -> Curvature | None:
-        """Derivatives in T T' at one T; None where they are not ``exact``."""
-
     def values(self, T: Sequence[Array]) -> Array:
-        """The criterion at many T, shape (N,)."""
+        """See :meth:`Criterion.values`."""
         return self.likelihood.profiled(*self.evaluate(T)).value
 
     def solve(self, T: Sequence[Array]) -> Solution | None:
         """Solve the model at T; None where nothing is left of y within rounding."""
         return self.likelihood.solution(*self.evaluate([t[None] for t in T]))
+
+    def fits_perfectly(self, T: Sequence[Array]) -> bool:
+        """See :meth:`Criterion.fits_perfectly`."""
+        here, without = (self.solve([t * share for t in T]) for share in (1.0, 0.0))
+        if here is None or without is None:
+            return True
+        return self.likelihood.known_tau2 is None and here.tau2 <= 1e-12 * without.tau2
 
 
 def roots(S: Array) -> Array:

@@ -34,7 +34,8 @@ class Overlap:
     before: Array
     """tr(W M_a W M_b), as if there were no X; the noise is the last, shape (m + 1, m + 1)."""
     on_contrasts: Array
-    """tr(Q M_a Q M_b), with Q = W - WX (X'WX)^-1 X'W (:eq:`eq-identify`), the same shape."""
+    """tr(Q M_a Q M_b), with Q = W - WX (X'WX)^-1 X'W (:eq:`eq-identify`), the same shape; from the
+    Gram by :eq:`eq-identify-gram`."""
     size: Array
     """How large tr(W M_a W M_a) could be: where it is far smaller M_a is zero, shape (m + 1,)."""
     term: npt.NDArray[np.intp]

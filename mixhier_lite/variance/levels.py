@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..inputs import Array
-from .criterion import HUGE, Criterion
+from .criterion import HUGE, WithNoise
 from .curvature import Curvature, Derivatives
 from .derivatives import (
     curvature_of_dense,
@@ -29,7 +29,7 @@ LARGEST = 400
 
 
 @dataclass(frozen=True, eq=False)
-class Levels(Criterion):
+class Levels(WithNoise):
     """The criterion where one term is eliminated level by level, and others may be left."""
 
     equations: NormalEquations
@@ -71,7 +71,7 @@ class Levels(Criterion):
         return Factor.of(self.equations, first, others)
 
     def evaluate(self, T: Sequence[Array]) -> tuple[Array, Array]:
-        """See :meth:`Criterion.evaluate`."""
+        """See :meth:`WithNoise.evaluate`."""
         q, m, B = self.equations.q, self.equations.m, self.equations.B
         size = 1 if m and B.size else max(1, CELLS // (2 * q * B.size + 3 * m**2 + 1))
         log_dets, Ss = [], []
@@ -109,7 +109,7 @@ class Levels(Criterion):
         return float(at.value[0]), self.join(*gradient(factor, at))
 
     def slope_of_S(self, T: Sequence[Array]) -> list[Array]:
-        """See :meth:`Criterion.slope_of_S`."""
+        """See :meth:`WithNoise.slope_of_S`."""
         return self.join(*slope_of_S(self.factor([t[None] for t in T])))
 
     def curvature(self, T: Sequence[Array]) -> Curvature | None:

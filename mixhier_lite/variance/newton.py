@@ -60,12 +60,15 @@ def move(entries: ActiveEntries, x: Array, step: Array) -> Array:
     return np.where(entries.diagonal, by_arsinh, x + entries.scale(x) * step)
 
 
-def descend(entries: ActiveEntries, x: Array, hessian: Array | None = None) -> Minimum:
+def descend(
+    entries: ActiveEntries, x: Array, hessian: Array | None = None, steps: int = STEPS
+) -> Minimum:
     """Newton's method from many points, (N, k), to the last digit of the lowest minimum.
 
     Once the lowest has all but arrived, those that are far above it or have arrived elsewhere
     are given up. Where second derivatives are not exact, the next step would be about as long as
-    the square of this over the last. ``hessian``, (1, k, k), is about right at x.
+    the square of this over the last. ``hessian``, (1, k, k), is about right at x; ``steps`` are the
+    most that are taken.
     """
     if hessian is None:
         at = entries.local(x)
@@ -75,7 +78,7 @@ def descend(entries: ActiveEntries, x: Array, hessian: Array | None = None) -> M
     share = np.ones(len(x))  # of Newton's step
     last = np.full(len(x), 1.0 if hessian is None else enough)  # length of the last step
     patience = PATIENCE if len(entries.cells) >= MANY_ENTRIES else 0
-    most = STEPS if entries.criterion.exact else DEAR_STEPS
+    most = steps if entries.criterion.exact else min(steps, DEAR_STEPS)
     for taken in range(most if x.size else 0):
         step = newton_step(entries, at)
         length = np.abs(step).max(axis=1)

@@ -9,13 +9,15 @@ from ..inputs import Array
 from .assembly import Assembly, Parts
 from .boundary import settle
 from .certificate import certify
-from .criterion import Criterion
-from .newton import LARGE_DENSE, Minimum, descend
+from .newton import LARGE_DENSE, STEPS, Minimum, descend
+from .saturated import could_saturate
 from .starts import starts
 from .theta import ActiveEntries
 
 LOOKS = (1, 4, 16)
 """How many times as many points are looked at, while a search has ended at no minimum."""
+FIRST_STEPS = 60
+"""Steps of a first search where the noise may be zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,22 +33,37 @@ class Optimum:
 
 
 def optimum(parts: Parts) -> tuple[Assembly, Optimum]:
-    """The criterion of a Gram, and T of every term at its minimum."""
+    """The criterion of a Gram, and T of every term at its minimum, or where a search has ended."""
     assembly = parts.assembled()
     entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
     if len(parts.gram.blocks) > 1 and assembly.criterion.dense > LARGE_DENSE:
         return assembly, nearby(entries, *term_by_term(parts))
+    if parts.known_tau2 is None and could_saturate(parts.gram):
+        # it may lead to where there is no noise, which is a long way: see *noise*
+        return assembly, descended(entries, steps=FIRST_STEPS)
     return assembly, minimise(entries)
 
 
 def minimise(entries: ActiveEntries) -> Optimum:
     """Find the global minimum."""
     for more in LOOKS:
-        points = starts(entries, more)
-        found = _settled(entries, descend(entries, points), len(points))
-        if found.arrived or fits_perfectly(entries.criterion, found.T):
+        found = descended(entries, more)
+        if found.arrived or entries.criterion.fits_perfectly(found.T):
             return found
     return found
+
+
+def descended(
+    entries: ActiveEntries, more: int = 1, near: Array | None = None, steps: int = STEPS
+) -> Optimum:
+    """Descend from the valleys of a look, and from points that are given, shape (N, k).
+
+    With ``more`` at zero from the latter alone.
+    """
+    points = starts(entries, more) if more else np.zeros((0, len(entries.cells)))
+    if near is not None:
+        points = np.append(points, near, axis=0)
+    return _settled(entries, descend(entries, points, steps=steps), len(points))
 
 
 def nearby(entries: ActiveEntries, theta: Array, hessian: Array) -> Optimum:
@@ -60,14 +77,6 @@ def nearby(entries: ActiveEntries, theta: Array, hessian: Array) -> Optimum:
 def _settled(entries: ActiveEntries, minimum: Minimum, tried: int) -> Optimum:
     bare, arrived = settle(entries, minimum)
     return Optimum(entries.framed(bare), arrived or certify(entries, bare).ok, tried)
-
-
-def fits_perfectly(criterion: Criterion, T: list[Array]) -> bool:
-    """Whether nothing is left of y at T, within rounding, where tau2 is estimated."""
-    here, without = (criterion.solve([t * share for t in T]) for share in (1.0, 0.0))
-    if here is None or without is None:
-        return True
-    return criterion.likelihood.known_tau2 is None and here.tau2 <= 1e-12 * without.tau2
 
 
 def term_by_term(parts: Parts) -> tuple[Array, Array]:

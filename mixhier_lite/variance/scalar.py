@@ -15,7 +15,7 @@ from scipy.linalg.lapack import dormqr, dpttrf, dpttrs, dsytrd
 
 from ..inputs import Array
 from ..linalg import WRITTEN, square_root
-from .criterion import Criterion, Likelihood
+from .criterion import Likelihood, WithNoise
 from .curvature import Curvature, Derivatives
 
 CELLS = 10**5
@@ -35,7 +35,7 @@ class Between(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Scalar(Criterion):
+class Scalar(WithNoise):
     """The criterion as a function of x = T^2 (:eq:`eq-scalar-criterion`)."""
 
     C: Array
@@ -60,7 +60,7 @@ class Scalar(Criterion):
         return within
 
     def evaluate(self, T: Sequence[Array]) -> tuple[Array, Array]:
-        """See :meth:`Criterion.evaluate`."""
+        """See :meth:`WithNoise.evaluate`."""
         x = T[0][:, 0, 0] ** 2
         some = np.array_split(x, 1 + x.size * self.a.size // CELLS)
         log_det = np.concatenate([np.log1p(np.outer(part, self.a)) @ self.count for part in some])
@@ -106,7 +106,7 @@ class Scalar(Criterion):
         return float(at.value[0]), [at.gradient[0][0]]
 
     def slope_of_S(self, T: Sequence[Array]) -> list[Array]:
-        """See :meth:`Criterion.slope_of_S`."""
+        """See :meth:`WithNoise.slope_of_S`."""
         root = T[0][:, 0]
         return [2 * root[:, None, None, None] * self.between.slopes(root**2)[0]]
 

@@ -1,6 +1,6 @@
 """How often a fit evaluates its criterion, and how often with slopes."""
 
-from mixhier_lite.variance.criterion import Criterion
+from mixhier_lite.variance.criterion import WithNoise
 
 POINTS = {  # methods of a criterion, and at how many points they evaluate it
     "solve": lambda T: 1,
@@ -12,7 +12,7 @@ POINTS = {  # methods of a criterion, and at how many points they evaluate it
 SLOPES = "derivatives", "curvature", "gradient"
 
 
-def kinds(of=Criterion):
+def kinds(of=WithNoise):
     """All kinds of criterion."""
     return [of, *(kind for below in of.__subclasses__() for kind in kinds(below))]
 
