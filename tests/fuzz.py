@@ -14,7 +14,7 @@ from contextlib import redirect_stdout
 from functools import cache
 
 import dense
-import mpmath as mp
+import exact
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -144,43 +144,14 @@ class Known(Draw):
 
 
 def known_oracle(model, y, effects):
-    """GLS, BLUP and their error covariance in 500 digits; errors in standard errors."""
-    with mp.workdps(500):
-        X, D, S = (
-            mp.matrix(a.tolist()) if a.size else None for a in (model.X, model.D, model.Sigma)
-        )
-        y = mp.matrix([float(v) for v in np.asarray(y, dtype=float)])
-        V = mp.eye(model.n) * mp.mpf(model.tau2)
-        if D is not None:
-            V += D * S * D.T
-        inverse = V**-1
-        p, J = model.p, model.J
-        fixed = mp.matrix(0, 0)
-        rest, C = y, None
-        if p:
-            C = (X.T * inverse * X) ** -1
-            fixed = C * X.T * inverse * y
-            rest = y - X * fixed
-        cov = mp.zeros(p + J, p + J)
-        random = []
-        if J:
-            H = S * D.T * inverse
-            random = H * rest
-            own = S - H * D * S
-            if p:
-                HX = H * X
-                own = own + HX * C * HX.T
-            cov[p:, p:] = own
-        if p:
-            cov[:p, :p] = C
-        truth = np.array([float(v) for v in [*fixed, *random]])
-        sd = np.sqrt(np.maximum([float(cov[k, k]) for k in range(p + J)], 0.0))
+    """GLS, BLUP and their standard errors are those of 500 digits."""
+    truth, sd = exact.effects(model, y)
     found = np.append(effects.fixed, effects.random)
     found_sd = np.sqrt(np.maximum(np.diag(effects.cov), 0.0))
     floor = 1e-6 * np.abs(truth) + 1e-9 * np.abs(truth).max(initial=0.0) + 1e-280
     assert (np.diag(effects.cov) >= 0).all(), "a negative variance"
     assert (np.abs(found - truth) <= 1e-2 * sd + floor).all(), ("estimates", found, truth, sd)
-    prior_sd = np.sqrt(np.append(np.full(p, np.inf), np.diag(model.Sigma)))
+    prior_sd = np.sqrt(np.append(np.full(model.p, np.inf), np.diag(model.Sigma)))
     off = np.abs(found_sd - sd) <= 1e-2 * sd + 1e-7 * np.minimum(prior_sd, 1e300) + 1e-280
     assert off.all(), ("standard errors", found_sd, sd)
 

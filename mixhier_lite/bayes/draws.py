@@ -41,8 +41,8 @@ class Draws(Value):
         A term ``g`` becomes ``random g``, ``sd g`` and ``Sigma g``, with the dimensions ``g`` and
         ``g column``. Terms of one name are told apart by their columns: ``g: 1`` and ``g: x``.
 
-        Independent draws have no chains. They are dealt out to four, where S is divisible and 16 or
-        more, so that ArviZ's own checks have something to compare.
+        Independent draws have no chains. They are dealt out to four, where S is divisible and 16
+        or more, so that ArviZ's own checks have something to compare.
         """
         return inference_data(self)
 

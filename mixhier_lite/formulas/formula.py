@@ -17,7 +17,7 @@ from ..kinship import Relatedness
 from ..labels import Coded, coded, look_up
 from .design import Columns, Design, Factors, build, group
 from .frames import column_names, kind, read, unknown_column
-from .names import Names, captured, names_of
+from .names import Names, captured, columns_of, names_of
 from .parse import BarTerm, parse
 
 
@@ -80,7 +80,7 @@ def lmer(
         for factor in bar.factors:
             if factor not in known:
                 raise unknown_column(factor, names)
-    uses = [tuple(sorted(piece.bare | (piece.inside & known))) for piece in used]
+    uses = [tuple(sorted(columns_of(piece, known, seen))) for piece in used]
     wanted = {name for some in uses for name in some}
     wanted |= {factor for bar in parts.bars for factor in bar.factors}
     w = _weights(weights, data, names)

@@ -35,6 +35,8 @@ def column_names(data: Any) -> list[Any]:
     """The names of a data frame's columns; refused where it is none."""
     if isinstance(data, str):
         raise refused("frame-order", got=repr(data[:40]))
+    if type(data).__name__ == "LazyFrame":  # which warns when it is asked for its columns
+        raise refused("lazy", got=type(data).__name__)
     if not hasattr(data, "columns") or callable(data.columns):
         raise refused("no-frame", got=type(data).__name__)
     if hasattr(data, "column_names"):  # of pyarrow, where columns are the columns themselves
@@ -110,7 +112,14 @@ def _eager(data: Any) -> Any:
 
 
 def _pandas(column: Any) -> Any:
-    """One column as a pandas.Series, categories in their order."""
+    """One column as a pandas.Series, categories in their order.
+
+    A category of polars has no order but that of its strings; an Enum has one of its own.
+    """
+    import narwhals
+
+    if column.implementation.is_polars() and column.dtype == narwhals.Categorical:
+        column = column.cast(narwhals.String)
     native = column.to_native()
     if column.implementation.is_pyarrow():
         return native.to_pandas()

@@ -67,6 +67,19 @@ def _root(function: ast.expr) -> int:
     return id(function)
 
 
+def columns_of(names: Names, known: set[str], caller: Mapping[str, Any]) -> set[str]:
+    """The columns of the data that a piece of a formula uses.
+
+    What is called, or whose attributes are, is a column only where it is nothing else: ``exp``
+    in ``exp(x)`` is a function, though a column may have that name, and ``x`` in ``x.mean()`` is
+    a column.
+    """
+    from formulaic.transforms import TRANSFORMS
+
+    called = {name for name in names.called if name not in caller and name not in TRANSFORMS}
+    return set(names.bare) | ((names.inside | called) & known)
+
+
 def captured(names: Names, columns: set[str], caller: Mapping[str, Any], n: int) -> dict[str, Any]:
     """What a formula uses of its caller's, by value: functions, modules, numbers, short lists.
 
@@ -75,7 +88,7 @@ def captured(names: Names, columns: set[str], caller: Mapping[str, Any], n: int)
     from formulaic.transforms import TRANSFORMS
 
     found: dict[str, Any] = {}
-    for name in sorted((names.inside | names.called) - columns):
+    for name in sorted((names.inside - columns) | names.called):
         if name not in caller or (name in TRANSFORMS and not callable(caller[name])):
             continue
         value = caller[name]

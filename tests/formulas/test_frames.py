@@ -1,0 +1,175 @@
+"""Data frames of every library and columns of every kind give one and the same fit."""
+
+import datetime
+import decimal
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from mixhier_lite import InputError, lmer
+
+RNG = np.random.default_rng(1)
+N = 60
+DATA = pd.DataFrame(
+    {
+        "y": RNG.normal(size=N),
+        "x": RNG.normal(size=N),
+        "whole": RNG.integers(0, 9, N),
+        "truth": RNG.random(N) < 0.5,
+        "f": RNG.choice(list("cab"), N),
+        "g": RNG.choice([f"s{k}" for k in range(8)], N),
+        "w": RNG.uniform(0.5, 2, N),
+    }
+)
+DATA["y"] += DATA["x"] + (DATA["f"] == "c") + DATA["truth"]
+DATA["size"] = pd.Categorical(RNG.choice(["small", "large"], N), ["small", "large"])
+DATA["y"] += 2 * RNG.normal(size=8)[DATA["g"].str[1:].astype(int)]
+FORMULA = "y ~ x + whole + truth + f + size + (x | g)"
+NAMES = ("(Intercept)", "x", "whole", "truth", "fb", "fc", "sizelarge")
+
+SIZES = pl.Enum(["small", "large"])
+
+
+def _enum(data):
+    """A frame of polars, where only an Enum has an order of its own."""
+    plain = data.astype({"size": str})
+    return pl.from_pandas(plain).with_columns(pl.col("size").cast(SIZES))
+
+
+FRAMES = {
+    "pandas": lambda data: data,
+    "pandas of another index": lambda data: data.set_index(np.arange(N)[::-1] * 3),
+    "pandas, nullable": lambda data: data.convert_dtypes(),
+    "pandas, Arrow": lambda data: data.convert_dtypes(dtype_backend="pyarrow"),
+    "pandas, strings": lambda data: data.astype({"f": "string", "g": "string[pyarrow]"}),
+    "pandas, objects": lambda data: data.assign(**{k: data[k].astype(object) for k in "yxfg"}),
+    "pandas, categories": lambda data: data.astype({"f": "category", "g": "category"}),
+    "pandas, float32": lambda data: data.astype({"whole": "float32"}),
+    "polars": lambda data: _enum(data),
+    "polars, categories": lambda data: _enum(data).cast({"f": pl.Categorical}),
+    "pyarrow": lambda data: pa.Table.from_pandas(data, preserve_index=False),
+}
+
+
+@pytest.fixture(scope="module")
+def right():
+    return lmer(FORMULA, DATA, weights="w")
+
+
+@pytest.mark.parametrize("library", FRAMES)
+def test_one_fit_whatever_holds_the_data(library, right):
+    data = FRAMES[library](DATA)
+    model = lmer(FORMULA, data, weights="w")
+    assert model.criterion == pytest.approx(right.criterion, abs=1e-7)
+    assert model.fixed == pytest.approx(right.fixed, abs=1e-6)
+    assert model.names == NAMES
+    assert model.levels[0].tolist() == right.levels[0].tolist()
+    for fitted, new in ((model, DATA), (right, data), (model, data)):
+        assert fitted.predict(new).mean == pytest.approx(right.predict(DATA).mean, abs=1e-6)
+
+
+@pytest.mark.parametrize("library", FRAMES)
+def test_missing_values_of_every_library_are_dropped(library):
+    data = DATA.astype({"f": object, "g": object})
+    data.loc[3, "x"], data.loc[5, "f"], data.loc[8, "g"] = np.nan, None, None
+    rows = np.delete(np.arange(N), [3, 5, 8])
+    model = lmer("y ~ x + f + (1 | g)", FRAMES[library](data))
+    right = lmer("y ~ x + f + (1 | g)", DATA.iloc[rows])
+    assert model.n == N - 3 and model.criterion == pytest.approx(right.criterion, abs=1e-7)
+    gaps = np.isnan(model.predict(FRAMES[library](data)).mean)
+    assert np.flatnonzero(gaps).tolist() == [3, 5, 8]
+
+
+def test_categories_keep_their_order_in_every_library():
+    order = pd.Categorical(DATA["f"], ["c", "a", "b"])
+    arrow = pa.Table.from_pandas(DATA.assign(f=order), preserve_index=False)
+    enum = pl.from_pandas(DATA[["y", "g"]]).with_columns(
+        pl.Series("f", DATA["f"].tolist(), dtype=pl.Enum(["c", "a", "b"]))
+    )
+    for data in (DATA.assign(f=order), arrow, enum):
+        model = lmer("y ~ f + (1 | g)", data)
+        assert model.names == ("(Intercept)", "fa", "fb")
+        groups = lmer("y ~ 1 + (1 | f)", data)
+        assert groups.levels[0].tolist() == ["c", "a", "b"]
+
+
+def test_categories_that_no_row_has_are_no_levels():
+    some = DATA.assign(f=pd.Categorical(DATA["f"], list("zcab")))
+    assert lmer("y ~ f + (1 | g)", some).names == ("(Intercept)", "fa", "fb")
+    assert lmer("y ~ 1 + (1 | f)", some).levels[0].tolist() == ["c", "a", "b"]
+
+
+@pytest.mark.parametrize("dtype", ["object", "string", "category"])
+def test_a_factor_of_one_level_is_refused(dtype):
+    data = DATA.assign(sex=pd.Series(["f"] * N, dtype=dtype))
+    for formula in ("y ~ sex + (1 | g)", "y ~ x * sex + (1 | g)", "y ~ x + (sex | g)"):
+        with pytest.raises(InputError, match="one level"):
+            lmer(formula, data)
+    rest = pd.Categorical(["f"] * N, ["f", "m"])
+    with pytest.raises(InputError, match="one level"):
+        lmer("y ~ sex + (1 | g)", DATA.assign(sex=rest))
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        (DATA["x"] + 1j, "complex"),
+        (pd.Series([1 + 2j] * N, dtype=object), "complex"),
+        (pd.to_timedelta(DATA["whole"], unit="D"), "x"),
+        (pd.Series([datetime.date(2020, 1, 1 + k % 9) for k in range(N)]), "x"),
+        (pd.Series([1.0, "a"] * (N // 2), dtype=object), "mix"),
+        (pd.Series([[1.0]] * N), "x"),
+        (pd.Series([{1, 2}, {3}] * (N // 2)), "x"),
+        (pd.Series([object() for _ in range(N)]), "x"),
+    ],
+)
+def test_columns_that_are_no_covariates_are_refused(column, words):
+    with pytest.raises(InputError, match=words) as refusal:
+        lmer("y ~ x + (1 | g)", DATA.assign(x=column))
+    assert len(str(refusal.value)) < 1500
+
+
+def test_numbers_as_objects_are_numbers():
+    exact = lmer("y ~ x + (x | g)", DATA)
+    for values in (
+        [decimal.Decimal(str(v)) for v in DATA["x"]],
+        pd.Series(DATA["x"], dtype=object),
+        DATA["x"].astype("Float64"),
+        np.ma.masked_array(DATA["x"], np.zeros(N, bool)),
+    ):
+        model = lmer("y ~ x + (x | g)", DATA.assign(x=values))
+        assert model.criterion == pytest.approx(exact.criterion, abs=1e-8)
+        assert model.names == exact.names
+
+
+def test_a_lazy_frame_is_refused_with_the_way_to_gather_partitions():
+    import dask.dataframe as dd
+
+    with pytest.raises(InputError, match="gather_partitions"):
+        lmer("y ~ x + (1 | g)", dd.from_pandas(DATA, npartitions=2))
+    with pytest.raises(InputError, match="collect|gather_partitions"):
+        lmer("y ~ x + (1 | g)", pl.from_pandas(DATA).lazy())
+
+
+@pytest.mark.parametrize("data", [None, 3, "y", [1, 2], {"y": [1.0]}, DATA.to_numpy(), DATA["y"]])
+def test_what_is_no_data_frame_is_refused(data):
+    with pytest.raises(InputError, match="data frame|formula comes first"):
+        lmer("y ~ x + (1 | g)", data)
+
+
+def test_masked_arrays():
+    from mixhier_lite import LinearMixedModel, Term, fit, indicator, ridge
+
+    y = np.ma.masked_array(np.arange(40.0) % 7, mask=np.arange(40) < 4)
+    y.data[:4] = -9999.0
+    groups, one = np.repeat(np.arange(8), 5), np.ones((40, 1))
+    with pytest.raises(InputError, match="y has masked entries"):
+        fit(y, one, Term(groups))
+    with pytest.raises(InputError, match="y has masked entries"):
+        ridge(LinearMixedModel(one, indicator(groups), np.eye(8), 1), y)
+    with pytest.raises(InputError, match="missing labels"):
+        Term(np.ma.masked_array(np.arange(4), mask=[1, 0, 0, 0]))
+    assert fit(y[4:], one[4:], Term(groups[4:])).n == 36

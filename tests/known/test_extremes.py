@@ -1,0 +1,80 @@
+"""gls_blup and ridge where numbers are extreme: right, or refused, and never nonsense."""
+
+import exact
+import numpy as np
+import pytest
+
+from mixhier_lite import InputError, LinearMixedModel, gls_blup, henderson, indicator, ridge
+
+ROUTES = {"gls_blup": gls_blup, "ridge": ridge, "henderson": henderson}
+G = np.array([0, 0, 0, 1, 1, 2, 2, 2])
+RNG = np.random.default_rng(3)
+X_NEAR = RNG.integers(-8, 9, 8) / 8.0
+Y = 1 + 0.5 * X_NEAR + 2 * RNG.normal(size=3)[G] + RNG.normal(size=8)
+KERNEL = np.exp(-((np.arange(8)[:, None] - np.arange(8)) ** 2) / 60.0)  # condition about 1e13
+
+MODELS = {}
+for exponent in (-30, -20, -12, -6, 0, 6, 12, 20, 30):
+    tau2 = 10.0**exponent
+    X = np.column_stack([np.ones(8), X_NEAR])
+    MODELS[f"tau2 = 1e{exponent}"] = LinearMixedModel(X, indicator(G), np.eye(3), tau2)
+    MODELS[f"Sigma = 1e{exponent}"] = LinearMixedModel(X, indicator(G), tau2 * np.eye(3), 1.0)
+    MODELS[f"a kernel, tau2 = 1e{exponent}"] = LinearMixedModel(X[:, :1], np.eye(8), KERNEL, tau2)
+    MODELS[f"clones, tau2 = 1e{exponent}"] = LinearMixedModel(
+        X, indicator(G), [[1, 1, 0], [1, 1, 0], [0, 0, 1]], tau2
+    )
+for exponent in (3, 6, 9, 12):
+    far = np.column_stack([np.ones(8), 10.0**exponent + X_NEAR])
+    MODELS[f"x = 1e{exponent} + 1"] = LinearMixedModel(far, indicator(G), 4 * np.eye(3), 1.0)
+    near = np.column_stack([np.ones(8), 1 + 10.0**-exponent * X_NEAR])
+    MODELS[f"X collinear to 1e-{exponent}"] = LinearMixedModel(near, indicator(G), np.eye(3), 1.0)
+    units = np.column_stack([np.ones(8), 10.0**exponent * X_NEAR])
+    MODELS[f"x in units of 1e{exponent}"] = LinearMixedModel(units, indicator(G), np.eye(3), 1.0)
+
+MUST_ANSWER = {
+    "ridge": [f"tau2 = 1e{k}" for k in (-6, 0, 6, 12, 20, 30)]
+    + [f"Sigma = 1e{k}" for k in (-30, -20, -12, -6, 0, 6, 12)]
+    + [f"x = 1e{k} + 1" for k in (3, 6)]
+    + [f"x in units of 1e{k}" for k in (3, 6, 9, 12)],
+    "gls_blup": [f"tau2 = 1e{k}" for k in (-6, 0, 6, 12, 20, 30)]
+    + [f"Sigma = 1e{k}" for k in (-30, -20, -12, -6, 0, 6)]
+    + [f"x = 1e{k} + 1" for k in (3, 6)]
+    + [f"x in units of 1e{k}" for k in (3, 6, 9, 12)],
+    "henderson": [f"tau2 = 1e{k}" for k in (-6, 0, 6)] + ["x = 1e3 + 1"],
+}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.filterwarnings("error")
+def test_right_or_refused(route, name):
+    """Five digits, or an error below a hundredth of a standard error; these to one per cent."""
+    model = MODELS[name]
+    try:
+        found = ROUTES[route](model, Y)
+    except InputError:
+        assert name not in MUST_ANSWER[route], "a model that can be computed is refused"
+        return
+    truth, sd = exact.effects(model, Y)
+    estimates, own_sd = np.append(found.fixed, found.random), np.sqrt(np.diag(found.cov))
+    assert (np.diag(found.cov) >= 0).all()
+    assert (np.abs(estimates - truth) <= 1e-2 * sd + 1e-5 * np.abs(truth)).all(), (
+        estimates,
+        truth,
+        sd,
+    )
+    scale = np.append(np.full(model.p, np.inf), np.sqrt(np.diag(model.Sigma)))
+    assert (np.abs(own_sd - sd) <= 1e-2 * sd + 1e-7 * np.minimum(scale, sd.max())).all()
+
+
+def test_the_oracle_is_that_of_the_definition():
+    """On a model that any algebra solves."""
+    model = MODELS["tau2 = 1e0"]
+    V = model.V
+    inverse = np.linalg.inv(V)
+    cov = np.linalg.inv(model.X.T @ inverse @ model.X)
+    alpha = cov @ model.X.T @ inverse @ Y
+    beta = model.Sigma @ model.D.T @ inverse @ (Y - model.X @ alpha)
+    truth, sd = exact.effects(model, Y)
+    assert truth == pytest.approx(np.append(alpha, beta), rel=1e-10)
+    assert sd[:2] == pytest.approx(np.sqrt(np.diag(cov)), rel=1e-10)
