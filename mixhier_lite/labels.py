@@ -94,7 +94,7 @@ def keys(labels: Labels) -> list[Hashable]:
     if labels.dtype.kind in "mM":
         return _instants(labels)
     found: list[Hashable] = labels.tolist()
-    if labels.dtype.kind == "O":
+    if labels.dtype.kind == "O" and not _PLAIN.issuperset(map(type, found)):
         found = [_key(label) for label in found]
     return found
 
@@ -129,6 +129,8 @@ def _key(label: Any) -> Hashable:
     return found
 
 
+_PLAIN = {str, int, float, bool, bytes}
+"""Kinds of labels that are their own keys."""
 _TIMES = (np.datetime64, np.timedelta64, datetime.date, datetime.timedelta)
 
 

@@ -156,7 +156,7 @@ class Parts:
         """The criterion, in the way that is fastest for a search."""
         gram, blocks = self.gram, self.gram.blocks
         if len(blocks) == 1 and blocks[0].q == 1:
-            A, B = self.moments(0)
+            A, B = self.moments[0]
             K, a, b = blocks[0].K, A[0, 0], B[0].T
             if K is None:
                 alone = pooled(self.likelihood, self.C, a, b)
@@ -166,12 +166,20 @@ class Parts:
         few = len(blocks) > 1 and sum(block.J * block.q for block in blocks) <= FEW
         return _unpooled(self, None if few else _largest(gram))
 
-    def moments(self, t: int) -> tuple[Array, Array]:
-        """Z_j'WZ_j, (q, q, J), and Z_j'W[X y], (q, p + 1, J), in the criterion's columns."""
-        block, turn = self.gram.blocks[t], np.linalg.inv(self.turns[t])
-        A, B = (np.tensordot(turn.T, np.moveaxis(part, 0, -1), 1) for part in (block.A, block.B))
-        A = np.tensordot(turn.T, A.swapaxes(0, 1), 1)
-        return A, B / self.scale[:, None]
+    @cached_property
+    def moments(self) -> list[tuple[Array, Array]]:
+        """For each term Z_j'WZ_j and Z_j'W[X y] in the criterion's columns.
+
+        Shapes (q, q, J) and (q, p + 1, J).
+        """
+        out = []
+        for block, R in zip(self.gram.blocks, self.turns, strict=True):
+            turn = np.linalg.inv(R)
+            turned = np.einsum("jik,kl->ilj", block.A, turn)
+            A = np.tensordot(turn.T, turned, 1)
+            B = np.tensordot(turn.T, block.B.transpose(1, 2, 0), 1)
+            out.append((A, B / self.scale[:, None]))
+        return out
 
     def cross(self, s: int, t: int) -> Any:
         """Z_s'WZ_t of terms s < t in the criterion's columns, sparse in blocks (q_s, q_t)."""
@@ -229,7 +237,7 @@ def _unpooled(parts: Parts, first: int | None) -> Unpooled:
     A, B = np.zeros((1, 1, 0)), np.zeros((1, gram.p + 1, 0))
     rotation = None
     if first is not None:
-        A, B = parts.moments(first)
+        A, B = parts.moments[first]
         root = gram.blocks[first].root
         if root is not None:  # in the eigenvectors of L'Z'WZ L the levels are independent
             values, vectors = np.linalg.eigh(root.T @ (A[0, 0, :, None] * root))

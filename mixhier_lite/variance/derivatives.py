@@ -172,15 +172,21 @@ def curvature_of_one_term(factor: Factor, at: Profiled) -> Curvature:
     wide = E.reshape(q * p1, J)
     Phi = (wide @ wide.T).reshape(q, p1, q, p1).swapaxes(1, 2)  # for a change of entry i, k
     squares = np.einsum("ijcd,klcd->ijkl", Phi * at.omega[0], Phi)
-    hessian = twice(FF, R) + twice(R, FF) - twice(R, R) - squares
+    RR, FFR, FF_xR = twice(R, R), twice(FF, R), twice(FF_x, R)
+    hessian = _both_orders(FFR) - RR - squares
 
     d_x = at.d[0, :-1]
     Phi_x = Phi[:, :, :-1, :-1] * np.sqrt(np.multiply.outer(d_x, d_x))
     squares_x = np.einsum("ijcd,klcd->ijkl", Phi_x, Phi_x)
-    expected = twice(R, R) - twice(FF_x, R) - twice(R, FF_x) + squares_x
+    expected = RR - _both_orders(FF_xR) + squares_x
     trace = (R - FF_x).sum(axis=2)
     N = (R - FF).sum(axis=2)
     return Curvature([N], [trace], {(0, 0): hessian}, {(0, 0): expected}, at.nu)
+
+
+def _both_orders(form: Array) -> Array:
+    """A bilinear form in two changes, and the same with the changes exchanged."""
+    return form + form.transpose(2, 3, 0, 1)
 
 
 def curvature_of_dense(factor: Factor, at: Profiled) -> Curvature:

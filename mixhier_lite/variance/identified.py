@@ -27,6 +27,10 @@ INVOLVED = 1e-3
 """Share in a combination that vanishes from which on a matrix is named."""
 
 
+FULL_RANK = 1e-6
+"""Least eigenvalue of a level's correlations from which on its rank is beyond doubt."""
+
+
 @dataclass(frozen=True, eq=False)
 class Overlap:
     """How alike the matrices are by which a change of the variances changes V."""
@@ -107,7 +111,7 @@ class Changes:
     def of(cls, parts: Parts, t: int) -> "Changes":
         """Those of term t."""
         block, p = parts.gram.blocks[t], parts.gram.p
-        A, B = parts.moments(t)
+        A, B = parts.moments[t]
         L = np.linalg.cholesky(parts.C[:p, :p]).astype(np.float64, copy=False)
         to_unit = triangular_solve(L, np.eye(p))
         H = to_unit @ B[:, :p]
@@ -187,6 +191,24 @@ def mirrored(upper: Array) -> Array:
     return np.asarray(np.triu(upper) + np.triu(upper, 1).T)
 
 
+def plainly_identified(parts: Parts) -> bool:
+    """Whether counting is enough: one term of independent levels, many of them with full rank.
+
+    For a change M of V that is zero on contrasts of X, QMQ = 0, M has a rank of at most 2p. With
+    more than 2p levels whose Z_j has full column rank no M of the term is of that kind. And on
+    contrasts the noise has n - p dimensions, of which a term with J q columns reaches J q at most.
+    """
+    gram = parts.gram
+    block = gram.blocks[0]
+    if len(gram.blocks) > 1 or block.K is not None or gram.n <= gram.p + block.J * block.q:
+        return False
+    some = parts.moments[0][0][:, :, : 6 * gram.p + 6]  # the first levels are enough to look at
+    size = np.sqrt(np.maximum(np.einsum("kkj->jk", some), 1e-300))
+    correlations = some.transpose(2, 0, 1) / (size[:, :, None] * size[:, None])
+    least = np.linalg.eigvalsh(correlations)[:, 0]
+    return bool((least > FULL_RANK).sum() > 2 * gram.p)
+
+
 def refuse_unidentified(parts: Parts) -> None:
     """Refuse a layout in which no y could tell the variances apart, and say which of them.
 
@@ -198,6 +220,8 @@ def refuse_unidentified(parts: Parts) -> None:
         A term within itself, or taken up by X; terms in each other's span; the noise in that of
         the terms.
     """
+    if plainly_identified(parts):
+        return
     found, gram = Overlap.of(parts), parts.gram
     of_terms = found.term < len(gram.blocks)
     unknown = of_terms if parts.known_tau2 is not None else np.ones_like(of_terms)

@@ -116,7 +116,7 @@ def saturated_rows(parts: Parts) -> SaturatedRows | None:
     first, stops = order[0], np.cumsum([0, *(sizes[t] for t in order)])
     M = _joint(parts, order)
     q, inner = blocks[first].q, slice(0, stops[1])
-    values, vectors = np.linalg.eigh(np.moveaxis(parts.moments(first)[0], -1, 0))
+    values, vectors = np.linalg.eigh(np.moveaxis(parts.moments[first][0], -1, 0))
     live = values > ZERO * values.max()
     turned = np.einsum("jki,jkc->jic", vectors, M[inner].reshape(-1, q, len(M)))
     top = turned[live] / np.sqrt(values[live])[:, None]
@@ -141,7 +141,7 @@ def _joint(parts: Parts, order: Sequence[int]) -> Array:
     M = np.zeros((stops[-1] + p + 1, stops[-1] + p + 1))
     at = [slice(a, b) for a, b in zip(stops, stops[1:], strict=False)]
     for s, (own, here) in enumerate(zip(order, at, strict=True)):
-        A, B = (np.moveaxis(part, -1, 0) for part in parts.moments(own))
+        A, B = (np.moveaxis(part, -1, 0) for part in parts.moments[own])
         J, q = B.shape[:2]
         np.einsum("jkjl->jkl", M[here, here].reshape(J, q, J, q))[...] = A
         M[here, stops[-1] :] = B.reshape(J * q, p + 1)

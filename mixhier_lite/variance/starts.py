@@ -75,8 +75,11 @@ def scored(entries: ActiveEntries, x: Array) -> Array:
     q, frame = shape.q, shape.frame
     at = entries.criterion.curvature([T])
     assert at is not None
-    slope = (frame.T @ at.N[0] @ frame).reshape(q * q)
-    expected = np.einsum("ijkl,ia,jb,kc,ld->abcd", at.scoring(), *[frame] * 4, optimize=True)
+    slope, expected = at.N[0], at.scoring()
+    if not shape.correlated:
+        slope = frame.T @ slope @ frame
+        expected = np.einsum("ijkl,ia,jb,kc,ld->abcd", expected, *[frame] * 4, optimize=True)
+    slope = slope.reshape(q * q)
     free = np.flatnonzero(np.ones((q, q)) if shape.correlated else np.eye(q))
     of_free = expected.reshape(q * q, q * q)[np.ix_(free, free)]
     step = np.linalg.lstsq(of_free, slope[free], 1e-9)[0]

@@ -7,7 +7,12 @@ from scipy.linalg import block_diag
 
 from mixhier_lite import Gram, InputError, Term, fit, lmer
 from mixhier_lite.variance.assembly import Parts
-from mixhier_lite.variance.identified import Overlap, directions, refuse_unidentified
+from mixhier_lite.variance.identified import (
+    Overlap,
+    directions,
+    plainly_identified,
+    refuse_unidentified,
+)
 
 
 def people(J, times):
@@ -187,3 +192,29 @@ def test_ergostool_and_a_treatment_by_formula():
     data["stool"] = np.tile(list("abcd"), 10)
     with pytest.raises(InputError, match=NOISE):
         lmer("y ~ stool + (stool | id)", data)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_counting_never_passes_what_the_exact_test_refuses(seed):
+    """Layouts on both sides: levels of one row, covariates constant within levels, X that takes."""
+    rng = np.random.default_rng(seed)
+    J, p, q = rng.integers(2, 14), rng.integers(1, 5), rng.integers(1, 3)
+    g = np.repeat(np.arange(J), rng.integers(1, 5, J))
+    n = len(g)
+    x = rng.normal(size=n) if seed % 3 else rng.normal(size=J)[g]
+    Z = np.column_stack([np.ones(n), x])[:, :q]
+    taken = (g[:, None] == np.arange(p)) if seed % 2 else rng.normal(size=(n, p))
+    X = np.column_stack([np.ones(n), taken[:, 1:]])
+    if n <= p or np.linalg.matrix_rank(X) < p:
+        return
+    gram = Gram.from_arrays(rng.normal(size=n), X, Term(g, Z))
+    parts = Parts.of(gram, True, None)
+    found = Overlap.of(parts)
+    told_apart = found.vanishing(np.ones(len(found.term), dtype=bool)) is None
+    assert told_apart or not plainly_identified(parts)
+
+
+def test_counting_spares_the_exact_test():
+    g = np.repeat(np.arange(9), 4)
+    gram = Gram.from_arrays(np.sin(np.arange(36.0)), np.ones((36, 1)), Term(g))
+    assert plainly_identified(Parts.of(gram, True, None))
