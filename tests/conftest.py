@@ -42,6 +42,17 @@ def project_files(root=ROOT):
     return files
 
 
+def make(folder, *words, **environment):
+    """What make would do in a folder; the make that may have started the tests does not matter."""
+    of_a_caller = {"PYTHON", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL"}
+    clean = {key: value for key, value in os.environ.items() if key not in of_a_caller}
+    run = subprocess.run(
+        ["make", "--dry-run", *words],
+        cwd=folder, env=clean | environment, capture_output=True, encoding="utf-8", check=True,
+    )  # fmt: skip
+    return run.stdout
+
+
 def strays(root=ROOT):
     """List notebooks in the folder of the book that belong to no page: copies, new ones."""
     import pages

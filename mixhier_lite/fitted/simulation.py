@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from ..gram.gram import Terms, Weights
 from ..gram.term import Term, as_terms
-from ..inputs import Array, real
+from ..inputs import Array, unchecked
 from ..values import Value
 from .estimates import Estimates
 
@@ -25,8 +25,8 @@ class Rows(Value):
     @classmethod
     def of(cls, X: ArrayLike, terms: Terms, weights: Weights) -> "Rows":
         """Keep rows that a Gram has accepted."""
-        w = None if weights is None else real(weights, "weights", 1)
-        return cls(real(X, "X", 2), as_terms(terms), w)
+        w = None if weights is None else unchecked(weights, "weights", 1).copy()
+        return cls(unchecked(X, "X", 2).copy(), as_terms(terms), w)
 
 
 def simulated(model: Estimates, rows: Rows, rng: np.random.Generator) -> Array:

@@ -3,11 +3,10 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, make
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 SAME = f'exec "{sys.executable}" "$@"'
@@ -24,13 +23,9 @@ def planned(folder, interpreter, *words, **environment):
     python.write_text(f"#!/bin/sh\n{interpreter}\n", encoding="utf-8")
     python.chmod(0o755)
     (folder / ".venv" / "ready").touch()
-    clean = {key: value for key, value in os.environ.items() if key != "PYTHON"}
-    run = subprocess.run(
-        ["make", "--dry-run", "lint", *words],
-        cwd=folder, env=clean | environment, capture_output=True, encoding="utf-8", check=True,
-    )  # fmt: skip
-    assert "ruff format" in run.stdout
-    return run.stdout
+    steps = make(folder, "lint", *words, **environment)
+    assert "ruff format" in steps
+    return steps
 
 
 def test_an_environment_of_another_interpreter_is_made_anew(tmp_path):

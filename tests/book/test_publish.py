@@ -11,7 +11,7 @@ import zipfile
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, make
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -178,14 +178,7 @@ def test_make_and_the_command_without_it_do_the_same(target, command, tmp_path):
     """Ask make what it would do in a folder that is fresh from a clone."""
     for name in ("Makefile", "pyproject.toml", *FILES.values()):
         shutil.copyfile(ROOT / name, tmp_path / name)
-    run = subprocess.run(
-        ["make", "--dry-run", target],
-        cwd=tmp_path,
-        capture_output=True,
-        encoding="utf-8",
-        check=True,
-    )
-    lines = run.stdout.replace(" --quiet --disable-pip-version-check", "").splitlines()
+    lines = make(tmp_path, target).replace(" --quiet --disable-pip-version-check", "").splitlines()
     steps = [" ".join(line.split()) for line in lines]
     assert [step for step in steps if step in command.split(" && ")] == command.split(" && ")
 
