@@ -155,6 +155,20 @@ def test_misuse_is_refused_in_words(what):
     assert len(str(refusal.value)) < 1000
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_search_that_goes_too_far_warns_of_nothing():
+    """Slopes that fit ten rows perfectly: on the way T is so large that digits are lost."""
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        groups = np.append(np.arange(6), rng.integers(0, 6, 4))
+        x, y = rng.normal(size=10), rng.normal(size=10)
+        X = np.column_stack([np.ones(10), 50 + 10 * rng.normal(size=10), rng.random(10) < 0.5])
+        try:
+            assert fit(y, X, Term(groups, np.column_stack([np.ones(10), x])), "ML").certificate.ok
+        except InputError:
+            pass
+
+
 def test_right_arguments_in_odd_dress_are_taken():
     exact = fit(y, X, Term(g))
     for values in (y.tolist(), y.astype(object), y.astype(np.longdouble), y.astype(">f8"),
