@@ -11,11 +11,15 @@ import pyarrow as pa
 from scipy.sparse import csr_matrix
 
 
+class NothingToDo(RuntimeError):
+    """What Loud raises."""
+
+
 class Loud:
     """Nothing can be done with it: not even its length or its truth is told."""
 
     def _no(self, *_):
-        raise RuntimeError("nothing can be done with this")
+        raise NothingToDo
 
     __len__ = __iter__ = __bool__ = __float__ = __array__ = __eq__ = __getitem__ = _no
     __hash__ = None

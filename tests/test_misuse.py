@@ -155,6 +155,18 @@ def test_misuse_is_refused_in_words(what):
     assert len(str(refusal.value)) < 1000
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", [1, 46, 52])
+def test_a_search_that_goes_too_far_warns_of_nothing(seed):
+    """Slopes that all but fit eleven rows: on the way T is so large that digits are lost."""
+    rng = np.random.default_rng(seed)
+    groups, one = np.append(np.arange(5), rng.integers(0, 5, 6)), np.ones(11)
+    X = np.column_stack([one, 50 + 10 * rng.normal(size=11), rng.random(11) < 0.5])
+    Z = np.column_stack([one, np.round(rng.normal(size=11), 2)])
+    with pytest.raises(InputError, match="no bound|fits perfectly"):
+        fit(np.round(rng.normal(size=11), 2), X, Term(groups, Z), "ML")
+
+
 def test_right_arguments_in_odd_dress_are_taken():
     exact = fit(y, X, Term(g))
     for values in (y.tolist(), y.astype(object), y.astype(np.longdouble), y.astype(">f8"),

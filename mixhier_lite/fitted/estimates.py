@@ -171,7 +171,8 @@ def estimate(gram: Gram, method: str, known_tau2: float | None) -> Estimates:
     refuse_gram(gram, known_tau2)
     parts = Parts.of(gram, method == "REML", known_tau2)
     refuse_unidentified(parts)
-    assembly, found, zero = lowest(parts)
+    with np.errstate(all="ignore"):  # steps that lose all digits are too far, and taken back
+        assembly, found, zero = lowest(parts)
     if zero is None:
         return _with_noise(assembly, found, method, known_tau2)
     return _without_noise(assembly, zero, method)

@@ -62,7 +62,8 @@ class Equivalence(Value):
                 "ask in_scope(model) first",
             ) from None
         scale = max(np.abs(left).max(initial=0.0), np.abs(right).max(initial=0.0))
-        return float(np.abs(left - right).max(initial=0.0) / scale) if scale else 0.0
+        with np.errstate(all="ignore"):  # nan where a side is beyond what a computer holds
+            return float(np.abs(left - right).max(initial=0.0) / scale) if scale else 0.0
 
 
 def _regular(model: LinearMixedModel) -> bool:
