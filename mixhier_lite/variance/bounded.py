@@ -1,4 +1,4 @@
-"""Whether the likelihood has a bound where the noise goes to zero (chapter *algebra*).
+"""Whether the likelihood has a bound where the noise goes to zero (:eq:`eq-noise-bound`).
 
 It has none where Sigma can be chosen such that V without noise is singular, in a way that y does
 not notice: then log det V falls without end. For variances of their own these Sigma are counted.

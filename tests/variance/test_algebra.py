@@ -953,6 +953,40 @@ def test_without_noise_v_may_be_singular_and_reml_finite():
     close(np.diff(ml), np.full(2, -2 * np.log(10)), 1e-3)
 
 
+@checks("eq-noise-bound")
+def test_too_few_dimensions_for_a_likelihood_without_bound():
+    """How near y comes to the range of a covariance of rank one, along the half circle of them.
+
+    With as many dimensions to spare as the formula asks for it stays away. With one fewer there
+    is an angle at which y crosses the range: the determinant falls there, and nothing else rises.
+    """
+    rng = np.random.default_rng(37)
+
+    def distances(people, p):
+        n = 2 * people
+        lines = rng.normal(size=(people, 2, 2))
+        contrasts, y = null_space(rng.normal(size=(n, p)).T), rng.normal(size=n)
+        out, last = [], None
+        for angle in np.linspace(0, np.pi, 4001):
+            along = np.array([np.cos(angle), np.sin(angle)])
+            columns = np.zeros((n, people))
+            for j, line in enumerate(lines):
+                columns[2 * j : 2 * j + 2, j] = line @ along
+            outside = null_space((contrasts.T @ columns).T)
+            d = np.linalg.matrix_rank(contrasts.T @ columns)
+            here = outside.T @ contrasts.T @ y
+            if outside.shape[1] == 1:  # a normal whose sign is kept from angle to angle
+                sign = 1.0 if last is None or outside[:, 0] @ last > 0 else -1.0
+                last, here = sign * outside[:, 0], sign * here
+            out.append(here)
+        return np.array(out), d, n - p
+
+    spare, d, m = distances(people=8, p=2)
+    assert d + 1 < m and np.linalg.norm(spare, axis=1).min() > 0.1
+    crossing, d, m = distances(people=3, p=2)
+    assert d + 1 == m and crossing.min() < 0 < crossing.max()
+
+
 def test_differences_of_a_known_function():
     x = np.array([0.3, -0.7])
 
