@@ -13,7 +13,7 @@ from .bounded import is_bounded, spans
 from .certificate import Certificate, certify
 from .noiseless import Noiseless
 from .optimum import LOOKS, Optimum, descended, minimise, optimum
-from .saturated import ZERO, could_saturate, saturated_rows, total
+from .saturated import ZERO, SaturatedRows, could_saturate, saturated_rows, total
 from .scalar import Scalar
 from .theta import ActiveEntries, Shape
 
@@ -21,6 +21,8 @@ EQUAL = 1e-8
 """How much lower the criterion must be with noise for the noise not to be zero."""
 HIGHER = 1e-2
 """How much higher it must be without noise for that end not to be looked at closely."""
+MANY = 300
+"""Rows from which on a search with noise that has arrived is believed."""
 FAR = 1e3
 """sd / tau in the criterion's units from which on a search is on its way to no noise."""
 LITTLE = np.geomspace(1e-4, 1.0, 17)
@@ -71,14 +73,19 @@ def lowest(parts: Parts) -> tuple[Assembly, Optimum, WithoutNoise | None]:
     assembly, found = optimum(parts)
     if parts.known_tau2 is not None or not could_saturate(parts.gram):
         return assembly, found, None
-    if _rises(parts, assembly, found):
+    # a search that saw the way to no noise and ended before; ML must be shown to have a bound
+    believed = parts.gram.n > MANY and found.arrived and _largest(found) <= FAR
+    if _rises(parts, assembly, found) or (believed and parts.likelihood.reml):
         return assembly, found, None
     entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
+    rows = regular_rows(parts, entries.shapes)
+    if rows is None:
+        return assembly, found if found.arrived else minimise(entries), None
+    if believed:
+        return assembly, found, None
     at = assembly.criterion.solve(found.T)
     start = [] if at is None else [np.sqrt(at.tau2) * t for t in found.T]
-    zero = without_noise(parts, entries.shapes, start)
-    if zero is None:
-        return assembly, found if found.arrived else minimise(entries), None
+    zero = without_noise(Noiseless(parts.likelihood, rows), entries.shapes, start)
     if zero.slope < 0:  # then a little noise is better, or a lot
         little = np.array([entries.pack([t / tau for t in zero.T]) for tau in LITTLE])
         start_there = little[[np.argmin(entries.values(little))]]
@@ -92,13 +99,17 @@ def lowest(parts: Parts) -> tuple[Assembly, Optimum, WithoutNoise | None]:
     return assembly, found, zero
 
 
+def _largest(found: Optimum) -> float:
+    """The largest sd / tau, in the criterion's units."""
+    return max(float(np.abs(t).max()) for t in found.T)
+
+
 def _value(entries: ActiveEntries, found: Optimum) -> float:
     """The criterion where a search has ended; infinite if on its way to where no noise is."""
-    largest = max(float(np.abs(t).max()) for t in found.T)
-    if not found.arrived and largest > FAR:
+    if not found.arrived and _largest(found) > FAR:
         return np.inf
     cancels = not isinstance(entries.criterion, Scalar)
-    rounding = 1e-14 * entries.criterion.likelihood.n * largest**2 * cancels
+    rounding = 1e-14 * entries.criterion.likelihood.n * _largest(found) ** 2 * cancels
     return float(entries.criterion.values([t[None] for t in found.T])[0]) + rounding
 
 
@@ -126,17 +137,27 @@ def _rises(parts: Parts, assembly: Assembly, found: Optimum) -> bool:
     return bool(there > here + HIGHER)
 
 
-def without_noise(
-    parts: Parts, shapes: tuple[Shape, ...], start: Sequence[Array]
-) -> WithoutNoise | None:
-    """Find the lowest point without noise; None where V without noise is never regular."""
+def regular_rows(parts: Parts, shapes: Sequence[Shape]) -> SaturatedRows | None:
+    """The rows of a model whose V can be regular without noise; None where it never is.
+
+    Raises
+    ------
+    InputError
+        The likelihood has no bound there.
+    """
     rows, reml = saturated_rows(parts), parts.likelihood.reml
     if rows is None or not spans(rows, shapes):
         return None
     bounded = is_bounded(rows, shapes, reml)
     if bounded is False or (bounded is None and not reml):
         raise refused("no-bound", n=parts.gram.n)
-    criterion = Noiseless(parts.likelihood, rows)
+    return rows
+
+
+def without_noise(
+    criterion: Noiseless, shapes: tuple[Shape, ...], start: Sequence[Array]
+) -> WithoutNoise:
+    """Find the lowest point without noise, from everywhere and from a start, T of each term."""
     entries = ActiveEntries.all_of(criterion, shapes)
     if len(shapes) == shapes[0].q == 1:
         best = np.sqrt(criterion.best_scale([np.ones((1, 1))]))
@@ -145,7 +166,7 @@ def without_noise(
         found = _searched(entries, entries.pack(start)[None] if start else None)
     at = criterion.solve(found.T)
     if at is None or _dives(criterion, shapes, found.T):
-        raise refused("no-bound", n=parts.gram.n)
+        raise refused("no-bound", n=criterion.likelihood.n)
     slope, sd = criterion.slope_of_noise(found.T)
     return WithoutNoise(criterion, shapes, found, at[0], slope / sd)
 
