@@ -173,3 +173,11 @@ def test_n_rows_from_a_gram():
         assert rows.X.shape == X.shape and rows.Z[0].shape == (n, 2 * (J + 3))
     more = Gram.from_arrays(np.append(y, 1.0), np.ones((n + 1, 1)), Term(np.append(g, 0)))
     assert saturated_rows(Parts.of(more, True, None)) is None
+
+    # two rows at one time: as many columns as rows by a count, and yet something is left over
+    people, t = np.repeat(np.arange(10), 2), rng.normal(size=20)
+    t[1] = t[0]
+    lines, y = np.column_stack([np.ones(20), t]), rng.normal(size=20)
+    twice = Gram.from_arrays(y, lines, Term(people, lines))
+    assert saturated_rows(Parts.of(twice, True, None)) is None
+    assert fit(twice).tau2 > 0
