@@ -103,7 +103,7 @@ def could_saturate(gram: Gram) -> bool:
 
 
 def saturated_rows(parts: Parts) -> SaturatedRows | None:
-    """Find n rows with the Gram of the data; None where X and Z do not span all rows.
+    """Find n rows with the Gram of the data; None where X, Z and y do not span all rows.
 
     The levels of the largest term give their rows one by one. What these leave of the Gram of all
     other columns is one matrix, and its eigenvectors give the rest.

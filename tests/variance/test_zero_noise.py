@@ -7,8 +7,9 @@ from saturated import Dense, problem, relatives
 from mixhier_lite import Gram, InputError, Term, fit
 from mixhier_lite.variance.assembly import Parts
 from mixhier_lite.variance.bounded import is_bounded
+from mixhier_lite.variance.noise import regular_rows
 from mixhier_lite.variance.noiseless import Noiseless
-from mixhier_lite.variance.saturated import saturated_rows
+from mixhier_lite.variance.saturated import could_saturate, saturated_rows
 
 
 def at_zero(y, X, terms, weights, method="REML"):
@@ -175,9 +176,12 @@ def test_n_rows_from_a_gram():
     assert saturated_rows(Parts.of(more, True, None)) is None
 
     # two rows at one time: as many columns as rows by a count, and yet something is left over
-    people, t = np.repeat(np.arange(10), 2), rng.normal(size=20)
-    t[1] = t[0]
-    lines, y = np.column_stack([np.ones(20), t]), rng.normal(size=20)
-    twice = Gram.from_arrays(y, lines, Term(people, lines))
-    assert saturated_rows(Parts.of(twice, True, None)) is None
-    assert fit(twice).tau2 > 0
+    for pairs in (1, 2):
+        people, t = np.repeat(np.arange(10), 2), rng.normal(size=20)
+        t[1 : 2 * pairs : 2] = t[0 : 2 * pairs : 2]
+        lines, y = np.column_stack([np.ones(20), t]), rng.normal(size=20)
+        parts = Parts.of(Gram.from_arrays(y, lines, Term(people, lines)), True, None)
+        assert could_saturate(parts.gram)
+        assert regular_rows(parts, parts.assembled().shapes) is None
+        assert (saturated_rows(parts) is None) == (pairs == 2)  # y itself spans one row
+        assert fit(parts.gram).tau2 > 0
