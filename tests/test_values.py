@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 import numpy as np
 import pandas as pd
 import pytest
+from saturated import problem
 
 from mixhier_lite import (
     EQUIVALENCES,
@@ -78,14 +79,16 @@ def _results():
         "Unknowns": integrate(one).mean,
         "lmer": lmer("Reaction ~ Days + (Days | Subject)", datasets.load("sleepstudy")),
     }
-    for name, model in (("fit", one), ("slopes", slopes), ("two", two)):
+    none = fit(*problem(5)[:3], weights=problem(5)[3])
+    assert none.tau2 == 0
+    for name, model in (("fit", one), ("slopes", slopes), ("two", two), ("no noise", none)):
         model.random, model.cond_var, model.random_cov  # noqa: B018  (so that they are kept)
         found[name] = model
     return found
 
 
 RESULTS = _results()
-BOOKS_OF_THE_ENGINE = ("solved", "design", "over", "nodes", "model")  # not results
+BOOKS_OF_THE_ENGINE = ("noiseless", "design", "over", "nodes", "model")  # not results
 READ = {"Fit": ("random", "cond_var", "random_cov")}
 
 
