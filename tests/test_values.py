@@ -88,7 +88,7 @@ def _results():
 
 
 RESULTS = _results()
-BOOKS_OF_THE_ENGINE = ("noiseless", "design", "over", "nodes", "model")  # not results
+BOOKS_OF_THE_ENGINE = ("noiseless", "spec", "over", "nodes", "model")  # not results
 READ = {"Fit": ("random", "cond_var", "random_cov")}
 
 

@@ -4,10 +4,13 @@ formulaic builds the columns. Levels are ours: each grouping factor has levels o
 group is a combination of these. Nothing is looked up by a text that was joined.
 """
 
+import pickle
 import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,7 @@ from ..errors import InputError, refused
 from ..fitted.prediction import NewRows
 from ..inputs import Array
 from ..labels import Coded, Codes, Labels, coded, look_up
+from ..values import Value
 from .frames import column_names, read, unknown_column
 from .parse import BarTerm
 
@@ -44,6 +48,29 @@ class Recipe:
     context: Mapping[str, Any]
     """Functions and numbers of the caller's, as they were at the fit."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is saved: modules by their names, and functions where they can be found again."""
+        for name, value in self.context.items():
+            if not isinstance(value, ModuleType):
+                _refuse_unsaved(name, value)
+        context = {
+            name: ModuleName(value.__name__) if isinstance(value, ModuleType) else value
+            for name, value in self.context.items()
+        }
+        return vars(self) | {"context": context}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Import the modules again."""
+        context = {
+            name: import_module(value.name) if isinstance(value, ModuleName) else value
+            for name, value in state["context"].items()
+        }
+        vars(self).update(state | {"context": context})
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Recipe":
+        """A recipe does not change, so that it is its own copy."""
+        return self
+
     def columns(self, plain: Any) -> Array:
         """The same columns for new rows, shape (n_new, columns).
 
@@ -67,6 +94,26 @@ class Recipe:
                 _first_line(problem),
                 "check the names and levels of the new data",
             ) from None
+
+
+@dataclass(frozen=True)
+class ModuleName:
+    """A module of the caller's in a fit that is saved."""
+
+    name: str
+
+
+def _refuse_unsaved(name: str, value: Any) -> None:
+    """Refuse to save what no other program could read."""
+    try:
+        pickle.dumps(value)
+    except Exception as problem:
+        raise InputError(
+            f"the fit cannot be saved, since its formula uses {name!r}.",
+            "functions of a module, and numbers",
+            f"{type(value).__name__} that cannot be pickled ({_first_line(problem):.100})",
+            f"define {name} at the top of a module, or make a column of what it computes",
+        ) from None
 
 
 def build(
@@ -138,8 +185,8 @@ def _lme4_names(columns: list[str]) -> tuple[str, ...]:
     return tuple("(Intercept)" if name == "Intercept" else name for name in named)
 
 
-@dataclass(frozen=True, eq=False)
-class Factors:
+@dataclass(frozen=True, eq=False, repr=False)
+class Factors(Value):
     """The levels of a term: combinations of the levels of its factors."""
 
     names: tuple[str, ...]
@@ -212,8 +259,8 @@ def _coded(column: Any) -> Coded:
     return coded(_labels(column))
 
 
-@dataclass(frozen=True, eq=False)
-class Design:
+@dataclass(frozen=True, eq=False, repr=False)
+class Design(Value):
     """How a formula turns a data frame into columns; kept for predictions."""
 
     kind: str

@@ -1,5 +1,6 @@
 """What a formula's words mean: columns by any name, and things of the caller's."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -132,6 +133,26 @@ def test_they_are_taken_by_value_and_travel_with_the_fit():
     assert np.array_equal(model.predict(DATA).mean, before)
     again = pickle.loads(pickle.dumps(model))
     assert np.array_equal(again.predict(DATA).mean, before)
+
+
+def test_a_fit_that_cannot_be_saved_says_so():
+    def local(values):
+        return values - 1
+
+    model = lmer("y ~ local(x) + (1 | g)", DATA)
+    with pytest.raises(InputError, match="uses 'local'"):
+        pickle.dumps(model)
+    again = copy.deepcopy(model)
+    assert np.array_equal(again.predict(DATA).mean, model.predict(DATA).mean)
+
+
+def test_modules_of_the_caller_are_saved_by_name():
+    import scipy.special as special
+
+    model = lmer("y ~ special.expit(x) + (1 | g)", DATA)
+    same(model, by_hand(special.expit(X)))
+    again = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(again.predict(DATA).mean, model.predict(DATA).mean)
 
 
 @pytest.mark.parametrize(
