@@ -12,6 +12,7 @@ ridge there, and a second chart has orthonormal columns instead.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -33,12 +34,12 @@ class Chart:
     c: Array
     """Where the coordinate of a row turns from linear to logarithmic, shape (rows of all L,)."""
 
-    @property
+    @cached_property
     def sds(self) -> tuple[tuple[int, int], ...]:
         """Term and row of each x: the first coordinates."""
         return tuple((t, i) for t, F in enumerate(self.frames) for i in range(len(F)))
 
-    @property
+    @cached_property
     def pairs(self) -> tuple[tuple[int, int, int], ...]:
         """Term, row and column of each w: the coordinates that follow."""
         found = []
@@ -46,6 +47,11 @@ class Chart:
             if self.correlated[t]:
                 found += [(t, i, j) for i in range(len(F)) for j in range(i)]
         return tuple(found)
+
+    @cached_property
+    def _inverses(self) -> list[Array]:
+        """F^-1 of each term, shape (q, q)."""
+        return [np.asarray(np.linalg.inv(F)) for F in self.frames]
 
     @property
     def size(self) -> int:
@@ -74,7 +80,7 @@ class Chart:
 
     def coordinates(self, T: Sequence[Array]) -> Array:
         """The coordinates of T of the criterion, shape (N, size)."""
-        own = [np.linalg.inv(F) @ t for F, t in zip(self.frames, T, strict=True)]
+        own = [inverse @ t for inverse, t in zip(self._inverses, T, strict=True)]
         lengths = np.column_stack([np.linalg.norm(L, axis=2) for L in own])
         x = np.arcsinh(lengths / self.c)
         correlations = []

@@ -110,7 +110,7 @@ class Landscape:
         """The landscape in each of its charts."""
         return tuple(View(self, chart) for chart in self.charts)
 
-    @property
+    @cached_property
     def tau_known(self) -> float | None:
         """The known tau, scaled, or None."""
         known = self.assembly.criterion.likelihood.known_tau2
@@ -157,7 +157,7 @@ class Landscape:
             height=height,
         )
 
-    @property
+    @cached_property
     def units(self) -> tuple[Array, Array]:
         """The reader's alpha is shift + back @ (scaled alpha)."""
         return self.assembly.to_fixed

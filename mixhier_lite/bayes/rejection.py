@@ -100,6 +100,8 @@ class _Kept:
     def _thin(self) -> None:
         """Raise all steps: some points are no longer kept."""
         near = self.margin > self.raised
+        if near.all() and len(self.given) == 1:
+            return
         given = Given.joined(self.given)
         self.t, self.margin, self.given = self.t[near], self.margin[near], [given[near]]
 
