@@ -88,14 +88,13 @@ class Grid:
         middle = float(np.median(best))
         ratio = self.given.ratios[0, k] / np.sinh(self.at[0, k])  # at sinh x = 1
         unit = over.y_unit * middle * ratio
-        lines = np.moveaxis(self.cube(mass), k, -1).reshape(-1, len(t), len(self.axes[k]))
-        on_x = _coefficients(np.maximum(lines, 0.0))
-        height = np.moveaxis(self.cube(np.broadcast_to(best, mass.shape)), k, -1)
-        rows = [_inverse(self.axes[k], row / middle) for row in height.reshape(lines.shape)[:, 0]]
+        on_x = _coefficients(np.maximum(self._lines(mass, k), 0.0))
+        heights = self._heights(k) / middle
+        inverses = [_inverse(self.axes[k], row) for row in heights]
 
         def below(value: float) -> float:
             z = np.arcsinh(value / unit * np.exp(-t))
-            return self._up_to(k, on_x, np.stack([row(z) for row in rows]))
+            return self._up_to(k, on_x, np.stack([inverse(z) for inverse in inverses]))
 
         return below
 
@@ -105,40 +104,52 @@ class Grid:
         Lines along the x of its term that counts most are cut into segments. In each of them the
         standard deviation goes from the value at one end to that at the other.
         """
-        over, chart = self.over.over, self.over.chart
+        over = self.over.over
         term, column = over.sds[k]
-        own = [j for j, (t, _) in enumerate(chart.sds) if t == term]
+        own = [j for j, (t, _) in enumerate(self.over.chart.sds) if t == term]
         axis = own[::-1][column]  # the rows of the chart are in the opposite order
-        lines = np.maximum(np.moveaxis(self.cube(mass), axis, -1), 0.0)
-        lines = lines.reshape(-1, *lines.shape[-2:])  # (lines, M, nodes)
+        lines = np.maximum(self._lines(mass, axis), 0.0)
         heavy = lines.sum(axis=(1, 2)) > 1e-12
-        low_end, high_end = self.box[axis]
-        ends = np.linspace(low_end, high_end, SEGMENTS + 1)
-        place = 2 * (ends - ends[0]) / (ends[-1] - ends[0]) - 1
-        upto = _coefficients(lines[heavy]) @ _integrals(place, lines.shape[-1]).T
+        low, high = self.box[axis]
+        ends = np.linspace(low, high, SEGMENTS + 1)
+        place = np.linspace(-1.0, 1.0, SEGMENTS + 1)
+        on_x = _coefficients(lines[heavy])
+        upto = on_x @ _integrals(place, lines.shape[-1]).T
         shares = np.diff(upto, axis=-1)  # (lines, M, SEGMENTS)
-        others = [*self.axes[:axis], *self.axes[axis + 1 : -1], ends]
-        at = np.moveaxis(_points(others), -1, 0)
-        at = np.insert(at[:-1], axis, at[-1], axis=0).T
-        at = at.reshape(-1, len(ends), self.over.size)[heavy].reshape(-1, self.over.size)
-        T = chart.roots(at)[term]
-        ratio = np.linalg.norm((over.to_readers[term] @ T)[:, column], axis=1)
-        best = over.tau(self.given, np.zeros((len(self.at), 1)))
-        height = np.moveaxis(self.cube(np.broadcast_to(best, mass.shape)), axis, -1)
-        height = height.reshape(lines.shape)[heavy, 0]
-        tau = np.stack([_through(self.axes[axis], row, ends) for row in height])
-        sd = over.y_unit * ratio.reshape(tau.shape) * tau
-        values = sd[:, None, :] * np.exp(self.axes[-1])[:, None]
-        if over.tau_known is not None:
-            values = sd[:, None, :]
-        low = np.minimum(values[..., :-1], values[..., 1:])
+        ratio = self._ratios(term, column, axis, ends)[heavy]
+        heights = self._heights(axis)[heavy]
+        tau = np.stack([_through(self.axes[axis], row, ends) for row in heights])
+        sd = over.y_unit * ratio * tau
+        along_t = np.ones(1) if over.tau_known is not None else np.exp(self.axes[-1])
+        values = sd[:, None, :] * along_t[:, None]
+        lowest = np.minimum(values[..., :-1], values[..., 1:])
         width = np.maximum(np.abs(np.diff(values, axis=-1)), 1e-300)
 
         def below(value: float) -> float:
-            part = np.clip((value - low) / width, 0.0, 1.0)
+            part = np.clip((value - lowest) / width, 0.0, 1.0)
             return float((part * shares).sum())
 
         return below
+
+    def _lines(self, values: Array, axis: int) -> Array:
+        """Values of shape (N, M) along one axis: (lines, M, nodes); -inf off the grid."""
+        cube = np.moveaxis(self.cube(values), axis, -1)
+        return np.asarray(cube.reshape(-1, *cube.shape[-2:]))
+
+    def _heights(self, axis: int) -> Array:
+        """Scaled tau at t = 0 along one axis: (lines, nodes); -inf off the grid."""
+        best = self.over.over.tau(self.given, np.zeros((len(self.at), 1)))
+        return self._lines(np.broadcast_to(best, self.log_density.shape), axis)[:, 0]
+
+    def _ratios(self, term: int, column: int, axis: int, ends: Array) -> Array:
+        """sd / tau of a column of Z at places along one axis: (lines, places)."""
+        axes = list(self.axes[:-1])
+        axes[axis] = ends
+        T = self.over.chart.roots(_points(axes))[term]
+        readers = self.over.over.to_readers[term] @ T
+        ratios = np.linalg.norm(readers[:, column], axis=1)
+        cube = ratios.reshape([len(nodes) for nodes in axes])
+        return np.asarray(np.moveaxis(cube, axis, -1).reshape(-1, len(ends)))
 
     def _up_to(self, axis: int, coefficients: Array, reach: Array) -> float:
         """Mass below a place on one axis, summed over all others."""
