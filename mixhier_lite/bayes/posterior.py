@@ -175,25 +175,27 @@ class Landscape:
         best = np.sqrt(given.r2 / nu)
         return np.asarray(best.reshape(-1, *[1] * (t.ndim - 1)) * np.exp(t))
 
-    def log_density(self, given: Given, t: Array) -> Array:
+    def log_density(self, given: Given, t: Array, log_share: Array | float = 0.0) -> Array:
         """Log of p(y, T, t) over the reader's sds, their correlations and t, at t of (N, M).
 
-        -inf or nan where it is lost.
+        -inf or nan where it is lost. ``log_share``, shape (N,), is added.
         """
         nu = self.assembly.criterion.likelihood.nu
         tau = self.tau(given, t)
-        value = given.log_likelihood[:, None] + given.height[:, None]
-        value = value - nu * np.log(tau) - given.r2[:, None] / (2 * tau**2)
+        scale = tau * self.y_unit
+        log_tau = np.log(tau)
+        log_scale = log_tau + np.log(self.y_unit)
+        free = len(self.sds) + (self.tau_known is None)  # d sd = scale d ratio, d tau = scale d t
+        value = (given.log_likelihood + given.height + log_share)[:, None]
+        value = value - given.r2[:, None] / (2 * tau**2) + (free * log_scale - nu * log_tau)
         if self.on_fixed.precision.any():  # otherwise e and g are zero
             for e, g in zip(given.e.T[..., None], given.g.T[..., None], strict=True):
                 value = value + g**2 / (1 / tau**2 + e) / 2 - np.log1p(e * tau**2) / 2
-        scale = tau * self.y_unit
         for k, (term, i) in enumerate(self.sds):
             sd = scale * given.ratios[:, k, None]
             value = value + self.on_sds[term][i].log_density(sd)
-        value = value + len(self.sds) * np.log(scale)  # d sd = scale d ratio
         if self.tau_known is None:
-            value = value + self.on_noise.log_density(scale) + np.log(scale)
+            value = value + self.on_noise.log_density(scale)
         return np.asarray(value)
 
     def standard_deviations(self, given: Given, tau: Array) -> list[Array]:
@@ -241,7 +243,7 @@ class View:
     def log_density(self, at: Array, given: Given, t: Array) -> Array:
         """Log of p(y, x, w, t), times the chart's share; t of shape (N, M); -inf where lost."""
         with np.errstate(all="ignore"):
-            value = self.over.log_density(given, t) + self._log_share(at, given)[:, None]
+            value = self.over.log_density(given, t, self._log_share(at, given))
         return np.where(np.isfinite(value), value, -np.inf)
 
     def _log_share(self, at: Array, given: Given) -> Array:
