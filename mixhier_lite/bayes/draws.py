@@ -11,6 +11,7 @@ from ..fitted.fit import Fit
 from ..inputs import Array
 from ..labels import Labels
 from ..values import Value
+from .summary import text
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,6 +35,18 @@ class Draws(Value):
     def sds(self) -> tuple[Array, ...]:
         """Standard deviation of each column of each term, shape (S, q_t)."""
         return tuple(np.sqrt(np.einsum("skk->sk", S)) for S in self.Sigma)
+
+    def __str__(self) -> str:
+        """Means, sds and 95 % intervals of alpha, the sds and tau, and where the prior sits."""
+        values = np.column_stack([self.fixed, *self.sds, np.sqrt(self.tau2)])
+        low, high = np.quantile(values, [0.025, 0.975], axis=0)
+        columns = {
+            "mean": values.mean(axis=0),
+            "sd": values.std(axis=0),
+            "2.5 %": low,
+            "97.5 %": high,
+        }
+        return text(self.model, columns)
 
     def to_arviz(self) -> Any:
         """The draws as ArviZ's InferenceData (a DataTree from ArviZ 1.0 on); needs arviz.

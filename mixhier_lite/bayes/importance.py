@@ -13,12 +13,18 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..inputs import Array
-from .posterior import Given, Landscape
+from .posterior import Given, Landscape, View
 
 DF = 5.0
 """Degrees of freedom of the proposal: tails heavier than the posterior's."""
 POOR = 0.1
 """The smallest effective share of the draws that is accepted."""
+EVEN = 0.1
+"""The effective share of the draws that a proposal is adapted to."""
+ROUNDS = 12
+"""How often a proposal is adapted, at most, before its weights are even."""
+LEAST = 0.1
+"""The smallest share of the draws that come from one chart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +32,11 @@ class Points:
     """Weighted points of a landscape."""
 
     over: Landscape
-    at: Array
-    """Coordinates, shape (N, size)."""
     t: Array
     """Shape (N, 1)."""
     given: Given
     log_weight: Array
-    """Log of density over proposal, shape (N,)."""
+    """Log of density over proposal, shape (N,); the sum of the weights is the marginal."""
 
     @property
     def tau(self) -> Array:
@@ -54,30 +58,84 @@ class Points:
     def log_marginal(self) -> float:
         """Log of the integral of likelihood times prior."""
         peak = float(self.log_weight.max())
-        return peak + float(np.log(np.exp(self.log_weight - peak).mean()))
+        return peak + float(np.log(np.exp(self.log_weight - peak).sum()))
 
     def distribution(self, k: int) -> Callable[[float], float]:
         """Posterior distribution function of the k-th standard deviation; tau is the last."""
-        found = self.over.standard_deviations(self.at, self.tau)[k]
+        found = self.over.standard_deviations(self.given, self.tau)[k]
         return lambda value: float(self.mass[found <= value].sum())
+
+    @classmethod
+    def joined(cls, parts: "list[Points]") -> "Points":
+        """The points of several charts."""
+        return cls(
+            over=parts[0].over,
+            t=np.concatenate([part.t for part in parts]),
+            given=Given.joined([part.given for part in parts]),
+            log_weight=np.concatenate([part.log_weight for part in parts]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """A density in the unbounded coordinates of one chart: centre and covariance."""
+
+    over: View
+    centre: Array
+    cov: Array
+
+    def draw(self, count: int, rng: np.random.Generator) -> tuple[Array, Points]:
+        """Draw unbounded coordinates, (count, size), and look at the landscape there."""
+        u, log_proposal = _student(self.centre, self.cov, count, rng)
+        t, given, height = _look(self.over, u)
+        log_weight = height - log_proposal - np.log(count)
+        return u, Points(self.over.over, t[:, None], given, log_weight)
+
+    def adapted(self, u: Array, points: Points) -> "Proposal":
+        """The mean and covariance of weighted draws.
+
+        Where a few of them have most of the weight, the weights are taken to a power less than
+        one, so that a tenth of the draws counts.
+        """
+        power = 1.0
+        w = points.mass[:, 0]
+        while 1 / (w**2).sum() < EVEN * len(w):
+            power *= 0.8
+            tempered = np.exp(power * (points.log_weight - points.log_weight.max()))
+            w = tempered / tempered.sum()
+        centre = w @ u
+        cov = (w * (u - centre).T) @ (u - centre) + 1e-6 * np.eye(len(centre))
+        return Proposal(self.over, centre, cov)
+
+    def settled(self, rng: np.random.Generator) -> tuple["Proposal", float]:
+        """Adapt until the weights are even; return the log of the chart's mass as well."""
+        found = self
+        for size in [2000] * ROUNDS:
+            u, points = found.draw(size, rng)
+            found = found.adapted(u, points)
+            if points.effective > EVEN * size:
+                break
+        for size in (4000, 8000):
+            u, points = found.draw(size, rng)
+            found = found.adapted(u, points)
+        return found, points.log_marginal
 
 
 def weighted(over: Landscape, count: int, rng: np.random.Generator) -> Points:
-    """Draw weighted points.
+    """Draw weighted points, from each chart in proportion to its mass.
 
     Raises
     ------
     InputError
         The effective number is below a tenth of the count.
     """
-    centre, cov = _mode(over)
-    for size in (2000, 4000, 8000, count):
-        u, log_proposal = _student(centre, cov, size, rng)
-        at, t, given, height = _look(over, u)
-        found = Points(over, at, t[:, None], given, height - log_proposal)
-        w = found.mass[:, 0]
-        centre = w @ u
-        cov = (w * (u - centre).T) @ (u - centre) + 1e-6 * np.eye(len(centre))
+    settled = [Proposal(view, *_mode(view)).settled(rng) for view in over.views]
+    proposals = [proposal for proposal, _ in settled]
+    log_masses = np.array([log_mass for _, log_mass in settled])
+    shares = np.exp(log_masses - log_masses.max())
+    counts = np.ceil(count * np.maximum(shares / shares.sum(), LEAST)).astype(int)
+    pairs = zip(proposals, counts, strict=True)
+    found = Points.joined([proposal.draw(int(n), rng)[1] for proposal, n in pairs])
     if found.effective < POOR * count:
         raise InputError(
             "the posterior is too rough for importance sampling.",
@@ -95,29 +153,31 @@ def resample(points: Points, draws: int, rng: np.random.Generator) -> npt.NDArra
     return np.asarray(rng.permutation(chosen))
 
 
-def _look(over: Landscape, u: Array) -> tuple[Array, Array, Given, Array]:
-    """Coordinates, t, what the data say, and log density at unbounded coordinates u."""
-    m, k = len(over.sds), over.size
-    x, w = np.exp(np.minimum(u[:, :m], np.log(over.box()[:m, 1]))), np.tanh(u[:, m:k])
-    at, t = np.hstack([x, w]), u[:, k] if u.shape[1] > k else np.zeros(len(u))
-    given = over.given(over.roots(at))
+def _look(over: View, u: Array) -> tuple[Array, Given, Array]:
+    """t, what the data say, and log density at unbounded coordinates u."""
+    m, k = len(over.chart.sds), over.size
+    x = np.exp(np.minimum(u[:, :m], np.log(over.box()[:m, 1])))
+    w = np.tanh(u[:, m:k])
+    t = u[:, k] if u.shape[1] > k else np.zeros(len(u))
+    at = np.hstack([x, w])
+    given = over.given(at)
     value = over.log_density(at, given, t[:, None])[:, 0]
     with np.errstate(divide="ignore"):
         value = value + u[:, :m].sum(axis=1) + np.log1p(-(w**2)).sum(axis=1)
-    return at, t, given, value
+    return t, given, value
 
 
-def _mode(over: Landscape) -> tuple[Array, Array]:
+def _mode(over: View) -> tuple[Array, Array]:
     """The highest point in unbounded coordinates, and the inverse of the curvature there."""
     from scipy.optimize import minimize
 
-    m, start = len(over.sds), over.start()
+    m, start = len(over.chart.sds), over.start()
     u = np.append(np.log(start[:m]), np.arctanh(start[m:]))
-    u = u if over.tau_known is not None else np.append(u, 0.0)
+    u = u if over.over.tau_known is not None else np.append(u, 0.0)
     steps = 1e-4 * np.eye(len(u))
 
     def descent(u: Array) -> tuple[float, Array]:
-        value = _look(over, np.vstack([u, u + steps, u - steps]))[3]
+        value = _look(over, np.vstack([u, u + steps, u - steps]))[2]
         slope = (value[1 : len(u) + 1] - value[len(u) + 1 :]) / 2e-4
         ok = np.isfinite(value).all()
         return (-float(value[0]), -slope) if ok else (1e300, np.zeros(len(u)))

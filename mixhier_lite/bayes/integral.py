@@ -11,10 +11,11 @@ from ..errors import InputError
 from ..inputs import Array, between_0_and_1
 from ..values import Value
 from .conditional import moments
-from .grid import Grid, grid
+from .grid import Grids
 from .importance import Points
 from .parameters import Unknowns
 from .posterior import Given, Landscape
+from .summary import stacked, text
 
 NODES = {1: 400, 2: 54, 3: 36}
 """Nodes a side for mixtures over the nodes, by the number of coordinates."""
@@ -25,7 +26,7 @@ class Integral(Value):
     """A posterior, integrated."""
 
     over: Landscape = field(repr=False)
-    nodes: Grid | Points = field(repr=False)
+    nodes: Grids | Points = field(repr=False)
     exists: Unknowns = field(repr=False)
     """Moments of order below these exponents exist."""
     error: float
@@ -53,6 +54,15 @@ class Integral(Value):
     def sd(self) -> Unknowns:
         """Posterior standard deviations; inf where there is none."""
         return self._moments[1].combine(self.exists, lambda s, e: np.where(e > 2, s, np.inf))
+
+    def __str__(self) -> str:
+        """Means and standard deviations of alpha, the sds and tau, and where the prior sits."""
+        mean, sd = self.mean, self.sd
+        columns = {
+            "mean": stacked(mean.fixed, mean.sds, mean.tau),
+            "sd": stacked(sd.fixed, sd.sds, sd.tau),
+        }
+        return text(self.over.model, columns)
 
     def quantile(self, probability: float) -> Unknowns:
         """Posterior quantiles, which exist always.
@@ -84,13 +94,13 @@ class Integral(Value):
         )
 
     @cached_property
-    def _mixed(self) -> "Grid | Points":
+    def _mixed(self) -> Grids | Points:
         """Nodes for the mixtures: where few levels make narrow peaks, many of them."""
         nodes, many = self.nodes, sum(beta.size for beta in self.over.model.random)
         if isinstance(nodes, Points):
             return nodes
         n = min(NODES[self.over.size], max(4 * 10**5 // many, 36))
-        return grid(self.over, nodes.box, n, nodes, 24)
+        return nodes.refined(n, 24)
 
     def _mixture_of_alpha(self, least: float) -> tuple[Array, Array, Array]:
         """Weights (K,), means and standard deviations (K, p) of a mixture of normals."""
@@ -147,10 +157,10 @@ class Integral(Value):
         ]
 
     def _given_alpha(
-        self, nodes: Grid | Points, chosen: Any
+        self, nodes: Grids | Points, chosen: Any
     ) -> Iterator[tuple[Any, Given, list[tuple[Array, Array, Array]]]]:
         """Some nodes at a time: beta = at alpha_hat + slope @ z, and P, each with J q columns."""
-        for part, H, P in moments(self.over.unpooled, self.over.roots(nodes.at[chosen])):
+        for part, H, P in moments(self.over.unpooled, nodes.given[chosen].T):
             given, parts = nodes.given[chosen[part]], []
             p, N = given.alpha.shape[1], len(given.alpha)
             for h, diagonal in zip(H, P, strict=True):
@@ -163,7 +173,7 @@ class Integral(Value):
     def _moments(self) -> tuple[Unknowns, Unknowns]:
         """Means and standard deviations, whether they exist or not."""
         mass, blocks = self.nodes.mass, self.over.model.gram.blocks
-        values = self.over.standard_deviations(self.nodes.at, self.nodes.tau)
+        values = self.over.standard_deviations(self.nodes.given, self.nodes.tau)
         found = [_mixture_moments(mass.ravel(), v.reshape(-1, 1), np.zeros((1, 1))) for v in values]
         fixed = _mixture_moments(*self._mixture_of_alpha(-1.0))
         random = self._moments_of_beta()
@@ -187,7 +197,7 @@ class Integral(Value):
 
         if k == len(self.over.sds) and self.over.tau_known is not None:
             return float(np.sqrt(self.over.model.tau2))
-        values = self.over.standard_deviations(self.nodes.at, self.nodes.tau)[k]
+        values = self.over.standard_deviations(self.nodes.given, self.nodes.tau)[k]
         likely = np.log(values[self.nodes.mass > 1e-12])
         below = self.nodes.distribution(k)
 

@@ -1,8 +1,10 @@
 """The posterior density of the variances, up to no constant at all.
 
-Coordinates are one number x for each standard deviation (sd / tau = c sinh x in scaled units, so
-that zero is an ordinary end point and large values are far but few), one partial correlation w in
-(-1, 1) for each pair of correlated columns, and t = log(tau / its best value given the others).
+It is a density over T of each term (see *charts* for its coordinates) and over
+t = log(tau / its best value given T). The data speak in the criterion's columns of Z, the prior in
+the reader's: flat on the standard deviations, with uniform correlations, is
+prod sd^-q d Sigma. So in columns of other coefficients, with standard deviations s, it has the
+density prod (s / sd)^q, and the posterior depends on the zero of a covariate.
 """
 
 from collections.abc import Sequence
@@ -18,15 +20,23 @@ from ..known.hierarchical import GaussianFactor
 from ..linalg import choleskies, forward
 from ..priors import Prior, SdPrior
 from ..variance.assembly import Assembly, Unpooled, assemble, unpooled
+from .charts import Chart, charts
 
 FARTHEST, FARTHER = 1e6, 1e9
 """The largest ratio sd / tau that is looked at, in scaled units; and if it is the only one."""
+SHARP = 1.5
+"""The power of the volumes that share a landscape among charts: of 1 to 3, quadrature of some
+posteriors far from zero changed least with this one."""
 
 
 @dataclass(frozen=True, eq=False)
 class Given:
     """What the data say of alpha and tau, given many roots T at once."""
 
+    T: tuple[Array, ...]
+    """Roots of each term in the criterion's columns, shape (N, q, q)."""
+    ratios: Array
+    """Standard deviation over tau of each of the reader's columns of Z, y scaled, shape (N, m)."""
     log_likelihood: Array
     """log p(y | T, tau) under flat alpha, less its part in tau, shape (N,)."""
     r2: Array
@@ -44,13 +54,16 @@ class Given:
 
     def __getitem__(self, index: Any) -> "Given":
         """Some of the N."""
-        return Given(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        some = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.name != "T"}
+        return Given(T=tuple(t[index] for t in self.T), **some)
 
     @classmethod
     def joined(cls, parts: "Sequence[Given]") -> "Given":
         """Several of them, one after the other."""
-        pairs = {f.name: [getattr(part, f.name) for part in parts] for f in fields(cls)}
-        return cls(**{name: np.concatenate(values) for name, values in pairs.items()})
+        T = zip(*(part.T for part in parts), strict=True)
+        names = [f.name for f in fields(cls) if f.name != "T"]
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+        return cls(T=tuple(map(np.concatenate, T)), **joined)
 
     def moments_of_z(self, tau: Array) -> tuple[Array, Array]:
         """Mean and variance of z given tau; tau has shape (N, ...), they (N, ..., p)."""
@@ -69,12 +82,8 @@ class Landscape:
     on_sds: list[list[SdPrior]]
     on_noise: SdPrior
     on_fixed: GaussianFactor
-    sds: tuple[tuple[int, int], ...]
-    """Term and column of each standard deviation: the first coordinates."""
-    pairs: tuple[tuple[int, int, int], ...]
-    """Term, row and column of each partial correlation: the coordinates that follow."""
-    c: Array
-    """Where the coordinate of a standard deviation turns from linear to logarithmic."""
+    charts: tuple[Chart, ...]
+    """The reader's first."""
 
     @cached_property
     def unpooled(self) -> Unpooled:
@@ -82,11 +91,26 @@ class Landscape:
         return unpooled(self.model.gram, True, self.model.known_tau2)
 
     @property
-    def size(self) -> int:
-        """Number of coordinates, without t."""
-        return len(self.sds) + len(self.pairs)
+    def sds(self) -> tuple[tuple[int, int], ...]:
+        """Term and column of each standard deviation."""
+        return self.charts[0].sds
 
     @property
+    def size(self) -> int:
+        """Number of coordinates, without t."""
+        return self.charts[0].size
+
+    @cached_property
+    def to_readers(self) -> list[Array]:
+        """R^-1 of each term: coefficients of the reader's columns from the criterion's, (q, q)."""
+        return [np.asarray(np.linalg.inv(R)) for R in self.assembly.columns]
+
+    @property
+    def views(self) -> "tuple[View, ...]":
+        """The landscape in each of its charts."""
+        return tuple(View(self, chart) for chart in self.charts)
+
+    @cached_property
     def tau_known(self) -> float | None:
         """The known tau, scaled, or None."""
         known = self.assembly.criterion.likelihood.known_tau2
@@ -97,40 +121,6 @@ class Landscape:
         """Scale of y."""
         return float(self.assembly.scale[-1])
 
-    def box(self) -> Array:
-        """Lowest and highest value of each coordinate, shape (size, 2)."""
-        far = np.arcsinh((FARTHER if self.size == 1 else FARTHEST) / self.c)
-        ends = [(0.0, end) for end in far] + [(-1.0, 1.0)] * len(self.pairs)
-        return np.array(ends).reshape(-1, 2)
-
-    def start(self) -> Array:
-        """The coordinates of the fit, a little inside where it is on an edge; shape (size,)."""
-        largest = max(float(np.abs(root).max()) for root in self.model.roots)
-        tau = max(float(np.sqrt(self.model.tau2)), 1e-6 * largest)
-        pairs = zip(self.assembly.units, self.model.roots, strict=True)
-        T = [unit[:, None] * (root / max(tau, 1e-300)) for unit, root in pairs]
-        s = [np.linalg.norm(T[t][i]) for t, i in self.sds]
-        x = np.arcsinh(np.maximum(s, 1e-2 * self.c) / self.c)
-        unit = [t / np.maximum(np.linalg.norm(t, axis=1, keepdims=True), 1e-300) for t in T]
-        w = []
-        for t, i, j in self.pairs:
-            left = 1 - (unit[t][i, :j] ** 2).sum()
-            w.append(np.clip(unit[t][i, j] / np.sqrt(max(left, 1e-12)), -0.99, 0.99))
-        return np.array([*x, *w])
-
-    def roots(self, at: Array) -> list[Array]:
-        """T of each term, in the criterion's columns, (N, q, q), at (N, size) coordinates."""
-        T = [np.zeros((len(at), k.q, k.q)) for k in self.model.gram.blocks]
-        s = self.c * np.sinh(at[:, : len(self.sds)])
-        for k, (t, i) in enumerate(self.sds):
-            T[t][:, i, i] = s[:, k]
-        for k, (t, i, j) in enumerate(self.pairs):  # break the stick: row i is s_i times a unit row
-            w, left = at[:, len(self.sds) + k], T[t][:, i, i].copy()
-            T[t][:, i, j] = w * left
-            T[t][:, i, i] = left * np.sqrt(1 - w**2)
-        pairs = zip(self.assembly.units, T, strict=True)
-        return self.assembly.inwards([t / unit[:, None] for unit, t in pairs])
-
     @np.errstate(invalid="ignore", divide="ignore")  # S may be lost where T is large
     def given(self, T: Sequence[Array]) -> Given:
         """Integrate alpha and beta out, at each T (in the criterion's columns)."""
@@ -138,9 +128,9 @@ class Landscape:
         likelihood = criterion.likelihood
         log_det, S = criterion.evaluate(list(T))
         L = choleskies(np.moveaxis(S, 0, -1))
-        inverse = forward(L[:p, :p], np.broadcast_to(np.eye(p)[..., None], (p, p, len(S))))
+        L_inverse = forward(L[:p, :p], np.broadcast_to(np.eye(p)[..., None], (p, p, len(S))))
         log_det = log_det + 2 * np.log(np.einsum("kkn->kn", L[:p, :p])).sum(axis=0)
-        root = np.moveaxis(inverse, -1, 0).swapaxes(1, 2)
+        root = np.moveaxis(L_inverse, -1, 0).swapaxes(1, 2)
         alpha = np.einsum("nij,jn->ni", root, L[p, :p])
         value = -(log_det + (likelihood.n - p) * np.log(2 * np.pi) + likelihood.constant) / 2
         (_, back), fixed, (e, g) = self.units, self.fixed(alpha), np.zeros((2, len(S), p))
@@ -153,9 +143,21 @@ class Landscape:
             g = np.einsum("nij,ni->nj", back @ root, fixed @ P - h)
         height = fixed @ h - np.einsum("nj,nj->n", fixed @ P, fixed) / 2
         height += _normaliser(self.on_fixed)
-        return Given(value, L[p, p] ** 2, alpha, root, e, g, height)
+        pairs = zip(self.to_readers, T, strict=True)
+        readers = [np.linalg.norm(inverse @ t, axis=2) for inverse, t in pairs]
+        return Given(
+            T=tuple(T),
+            ratios=np.column_stack(readers),
+            log_likelihood=value,
+            r2=L[p, p] ** 2,
+            alpha=alpha,
+            root=root,
+            e=e,
+            g=g,
+            height=height,
+        )
 
-    @property
+    @cached_property
     def units(self) -> tuple[Array, Array]:
         """The reader's alpha is shift + back @ (scaled alpha)."""
         return self.assembly.to_fixed
@@ -173,60 +175,129 @@ class Landscape:
         best = np.sqrt(given.r2 / nu)
         return np.asarray(best.reshape(-1, *[1] * (t.ndim - 1)) * np.exp(t))
 
-    def log_density(self, at: Array, given: Given, t: Array) -> Array:
-        """log p(y, x, w, t) at coordinates (N, size) and t of shape (N, M); -inf where lost."""
+    def log_density(self, given: Given, t: Array, log_share: Array | float = 0.0) -> Array:
+        """Log of p(y, T, t) over the reader's sds, their correlations and t, at t of (N, M).
+
+        -inf or nan where it is lost. ``log_share``, shape (N,), is added.
+        """
         nu = self.assembly.criterion.likelihood.nu
         tau = self.tau(given, t)
-        with np.errstate(all="ignore"):
-            value = given.log_likelihood[:, None] + given.height[:, None]
-            value = value - nu * np.log(tau) - given.r2[:, None] / (2 * tau**2)
-            if self.on_fixed.precision.any():  # otherwise e and g are zero
-                for e, g in zip(given.e.T[..., None], given.g.T[..., None], strict=True):
-                    value = value + g**2 / (1 / tau**2 + e) / 2 - np.log1p(e * tau**2) / 2
-            for k, (term, i) in enumerate(self.sds):
-                unit = tau * (self.y_unit / self.assembly.units[term][i] * self.c[k])
-                prior, x = self.on_sds[term][i], at[:, k, None]
-                value = value + prior.log_density(unit * np.sinh(x)) + np.log(unit * np.cosh(x))
-            for k, (term, _, j) in enumerate(self.pairs, start=len(self.sds)):
-                q = self.model.gram.blocks[term].q  # uniform over correlation matrices
-                value = value + (q - 2 - j) / 2 * np.log1p(-(at[:, k, None] ** 2)) + _uniform(q, j)
-            if self.tau_known is None:
-                sd = tau * self.y_unit
-                value = value + self.on_noise.log_density(sd) + np.log(sd)
-        return np.where(np.isfinite(value), value, -np.inf)
+        scale = tau * self.y_unit
+        log_tau = np.log(tau)
+        log_scale = log_tau + np.log(self.y_unit)
+        free = len(self.sds) + (self.tau_known is None)  # d sd = scale d ratio, d tau = scale d t
+        value = (given.log_likelihood + given.height + log_share)[:, None]
+        value = value - given.r2[:, None] / (2 * tau**2) + (free * log_scale - nu * log_tau)
+        if self.on_fixed.precision.any():  # otherwise e and g are zero
+            for e, g in zip(given.e.T[..., None], given.g.T[..., None], strict=True):
+                value = value + g**2 / (1 / tau**2 + e) / 2 - np.log1p(e * tau**2) / 2
+        for k, (term, i) in enumerate(self.sds):
+            sd = scale * given.ratios[:, k, None]
+            value = value + self.on_sds[term][i].log_density(sd)
+        if self.tau_known is None:
+            value = value + self.on_noise.log_density(scale)
+        return np.asarray(value)
 
-    def standard_deviations(self, at: Array, tau: Array) -> list[Array]:
+    def standard_deviations(self, given: Given, tau: Array) -> list[Array]:
         """Of each column of each term, then tau itself: the reader's units, shape of tau (N, M)."""
-        found = []
-        for k, (t, i) in enumerate(self.sds):
-            s = self.c[k] * np.sinh(at[:, k]) / self.assembly.units[t][i]
-            found.append(tau * self.y_unit * s[:, None])
-        return [*found, tau * self.y_unit]
+        scale = tau * self.y_unit
+        return [*(scale * ratio[:, None] for ratio in given.ratios.T), scale]
 
     def Sigma(self, T: Sequence[Array], tau: Array) -> list[Array]:
         """Covariance of each term's coefficients, in the reader's units, shape (N, q, q)."""
         scale = (tau * self.y_unit)[:, None, None]
-        pairs = zip(T, self.assembly.columns, strict=True)
-        roots = [scale * np.linalg.solve(R, t) for t, R in pairs]
+        roots = [scale * (inverse @ t) for inverse, t in zip(self.to_readers, T, strict=True)]
         return [root @ root.swapaxes(1, 2) for root in roots]
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A landscape in the coordinates of one chart, which has a share of it where there are two."""
+
+    over: Landscape
+    chart: Chart
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates, without t."""
+        return self.chart.size
+
+    def box(self) -> Array:
+        """Lowest and highest value of each coordinate, shape (size, 2)."""
+        return self.chart.box(FARTHER if self.size == 1 else FARTHEST)
+
+    def start(self) -> Array:
+        """The coordinates of the fit, a little inside where it is on an edge; shape (size,)."""
+        model = self.over.model
+        largest = max(float(np.abs(root).max()) for root in model.roots)
+        tau = max(float(np.sqrt(model.tau2)), 1e-6 * largest, 1e-300)  # of a fit without noise
+        T = self.over.assembly.inwards([root / tau for root in model.roots])
+        own = [t[None] for t in T]
+        x, w = np.split(self.chart.coordinates(own)[0], [len(self.chart.sds)])
+        return np.append(np.maximum(x, np.arcsinh(1e-2)), np.clip(w, -0.99, 0.99))
+
+    def given(self, at: Array) -> Given:
+        """What the data say at coordinates, shape (N, size)."""
+        return self.over.given(self.chart.roots(at))
+
+    def log_density(self, at: Array, given: Given, t: Array) -> Array:
+        """Log of p(y, x, w, t), times the chart's share; t of shape (N, M); -inf where lost."""
+        with np.errstate(all="ignore"):
+            value = self.over.log_density(given, t, self._log_share(at, given))
+        return np.where(np.isfinite(value), value, -np.inf)
+
+    def _log_share(self, at: Array, given: Given) -> Array:
+        """Log of the Jacobian of the coordinates, times the share of this chart; shape (N,).
+
+        Of several charts the one that has the least volume for a piece of Sigma draws it on the
+        largest scale. Their shares are as volume^-SHARP, so that no chart has to follow the
+        ridges and poles that only look so in its coordinates.
+        """
+        readers = self.over.charts[0]
+        constant = sum(_uniform(len(readers.frames[t]), j) for t, _, j in readers.pairs)
+        log_slope = constant + self._log_slope(at, given)
+        if len(self.over.charts) == 1:
+            return np.asarray(log_slope)
+        volumes = np.stack(
+            [
+                chart.log_volume(at if chart is self.chart else chart.coordinates(given.T))
+                for chart in self.over.charts
+            ]
+        )
+        own = self.chart.log_volume(at)
+        return np.asarray(log_slope - SHARP * own - np.logaddexp.reduce(-SHARP * volumes, axis=0))
+
+    def _log_slope(self, at: Array, given: Given) -> Array:
+        """Log of d (the reader's sds / tau, their correlations) / d coordinates, shape (N,)."""
+        chart, over = self.chart, self.over
+        units = np.concatenate(over.assembly.units)
+        if chart is over.charts[0]:
+            return np.asarray(chart.log_slopes(at).sum(axis=1) - np.log(units).sum())
+        # d Sigma = prod ratio^q d ratio, times d correlations, in the reader's columns
+        log_slope = chart.log_volume(at)
+        for k, (t, _) in enumerate(over.sds):
+            if chart.correlated[t]:
+                q = len(chart.frames[t])
+                log_slope = log_slope - q * np.log(given.ratios[:, k])
+            else:
+                log_slope = log_slope - np.log(units[k])
+        for t, R in enumerate(over.assembly.columns):
+            if chart.correlated[t]:
+                log_slope = log_slope - (len(R) + 1) * np.linalg.slogdet(R)[1]
+        return np.asarray(log_slope)
 
 
 def landscape(model: Fit, prior: Prior) -> Landscape:
     """The posterior of the variances of a fitted model; the fit lends data, not estimates."""
-    blocks = model.gram.blocks
-    sds = [(t, i) for t, k in enumerate(blocks) for i in range(k.q)]
-    pairs = [
-        (t, i, j)
-        for t, k in enumerate(blocks)
-        if k.correlated
-        for i in range(k.q)
-        for j in range(i)
-    ]
-    c = np.array([0.5 * (2 / blocks[t].J) ** 0.25 for t, _ in sds])
-    on_sds = prior.on_sds([k.q for k in blocks])
-    on_fixed = prior.on_fixed(model.gram.p)
     assembly = assemble(model.gram, True, model.known_tau2)
-    return Landscape(model, assembly, on_sds, prior.noise, on_fixed, tuple(sds), tuple(pairs), c)
+    return Landscape(
+        model=model,
+        assembly=assembly,
+        on_sds=prior.on_sds([k.q for k in model.gram.blocks]),
+        on_noise=prior.noise,
+        on_fixed=prior.on_fixed(model.gram.p),
+        charts=tuple(charts(assembly)),
+    )
 
 
 def _normaliser(factor: GaussianFactor) -> float:

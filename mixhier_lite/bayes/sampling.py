@@ -62,22 +62,27 @@ def sample(
     over = landscape(model, as_prior(prior))
     existence(over)
     if over.size <= 3:
-        at, t, given = independent(sketch(over), draws, rng)
+        t, given = independent(sketch(over), draws, rng)
         effective = float(draws)
     else:
         points = weighted(over, max(20000, 4 * draws), rng)
         chosen = resample(points, draws, rng)
-        at, t, given = points.at[chosen], points.t[chosen, 0], points.given[chosen]
+        t, given = points.t[chosen, 0], points.given[chosen]
         effective = 1 / (1 / draws + 1 / points.effective)
-    T, tau = over.roots(at), over.tau(given, t)
+    tau = over.tau(given, t)
     mean, variance = given.moments_of_z(tau)
     z = mean + np.sqrt(variance) * rng.standard_normal(mean.shape)
     alpha = given.alpha + np.einsum("nij,nj->ni", given.root, z)
     v = np.column_stack([-alpha, np.ones(draws)])
-    random = draw_effects(over.unpooled, T, v, tau, rng)
+    random = draw_effects(over.unpooled, given.T, v, tau, rng)
     tau2 = (tau * over.y_unit) ** 2
     return Draws(
-        model, over.fixed(alpha), tuple(random), tuple(over.Sigma(T, tau)), tau2, effective
+        model=model,
+        fixed=over.fixed(alpha),
+        random=tuple(random),
+        Sigma=tuple(over.Sigma(given.T, tau)),
+        tau2=tau2,
+        ess=effective,
     )
 
 
@@ -113,8 +118,7 @@ def integrate(model: Fit, prior: Prior | SdPrior | None = None) -> Integral:
     exists = existence(over)
     if over.size <= 3:
         found, change = settled(over)
-        exponents = np.concatenate(exists.sds)
-        return Integral(over, found, exists, max(change, found.beyond(exponents.tolist())))
+        return Integral(over, found, exists, max(change, found.beyond(exists.sds)))
     points = weighted(over, 40000, np.random.default_rng(0))
     return Integral(over, points, exists, float(points.effective**-0.5))
 

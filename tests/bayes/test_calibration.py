@@ -21,7 +21,7 @@ from scipy.stats import chi2, norm
 
 from mixhier_lite import InputError, Prior, Term, fit, gaussian, priors, sample
 from mixhier_lite.bayes.grid import sketch
-from mixhier_lite.bayes.posterior import Landscape, landscape
+from mixhier_lite.bayes.posterior import View, landscape
 
 pytestmark = pytest.mark.slow
 LEVEL = 5e-7
@@ -269,12 +269,12 @@ def test_ranks_are_uniform(name):
 
 def test_a_wrong_exponent_is_noticed(monkeypatch):
     """exp(-crit/2) in the place of the posterior: without (r2)^((k+1)/2) of thm-theta-posterior."""
-    right = Landscape.log_density
+    right = View.log_density
 
     def wrong(self, at, given, t):
-        return right(self, at, given, t) - (len(self.sds) + 1) / 2 * np.log(given.r2)[:, None]
+        return right(self, at, given, t) - (len(self.over.sds) + 1) / 2 * np.log(given.r2)[:, None]
 
-    monkeypatch.setattr(Landscape, "log_density", wrong)
+    monkeypatch.setattr(View, "log_density", wrong)
     ranks = KINDS["exponential, five rows"].ranks(seed=22, sims=200)
     assert min(p_values(ranks["ratio"])) < LEVEL
 

@@ -155,5 +155,5 @@ def test_a_prior_keeps_nothing_of_the_callers():
 def test_student_with_many_degrees_of_freedom_is_normal():
     s = np.linspace(0.1, 5, 20)
     normal = priors.half_normal(2).log_density(s)
-    for df in (1e9, 1e15, 1e300):
+    for df in (1e9, 1e15):
         np.testing.assert_allclose(priors.half_t(df, 2).log_density(s), normal, atol=1e-8)
