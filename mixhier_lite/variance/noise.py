@@ -89,7 +89,10 @@ def lowest(parts: Parts) -> tuple[Assembly, Optimum, WithoutNoise | None]:
     if zero.slope < 0:  # then a little noise is better, or a lot
         little = np.array([entries.pack([t / tau for t in zero.T]) for tau in LITTLE])
         start_there = little[[np.argmin(entries.values(little))]]
-        found = _lower(entries, found, descended(entries, 0, start_there))
+        near = descended(entries, 0, start_there)
+        if not found.arrived:
+            near = _lower(entries, near, minimise(entries))
+        found = _lower(entries, found, near)
     if not found.arrived and _value(entries, found) < zero.value - EQUAL:
         found = _lower(entries, found, minimise(entries))
     if zero.value > _value(entries, found) + EQUAL:

@@ -5,10 +5,12 @@ import pytest
 from saturated import Dense, problem, relatives
 
 from mixhier_lite import Gram, InputError, Term, fit
+from mixhier_lite.variance import noise
 from mixhier_lite.variance.assembly import Parts
 from mixhier_lite.variance.bounded import is_bounded
 from mixhier_lite.variance.noise import regular_rows
 from mixhier_lite.variance.noiseless import Noiseless
+from mixhier_lite.variance.optimum import Optimum
 from mixhier_lite.variance.saturated import could_saturate, saturated_rows
 
 
@@ -79,6 +81,22 @@ def test_no_better_point_exists(seed, method):
 def test_both_kinds_of_answer_are_among_these():
     fits = [fit(y, X, terms, weights=w) for y, X, terms, w in map(problem, (7, 8, 11, 12))]
     assert [model.tau2 == 0 for model in fits] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("seed", [2, 3, 6, 13])
+def test_a_search_that_went_astray_is_led_back(seed, monkeypatch):
+    """Where the slope towards noise is negative, the minimum is found from there."""
+    y, X, terms, weights = problem(seed)
+    right = fit(y, X, terms, weights=weights)
+
+    def astray(parts):
+        assembly = parts.assembled()
+        away = assembly.inwards([1e6 * np.eye(term.q) for term in terms])
+        return assembly, Optimum(away, False, 1)
+
+    monkeypatch.setattr(noise, "optimum", astray)
+    found = fit(y, X, terms, weights=weights)
+    assert right.tau2 > 0 and found.criterion == pytest.approx(right.criterion, abs=1e-8)
 
 
 def layouts():
