@@ -83,7 +83,7 @@ def test_both_kinds_of_answer_are_among_these():
     assert [model.tau2 == 0 for model in fits] == [True, True, False, False]
 
 
-@pytest.mark.parametrize("seed", [2, 3, 6, 13])
+@pytest.mark.parametrize("seed", [2, 6, 13])
 def test_a_search_that_went_astray_is_led_back(seed, monkeypatch):
     """Where the slope towards noise is negative, the minimum is found from there."""
     y, X, terms, weights = problem(seed)
