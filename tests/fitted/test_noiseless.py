@@ -63,6 +63,8 @@ def test_predictions_and_theta(seed):
     assert set(np.sign(model.theta)) == set(np.sign(roots))
     lacking = [np.linalg.matrix_rank(S) < len(S) for S in model.Sigma]
     assert model.singular == any(lacking)
+    assert model.certificate.ok
+    assert model.certificate.boundary <= model.noiseless.zero.slope  # towards noise too
     assert "without any noise" in model.summary()
     assert len(model.random_table(0)) == len(model.random[0])
     assert pickle.loads(pickle.dumps(model)).criterion == model.criterion
