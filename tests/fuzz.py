@@ -280,8 +280,8 @@ def fit_oracle(model, rows, tau2):
     terms = rows["terms"] if isinstance(rows["terms"], list | tuple) else [rows["terms"]]
     y, X = np.asarray(rows["y"], dtype=float), np.asarray(rows["X"], dtype=float)
     unit = np.abs(y).max()
-    if not 1e-30 < unit < 1e30 or (X.size and np.linalg.cond(X) > 1e6):
-        return
+    if not 1e-30 < unit < 1e30 or np.linalg.cond(np.column_stack([X, y / unit])) > 1e6:
+        return  # plain sums of squares lose the digits that are asked for
     weights = None if rows["weights"] is None else np.asarray(rows["weights"], dtype=float)
     parts = [(k.codes, np.ones((k.n, 1)) if k.Z is None else k.Z, k.K) for k in terms]
     if any(np.linalg.cond(Z) > 1e6 for _, Z, _ in parts) or np.abs(model.T[0]).max() > 1e5:
@@ -526,7 +526,8 @@ def _(rng):
     w = np.ones(gram.n) if rows["weights"] is None else np.asarray(rows["weights"], dtype=float)
     right = V.T @ (w[:, None] * V)
     size = np.sqrt(np.outer(np.diag(right), np.diag(right)))
-    if np.isfinite(right).all() and size.min(initial=1) > 1e-200:
+    plain = np.isfinite(right).all() and size.min(initial=1) > 1e-200
+    if plain and np.linalg.cond(right / size) < 1e6:
         assert (np.abs(gram.H.T @ gram.C @ gram.H - right) <= 1e-9 * size + 1e-200).all()
     return s
 
@@ -573,7 +574,10 @@ def _(rng):
     s = Data(rng)
     chunks = _chunks(s)
     to_gram = s.either(lambda chunk: chunk)
-    ml.gather_partitions(s.either(chunks), to_gram, s.either(2))
+    try:
+        ml.gather_partitions(s.either(chunks), to_gram, s.either(2))
+    except NothingToDo:  # what a generator raises is its own affair
+        pass
     return s
 
 

@@ -5,7 +5,7 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 
 from ..errors import InputError
-from ..inputs import Array, real
+from ..inputs import Array, real, small_enough
 from ..linalg import identified, is_singular, solve_and_invert
 from .effects import Effects
 from .mixed import LinearMixedModel, mixed_model, response
@@ -97,6 +97,8 @@ def log_joint(
         log p(y | beta; alpha) + log p(beta), with all constants.
     """
     y, alpha, beta = response(model, y), real(alpha, "alpha", 1), real(beta, "beta", 1)
+    small_enough(alpha, "alpha")
+    small_enough(beta, "beta")
     if (len(alpha), len(beta)) != (model.p, model.J):
         raise InputError(
             "alpha and beta do not match the model.",
