@@ -71,6 +71,7 @@ REFUSED = {
     ),
     "a chunk without X": (lambda: gather([{"y": y}]), "chunk"),
     "no partitions": (lambda: gather_partitions(None, len), "chunks"),
+    "a number for partitions": (lambda: gather_partitions(np.array(3.0), len), "chunks"),
     "no function of a partition": (lambda: gather_partitions([], "f"), "to_gram is not a function"),
     "a tree of 2.0": (lambda: gather_partitions([1], len, 2.0), "split_every"),
     # terms

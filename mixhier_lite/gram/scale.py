@@ -79,9 +79,11 @@ def gather_partitions(
             f"{to_gram!r:.60} of type {type(to_gram).__name__}",
             "the order is gather_partitions(data, to_gram)",
         )
-    if not hasattr(data, "to_delayed") and not isinstance(data, Iterable):
-        raise refused("chunks", got=type(data).__name__)
-    parts: Iterable[Any] = data.to_delayed() if hasattr(data, "to_delayed") else data
+    given = data.to_delayed() if hasattr(data, "to_delayed") else data
+    try:
+        parts = iter(given)
+    except TypeError:
+        raise refused("chunks", got=type(data).__name__) from None
     leaf, node = delayed(_leaf, pure=False), delayed(_node, pure=False)
     function = delayed(to_gram, traverse=False)  # shipped once, with the K that it may hold
     sums = [leaf(function, part) for part in parts]
