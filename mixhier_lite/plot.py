@@ -145,7 +145,7 @@ def draw_intervals(
     _on(ax)
     centre, half_width = real(centre, "centre", 1), real(half_width, "half_width", 1)
     same_rows(centre=centre, half_width=half_width)
-    if not is_color_like(color):
+    if not isinstance(color, str | tuple) or not is_color_like(color):
         raise InputError(
             "color is not a colour.", "FIXED or RANDOM", f"{color!r:.60}", "pass color=plot.FIXED"
         )
