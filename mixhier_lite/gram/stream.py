@@ -35,6 +35,7 @@ def gather(chunks: Iterable[Chunk], progress: bool = False) -> Gram:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from mixhier_lite import Term
     >>> rows = [([1.0, 2.0], ["a", "b"]), ([4.0, 3.0, 5.0], ["b", "c", "a"])]
     >>> parts = ({"y": y, "X": np.ones((len(y), 1)), "terms": Term(g)} for y, g in rows)
