@@ -525,7 +525,7 @@ def _(rng):
     V = np.column_stack([np.asarray(rows[k], dtype=float) for k in ("X", "y")])
     w = np.ones(gram.n) if rows["weights"] is None else np.asarray(rows["weights"], dtype=float)
     right = V.T @ (w[:, None] * V)
-    size = np.sqrt(np.outer(np.diag(right), np.diag(right)))
+    size = np.outer(np.sqrt(np.diag(right)), np.sqrt(np.diag(right)))
     plain = np.isfinite(right).all() and size.min(initial=1) > 1e-200
     if plain and np.linalg.cond(right / size) < 1e6:
         assert (np.abs(gram.H.T @ gram.C @ gram.H - right) <= 1e-9 * size + 1e-200).all()

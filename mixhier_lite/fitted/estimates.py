@@ -160,6 +160,10 @@ class Estimates(Value):
         return float(self.criterion + self.df * np.log(self.n))
 
 
+FAR = 0.01
+"""Distance from a minimum, in standard errors, of a fit that is none."""
+
+
 def estimate(gram: Gram, method: str, known_tau2: float | None) -> Estimates:
     """Estimate the variances from a Gram, and with them everything else.
 
@@ -188,7 +192,7 @@ def _with_noise(
     y_unit2 = assembly.scale[-1] ** 2
     if at is None or (known_tau2 is None and at.tau2 * y_unit2 * gram.n <= 1e-12 * left_of_y(gram)):
         raise refused("perfect")
-    if not found.arrived:
+    if not found.arrived or (known_tau2 is not None and _is_far(assembly, T)):
         raise refused("search", tried=found.tried, criterion=at.value)
     tau2 = float(at.tau2 * y_unit2)
     shift, back = assembly.to_fixed
@@ -205,6 +209,15 @@ def _with_noise(
         fixed_cov=at.tau2 * root @ root.T,
         noiseless=None,
     )
+
+
+def _is_far(assembly: Assembly, T: list[Array]) -> bool:
+    """Whether a step would still lower the criterion.
+
+    Beside a y that is enormous in units of a known tau2, its slope is lost in its value.
+    """
+    entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
+    return certify(entries, entries.bare(entries.pack(T))).gradient > FAR
 
 
 def _without_noise(assembly: Assembly, zero: WithoutNoise, method: str) -> Estimates:

@@ -171,5 +171,6 @@ def _plain_objects(name: str, values: list[Any]) -> Any:
     if any(issubclass(k, str) for k in kinds) and any(issubclass(k, real) for k in kinds):
         raise refused("mixed", name=name, got=sorted(k.__name__ for k in kinds))
     found = np.empty(len(values), dtype=object)
-    found[:] = values
+    for row, value in enumerate(values):  # one by one: numpy looks into none of them
+        found[row] = value
     return pd.Series(found, dtype=object)

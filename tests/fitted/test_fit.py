@@ -410,3 +410,13 @@ def test_intervals_of_something_else_are_refused(arguments, words):
     model = fit(np.arange(6.0) ** 2, np.ones((6, 1)), Term([0, 0, 1, 1, 2, 2]))
     with pytest.raises(InputError, match=words):
         model.predict(np.ones((1, 1))).interval(*arguments)
+
+
+def test_a_response_that_is_enormous_beside_a_known_noise():
+    """The slope of the criterion is lost in its value: no answer rather than a wrong one."""
+    rng, g = np.random.default_rng(24), np.repeat(np.arange(8), 4)
+    y = rng.normal(size=8)[g] + rng.normal(size=32)
+    X = np.ones((32, 1))
+    assert fit(y, X, Term(g), tau2=1).certificate.ok
+    with pytest.raises(InputError, match="search"):
+        fit(1e56 * y, X, [Term(g), Term(np.arange(32) % 5)], tau2=1)
