@@ -263,8 +263,6 @@ def _coded(column: Any) -> Coded:
 class Design(Value):
     """How a formula turns a data frame into columns; kept for predictions."""
 
-    kind: str
-    """The library of the data frame: tables come back in it."""
     fixed: Recipe
     random: tuple[Recipe, ...]
     factors: tuple[Factors, ...]

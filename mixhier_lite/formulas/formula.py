@@ -16,7 +16,7 @@ from ..inputs import Array, unchecked
 from ..kinship import Relatedness
 from ..labels import Coded, coded, look_up
 from .design import Columns, Design, Factors, build, group
-from .frames import column_names, kind, read, unknown_column
+from .frames import column_names, read, unknown_column
 from .names import Names, captured, columns_of, names_of
 from .parse import BarTerm, parse
 
@@ -109,7 +109,6 @@ def lmer(
         fixed.names,
     )
     design = Design(
-        kind=kind(data),
         fixed=fixed.recipe,
         random=tuple(columns.recipe for columns in random),
         factors=tuple(factors for factors, _, _ in groups),

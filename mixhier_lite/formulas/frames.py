@@ -20,11 +20,9 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Columns:
+class Table:
     """Some columns of a data frame."""
 
-    names: tuple[str, ...]
-    """All columns that the frame has."""
     plain: Any
     """A pandas.DataFrame with the plain columns, of the rows that are kept."""
     kept: Mask
@@ -44,7 +42,7 @@ def column_names(data: Any) -> list[Any]:
     return list(data.columns)
 
 
-def read(data: Any, wanted: Iterable[str], also_complete: Mask | None = None) -> Columns:
+def read(data: Any, wanted: Iterable[str], also_complete: Mask | None = None) -> Table:
     """Read the wanted columns and leave out rows with a missing value in them.
 
     Parameters
@@ -76,7 +74,7 @@ def read(data: Any, wanted: Iterable[str], also_complete: Mask | None = None) ->
         columns = {name: _pandas(some[name]) for name in wanted}
     plain = {name: _plain(name, column) for name, column in columns.items()}
     index = pd.RangeIndex(int(kept.sum()))
-    return Columns(tuple(map(str, names)), pd.DataFrame(plain, index=index), kept)
+    return Table(pd.DataFrame(plain, index=index), kept)
 
 
 def unknown_column(
@@ -91,7 +89,7 @@ def unknown_column(
     )
 
 
-def kind(data: Any) -> str:
+def _library(data: Any) -> str:
     """Which library a data frame is of: pandas, polars or pyarrow."""
     return type(data).__module__.partition(".")[0]
 
@@ -102,12 +100,12 @@ def _eager(data: Any) -> Any:
         import narwhals
     except ModuleNotFoundError:
         raise refused("formulaic") from None
-    if kind(data) == "pandas":
+    if _library(data) == "pandas":
         data = data.loc[:, ~data.columns.duplicated()]  # doubles that nobody wants
     try:
         return narwhals.from_native(data, eager_only=True)
     except TypeError:
-        lazy = kind(data) in ("dask", "polars", "duckdb", "ibis", "pyspark")
+        lazy = _library(data) in ("dask", "polars", "duckdb", "ibis", "pyspark")
         raise refused("lazy" if lazy else "no-frame", got=type(data).__name__) from None
 
 
