@@ -214,6 +214,20 @@ def test_counting_never_passes_what_the_exact_test_refuses(seed):
     assert told_apart or not plainly_identified(parts)
 
 
+@pytest.mark.parametrize(
+    "X",
+    [np.ones((12, 1)), np.kron(np.eye(4), np.ones((3, 1)))],
+    ids=["a row a level", "X holds the levels"],
+)
+def test_counting_does_not_pass_what_it_must_not(X):
+    """As many levels as rows: the noise is theirs. As many columns of X: the levels are its."""
+    g = np.arange(12) if X.shape[1] == 1 else np.repeat(np.arange(4), 3)
+    parts = Parts.of(Gram.from_arrays(np.sin(np.arange(12.0)), X, Term(g)), True, None)
+    assert not plainly_identified(parts)
+    with pytest.raises(InputError):
+        refuse_unidentified(parts)
+
+
 def test_counting_spares_the_exact_test():
     g = np.repeat(np.arange(9), 4)
     gram = Gram.from_arrays(np.sin(np.arange(36.0)), np.ones((36, 1)), Term(g))
