@@ -135,6 +135,16 @@ def same_rows(**arrays: Any) -> None:
         )
 
 
+def is_integer(value: object) -> bool:
+    """Whether it is one whole number; truth and durations pass for integers elsewhere."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool | np.timedelta64)
+
+
+def is_number(value: object) -> bool:
+    """Whether it is one real number."""
+    return is_integer(value) or isinstance(value, float | np.floating)
+
+
 def level_of(value: float) -> float:
     """Coverage of an interval, between 0 and 1, or the reason why it is not one."""
     return between_0_and_1(
@@ -144,18 +154,16 @@ def level_of(value: float) -> float:
 
 def between_0_and_1(value: Any, wrong: str, remedy: str) -> float:
     """Read one real number between 0 and 1, ends excluded."""
-    real_number = isinstance(value, int | float | np.integer | np.floating)
-    if not real_number or isinstance(value, bool) or not 0 < value < 1:
+    if not is_number(value) or not 0 < value < 1:
         raise InputError(wrong, "a number between 0 and 1", f"{value!r:.60}", remedy)
     return float(value)
 
 
 def count(value: Any, name: str, least: int, of: str, example: str, most: int = 10**9) -> int:
     """Read a whole number that counts something, between ``least`` and ``most``."""
-    whole = isinstance(value, int | np.integer)
-    other = isinstance(value, bool | np.timedelta64)  # which Python and numpy take for integers
-    if not whole or other or not least <= value <= most:
-        too_many = whole and not other and value > most
+    whole = is_integer(value)
+    if not whole or not least <= value <= most:
+        too_many = whole and value > most
         expected = f"an integer, {most} or less" if too_many else f"an integer, {least} or more"
         raise InputError(f"{name} is the number of {of}.", expected, f"{value!r:.60}", example)
     return int(value)

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from .errors import InputError
-from .inputs import Array, instance, real
+from .inputs import Array, instance, is_number, real
 from .known.hierarchical import GaussianFactor
 from .values import Value
 
@@ -29,9 +29,8 @@ class SdPrior:
         """Refuse what is no density of standard deviations."""
         instance(self.name, str, "name", "pass how it is written, for instance 'uniform(5)'")
         for name, power in (("tail", self.tail), ("origin", self.origin)):
-            number = isinstance(power, int | float | np.integer | np.floating)
-            other = isinstance(power, bool | np.timedelta64) or power != power
-            if not number or other or (isinstance(power, int) and abs(power) > 1e9):
+            huge = isinstance(power, int) and abs(power) > 1e9
+            if not is_number(power) or power != power or huge:
                 raise InputError(
                     f"{name} is the power of a density.",
                     "a number; infinite is a tail that falls faster than every power",

@@ -115,7 +115,9 @@ def test_sets_have_no_order_and_are_refused():
     assert term.codes.tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("label", [None, np.nan, float("nan"), pd.NA, pd.NaT, np.datetime64("NaT")])
+@pytest.mark.parametrize(
+    "label", [None, np.nan, float("nan"), pd.NA, pd.NaT, np.datetime64("NaT", "D")]
+)
 def test_missing_labels_are_refused(label):
     with pytest.raises(InputError, match="missing labels"):
         Term(np.array([label, label, label], dtype=object))

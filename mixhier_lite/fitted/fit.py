@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from ..errors import InputError, refused
 from ..gram.gram import Gram, Names, Terms, Weights
 from ..gram.term import Term
-from ..inputs import Array, generator, one_of, positive
+from ..inputs import Array, generator, is_integer, one_of, positive
 from ..values import brief
 from . import summary
 from .bootstrap import Bootstrap, bootstrap
@@ -137,7 +137,7 @@ class Fit(Estimates):
         names, last = list(self.term_names), len(self.term_names) - 1
         if isinstance(t, str) and names.count(t) == 1:
             return names.index(t)
-        if isinstance(t, bool) or not isinstance(t, (int, np.integer)) or not 0 <= t <= last:
+        if not is_integer(t) or not 0 <= int(t) <= last:
             raise refused("no-such-term", last=last, names=", ".join(names), got=f"{t!r:.60}")
         return int(t)
 

@@ -43,7 +43,7 @@ THINGS = {
     "endless": 10**400,
     "complex": 1j,
     "complex of numpy": np.complex128(1),
-    "duration": np.timedelta64(1),
+    "duration": np.timedelta64(1, "D"),
     "text": "abc",
     "digits": "0.5",
     "bytes": b"x",
