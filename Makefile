@@ -82,10 +82,12 @@ $(READY_TO_BUILD): requirements-build.txt pyproject.toml | $(BIN)/python
 	@touch $(READY_TO_BUILD)
 
 # The project itself has no hash, so it is installed by a call of its own, with the pinned hatchling.
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# The requirement files are complete, so pip need not look for more; Python compiles what it imports,
+# which is less than all that is installed.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile
 define install
 	$(PIP_INSTALL) -r $(1)
-	$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	$(PIP_INSTALL) --no-build-isolation -e .
 endef
 
 $(BIN)/python:

@@ -9,7 +9,10 @@ from mixhier_lite.variance.assembly import assemble
 from mixhier_lite.variance.certificate import certify
 from mixhier_lite.variance.theta import ActiveEntries
 
-KINDS = ("plain", "weights", "known tau2", "ML", "K", "two terms", "three columns")
+KINDS = (
+    *("plain", "weights", "known tau2", "ML", "K"),
+    *("two terms", "slopes in two terms", "three columns", "six columns"),
+)
 
 
 def layout(kind, seed=0):
@@ -19,19 +22,19 @@ def layout(kind, seed=0):
     g = rng.permutation(np.append(np.repeat(np.arange(J), 4), rng.integers(0, J, n - 4 * J)))
     x = rng.normal(size=n)
     Z = np.column_stack([np.ones(n), x - x.mean()])
-    if kind == "three columns":
-        Z = np.column_stack([Z, rng.normal(size=n)])
-    beta = rng.normal(size=(J, Z.shape[1])) * [1.5, 0.8, 0.6][: Z.shape[1]]
+    more = {"three columns": 1, "six columns": 4}.get(kind, 0)
+    Z = np.column_stack([Z, rng.normal(size=(n, more))])
+    beta = rng.normal(size=(J, Z.shape[1])) * [1.5, 0.8, 0.6, 0.0, 0.0, 0.4][: Z.shape[1]]
     y = Z[:, :2] @ [1.0, 0.5] + (Z * beta[g]).sum(axis=1) + rng.normal(size=n)
     K, terms = None, []
     if kind == "K":
         M = rng.normal(size=(J, 30))
         K = M @ M.T / 30
     terms.append((g, Z, K))
-    if kind == "two terms":
+    if "two terms" in kind:
         h = rng.integers(0, 6, n)
         y = y + rng.normal(size=6)[h]
-        terms.append((h, np.ones((n, 1)), None))
+        terms.append((h, Z if kind == "slopes in two terms" else np.ones((n, 1)), None))
     arguments = {"method": "ML" if kind == "ML" else "REML"}
     if kind == "weights":
         arguments["weights"] = rng.uniform(0.3, 3, n)
@@ -41,10 +44,11 @@ def layout(kind, seed=0):
 
 
 def fitted(y, X, terms, arguments, A=None):
-    """A fit with the columns of the first term multiplied by A."""
+    """A fit with the columns of each term that has them multiplied by A."""
     out = []
-    for t, (g, Z, K) in enumerate(terms):
-        out.append(Term(g, Z if t or A is None else Z @ A, K))
+    for g, Z, K in terms:
+        maps = A is not None and Z.shape[1] == len(A)
+        out.append(Term(g, Z @ A if maps else Z, K))
     return fit(y, X, out, **arguments), out
 
 
@@ -54,9 +58,12 @@ def same(a, b, A, terms_a, terms_b, X, rel=1e-8):
     assert b.tau2 == pytest.approx(a.tau2, rel=10 * rel)
     np.testing.assert_allclose(b.fixed, a.fixed, rtol=10 * rel, atol=10 * rel)
     np.testing.assert_allclose(b.fixed_cov, a.fixed_cov, rtol=10 * rel, atol=10 * rel)
-    np.testing.assert_allclose(A @ b.Sigma[0] @ A.T, a.Sigma[0], rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(b.random[0] @ A.T, a.random[0], rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(A @ b.random_cov[0] @ A.T, a.random_cov[0], rtol=1e-6, atol=1e-6)
+    for t, Sigma in enumerate(a.Sigma):
+        back = A if len(Sigma) == len(A) else np.eye(len(Sigma))
+        np.testing.assert_allclose(back @ b.Sigma[t] @ back.T, Sigma, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(b.random[t] @ back.T, a.random[t], rtol=1e-6, atol=1e-6)
+        PEV = back @ b.random_cov[t] @ back.T
+        np.testing.assert_allclose(PEV, a.random_cov[t], rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(b.satterthwaite().df, a.satterthwaite().df, rtol=1e-6)
     one, two = a.predict(X, terms_a), b.predict(X, terms_b)
     for name in ("mean", "var_mean", "var_new"):
