@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from ..values import Value
 from .conditional import moments
 from .grid import Grids
 from .importance import Points
-from .parameters import Unknowns
+from .parameters import OnDemand, Unknowns
 from .posterior import Given, Landscape
 from .summary import stacked, text
 
@@ -45,15 +45,12 @@ class Integral(Value):
     @property
     def mean(self) -> Unknowns:
         """Posterior means; nan where there is none, inf for a standard deviation without one."""
-        first = self._moments[0].combine(self.exists, lambda m, e: np.where(e > 1, m, np.nan))
-        sds = tuple(np.where(np.isnan(m), np.inf, m) for m in first.sds)
-        tau = np.inf if np.isnan(first.tau) else first.tau
-        return Unknowns(first.fixed, first.random, sds, tau)
+        return self._moment(0)
 
     @property
     def sd(self) -> Unknowns:
         """Posterior standard deviations; inf where there is none."""
-        return self._moments[1].combine(self.exists, lambda s, e: np.where(e > 2, s, np.inf))
+        return self._moment(1)
 
     def __str__(self) -> str:
         """Means and standard deviations of alpha, the sds and tau, and where the prior sits."""
@@ -75,23 +72,119 @@ class Integral(Value):
         Raises
         ------
         InputError
-            probability not one number between 0 and 1.
+            probability not one number between 0 and 1. When a quantile is read: it is so close to
+            0 or 1 that quadrature does not resolve it.
         """
         remedy = "pass for instance 0.5 for the median, and call again for each further quantile"
         probability = between_0_and_1(probability, "probability is not one number.", remedy)
-        alpha = self._mixture_of_alpha(_negligible(self.nodes.mass))
-        blocks = self.over.model.gram.blocks
-        *sds, tau = (self._root(k, probability) for k in range(len(self.over.sds) + 1))
-        parts = np.split(np.array(sds), np.cumsum([k.q for k in blocks])[:-1])
-        return Unknowns(
-            _mixture_quantile(probability, *alpha),
-            tuple(
-                _mixture_quantile(probability, *mixture).reshape(k.J, k.q)
-                for mixture, k in zip(self._mixtures_of_beta, blocks, strict=True)
-            ),
-            tuple(parts),
-            tau,
+        return OnDemand(
+            fixed=partial(self._quantile_of_alpha, probability),
+            random=partial(self._quantile_of_beta, probability),
+            sds=partial(self._quantile_of_sds, probability),
+            tau=partial(self._root, len(self.over.sds), probability),
         )
+
+    # --- moments, k = 0 for the mean and 1 for the standard deviation
+
+    def _moment(self, k: int) -> Unknowns:
+        """One of the two moments, where it exists."""
+        return OnDemand(
+            fixed=partial(self._moment_of_alpha, k),
+            random=partial(self._moment_of_beta, k),
+            sds=partial(self._moment_of_sds, k),
+            tau=partial(self._moment_of_tau, k),
+        )
+
+    def _moment_of_alpha(self, k: int) -> Array:
+        return np.where(self.exists.fixed > k + 1, self._alpha[k], (np.nan, np.inf)[k])
+
+    def _moment_of_beta(self, k: int) -> tuple[Array, ...]:
+        each = zip(self._beta, self.exists.random, self.over.model.random, strict=True)
+        return tuple(
+            np.where(exists > k + 1, moments[k].reshape(beta.shape), (np.nan, np.inf)[k])
+            for moments, exists, beta in each
+        )
+
+    def _moment_of_sds(self, k: int) -> tuple[Array, ...]:
+        found = self._by_term([moments[k] for moments in self._sds_and_tau[:-1]])
+        each = zip(found, self.exists.sds, strict=True)
+        return tuple(np.where(exists > k + 1, moment, np.inf) for moment, exists in each)
+
+    def _moment_of_tau(self, k: int) -> float:
+        return self._sds_and_tau[-1][k] if self.exists.tau > k + 1 else np.inf
+
+    def _by_term(self, sds: list[float]) -> tuple[Array, ...]:
+        """One number for each column of each term, as arrays of shape (q_t,)."""
+        ends = np.cumsum([block.q for block in self.over.model.gram.blocks])
+        return tuple(np.split(np.array(sds), ends[:-1]))
+
+    @cached_property
+    def _sds_and_tau(self) -> list[tuple[float, float]]:
+        """Mean and standard deviation of each sd, then of tau."""
+        mass = self.nodes.mass / self.nodes.mass.sum()
+        found = []
+        for values in self.over.standard_deviations(self.nodes.given, self.nodes.tau):
+            mean = float((mass * values).sum())
+            found.append((mean, float(np.sqrt((mass * (values - mean) ** 2).sum()))))
+        return found
+
+    @cached_property
+    def _z(self) -> tuple[Array, Array, Array]:
+        """At each T, mass times E[1], E[z] and E[z z'], with the noise averaged: (N, ...)."""
+        mass, given = self.nodes.mass, self.nodes.given
+        mean, variance = given.moments_of_z(self.nodes.tau)
+        first = np.einsum("nm,nmd->nd", mass, mean)
+        second = np.einsum("nm,nmc,nmd->ncd", mass, mean, mean)
+        np.einsum("ndd->nd", second)[...] += np.einsum("nm,nmd->nd", mass, variance)
+        return mass.sum(axis=1), first, second
+
+    @cached_property
+    def _alpha(self) -> tuple[Array, Array]:
+        """Means and standard deviations of alpha, shape (p,)."""
+        mass, first, second = self._z
+        given, (_, back) = self.nodes.given, self.over.units
+        centre = self.over.model.fixed
+        off = self.over.fixed(given.alpha) - centre
+        spread = back @ given.root
+        along = np.einsum("nij,nj->ni", spread, first)
+        squares = np.einsum("nic,ncd,nid->i", spread, second, spread, optimize=True)
+        mean = (mass @ off + along.sum(axis=0)) / mass.sum()
+        square = (mass @ off**2 + 2 * (off * along).sum(axis=0) + squares) / mass.sum()
+        return centre + mean, np.sqrt(square - mean**2)
+
+    @cached_property
+    def _beta(self) -> list[tuple[Array, Array]]:
+        """For each term means and standard deviations, shape (J q,)."""
+        nodes, unit = self.nodes, self.over.y_unit
+        mass, first, second = self._z
+        noise = (nodes.mass * nodes.tau**2).sum(axis=1)
+        centres = [beta.ravel() / unit for beta in self.over.model.random]
+        sums = [np.zeros((2, len(c))) for c in centres]
+        for part, _, parts in self._given_alpha(nodes, np.arange(len(mass))):
+            w = mass[part]
+            for total, c, (beta, slope, P) in zip(sums, centres, parts, strict=True):
+                off, along = beta - c, np.einsum("nad,nd->na", slope, first[part])
+                total[0] += w @ off + along.sum(axis=0)
+                total[1] += w @ off**2 + 2 * (off * along).sum(axis=0) + noise[part] @ P
+                total[1] += np.einsum("nac,ncd,nad->a", slope, second[part], slope, optimize=True)
+        all_mass = mass.sum()
+        return [
+            ((c + one / all_mass) * unit, np.sqrt(two / all_mass - (one / all_mass) ** 2) * unit)
+            for c, (one, two) in zip(centres, sums, strict=True)
+        ]
+
+    # --- quantiles
+
+    def _quantile_of_alpha(self, probability: float) -> Array:
+        mixture = self._mixture_of_alpha(_negligible(self.nodes.mass))
+        return _mixture_quantile(probability, *mixture)
+
+    def _quantile_of_beta(self, probability: float) -> tuple[Array, ...]:
+        each = zip(self._mixtures_of_beta, self.over.model.random, strict=True)
+        return tuple(_mixture_quantile(probability, *m).reshape(beta.shape) for m, beta in each)
+
+    def _quantile_of_sds(self, probability: float) -> tuple[Array, ...]:
+        return self._by_term([self._root(k, probability) for k in range(len(self.over.sds))])
 
     @cached_property
     def _mixed(self) -> Grids | Points:
@@ -133,29 +226,6 @@ class Integral(Value):
         joined = [[np.concatenate(x) for x in term] for term in out]
         return [(weights, means, sds) for weights, means, sds in joined]
 
-    def _moments_of_beta(self) -> list[tuple[Array, Array]]:
-        """For each term means and standard deviations, shape (J, q); z and tau averaged first."""
-        nodes, unit = self.nodes, self.over.y_unit
-        centres = [beta.ravel() / unit for beta in self.over.model.random]
-        sums = [np.zeros((2, len(c))) for c in centres]
-        for part, given, parts in self._given_alpha(nodes, np.arange(len(nodes.mass))):
-            w, tau = nodes.mass[part], nodes.tau[part]
-            z, variance = given.moments_of_z(tau)
-            first = np.einsum("nm,nmd->nd", w, z)
-            second = np.einsum("nm,nmc,nmd->ncd", w, z, z)
-            np.einsum("ndd->nd", second)[...] += np.einsum("nm,nmd->nd", w, variance)
-            noise = (w * tau**2).sum(axis=1)
-            for total, c, (beta, slope, P) in zip(sums, centres, parts, strict=True):
-                off, along = beta - c, np.einsum("nad,nd->na", slope, first)
-                total[0] += w.sum(axis=1) @ off + along.sum(axis=0)
-                total[1] += w.sum(axis=1) @ off**2 + 2 * (off * along).sum(axis=0) + noise @ P
-                total[1] += np.einsum("nac,ncd,nad->a", slope, second, slope, optimize=True)
-        mass = nodes.mass.sum()
-        return [
-            ((c + first / mass) * unit, np.sqrt(second / mass - (first / mass) ** 2) * unit)
-            for c, (first, second) in zip(centres, sums, strict=True)
-        ]
-
     def _given_alpha(
         self, nodes: Grids | Points, chosen: Any
     ) -> Iterator[tuple[Any, Given, list[tuple[Array, Array, Array]]]]:
@@ -168,28 +238,6 @@ class Integral(Value):
                 beta = h[..., p] - np.einsum("nac,nc->na", h[..., :p], given.alpha)
                 parts.append((beta, -h[..., :p] @ given.root, diagonal.reshape(N, -1)))
             yield chosen[part], given, parts
-
-    @cached_property
-    def _moments(self) -> tuple[Unknowns, Unknowns]:
-        """Means and standard deviations, whether they exist or not."""
-        mass, blocks = self.nodes.mass, self.over.model.gram.blocks
-        values = self.over.standard_deviations(self.nodes.given, self.nodes.tau)
-        found = [_mixture_moments(mass.ravel(), v.reshape(-1, 1), np.zeros((1, 1))) for v in values]
-        fixed = _mixture_moments(*self._mixture_of_alpha(-1.0))
-        random = self._moments_of_beta()
-        stops = np.cumsum([0, *(k.q for k in blocks)])
-        return tuple(  # type: ignore[return-value]
-            Unknowns(
-                fixed[k],
-                tuple(r[k].reshape(b.J, b.q) for r, b in zip(random, blocks, strict=True)),
-                tuple(
-                    np.array([found[i][k][0] for i in range(a, z)])
-                    for a, z in zip(stops[:-1], stops[1:], strict=True)
-                ),
-                float(found[-1][k][0]),
-            )
-            for k in (0, 1)
-        )
 
     def _root(self, k: int, probability: float) -> float:
         """The value below which a standard deviation lies with this probability."""
@@ -227,13 +275,6 @@ def _negligible(mass: Array) -> float:
     """The mass below which nodes have less than 1e-8 of the whole together."""
     ordered = np.sort(mass, axis=None)
     return float(ordered[np.searchsorted(np.cumsum(ordered), 1e-8)]) * (1 - 1e-12)
-
-
-def _mixture_moments(weights: Array, means: Array, sds: Array) -> tuple[Array, Array]:
-    """Mean and standard deviation of mixtures of normals, one a column."""
-    weights = weights / weights.sum()
-    mean = weights @ means
-    return mean, np.sqrt(weights @ ((means - mean) ** 2 + sds**2))
 
 
 def _mixture_quantile(probability: float, weights: Array, means: Array, sds: Array) -> Array:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..inputs import Array
-from ..values import Value
+from ..values import Value, frozen
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -21,11 +21,21 @@ class Unknowns(Value):
     tau: float
     """Standard deviation of the noise."""
 
-    def combine(self, other: "Unknowns", f: Callable[[Any, Any], Any]) -> "Unknowns":
-        """Apply f(own, other) to every array."""
-        return Unknowns(
-            f(self.fixed, other.fixed),
-            tuple(f(a, b) for a, b in zip(self.random, other.random, strict=True)),
-            tuple(f(a, b) for a, b in zip(self.sds, other.sds, strict=True)),
-            float(f(self.tau, other.tau)),
-        )
+
+class OnDemand(Unknowns):
+    """The same, each computed when it is first asked for: what takes longest is ``random``."""
+
+    def __init__(self, **compute: Callable[[], Any]) -> None:
+        vars(self)["compute"] = compute
+
+    def __getattr__(self, name: str) -> Any:
+        """Compute what has not been asked for before."""
+        compute = vars(self).get("compute", {})
+        if name not in compute:
+            raise AttributeError(name)
+        vars(self)[name] = frozen(compute[name]())
+        return vars(self)[name]
+
+    def __repr__(self) -> str:
+        """All of it, as if it had stood there before."""
+        return repr(Unknowns(self.fixed, self.random, self.sds, self.tau))

@@ -161,7 +161,7 @@ def test_a_quantile_beyond_all_resolution_is_refused(monkeypatch):
     for always in (0.0, 1.0):
         monkeypatch.setattr(Grid, "distribution", lambda *_: lambda value: always)  # noqa: B023
         with pytest.raises(InputError, match="so close to 0 or 1"):
-            told.quantile(0.5)
+            told.quantile(0.5).sds
 
 
 # --- brute force over the dense likelihood
@@ -845,3 +845,24 @@ def test_columns_of_one_name_and_labels_of_any_kind():
     assert posterior["day column"].values.tolist() == ["a", "a (2)"]
     assert posterior["day"].values[1] == np.datetime64("2020-01-02")
     assert posterior["pair"].values.tolist() == ["(0, 'x')", "(1, 'x')", "(2, 'x')"]
+
+
+def test_what_is_asked_is_computed_and_no_more(monkeypatch):
+    """A standard deviation takes no effects, which cost most where there are many groups."""
+    rng = np.random.default_rng(0)
+    g = np.repeat(np.arange(12), 5)
+    y = rng.normal(size=12)[g] + rng.normal(size=60)
+    told = integrate(fit(y, np.ones((60, 1)), Term(g)))
+    mean, median = told.mean, told.quantile(0.5)
+
+    def refuse(*_):
+        raise AssertionError("an effect was computed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mixhier_lite.bayes.integral.moments", refuse)
+        assert median.sds[0] < mean.sds[0]  # skewed to the right
+        assert 0.5 < median.tau < 2 and 0.5 < told.sd.fixed[0] / mean.sds[0] * 12**0.5 < 2
+        assert "sd of" in str(told)
+        with pytest.raises(AssertionError, match="an effect"):
+            mean.random  # noqa: B018
+    np.testing.assert_allclose(mean.random[0], median.random[0], atol=0.05)
