@@ -46,7 +46,7 @@ def random_problem(seed):
     return y, X, terms, weights, str(rng.choice(["REML", "ML"]))
 
 
-def excess(seed, starts=4):
+def excess(seed, starts=2):
     """How much lower the oracle finds the criterion than the package; None where it refuses."""
     y, X, terms, weights, method = random_problem(seed)
     try:

@@ -161,7 +161,7 @@ def test_a_quantile_beyond_all_resolution_is_refused(monkeypatch):
     for always in (0.0, 1.0):
         monkeypatch.setattr(Grid, "distribution", lambda *_: lambda value: always)  # noqa: B023
         with pytest.raises(InputError, match="so close to 0 or 1"):
-            told.quantile(0.5).sds
+            told.quantile(0.5).sds  # noqa: B018
 
 
 # --- brute force over the dense likelihood
