@@ -105,9 +105,7 @@ def _pass(
             if term.Z is None:
                 Z = constant[:, : len(some)]
             else:
-                Z = np.array(term.Z[part].T, order="C")
-                if shift.any():
-                    Z -= shift[:, None]
+                Z = np.subtract(term.Z[part].T, shift[:, None], order="C")
             some[:, q - term.q : q] = Z.T
             sums_of: Any = csc_matrix((len(total), len(some)))  # over the rows of every level
             sums_of.indices, sums_of.indptr = term.codes[part], one_by_one[: len(some) + 1]
