@@ -153,13 +153,15 @@ def read_labels(values: npt.ArrayLike, name: str) -> Labels:
             f"shape {labels.shape}",
             f"pass one column of labels, for instance {name}.ravel()",
         )
-    hidden = np.ma.getmaskarray(values) if np.ma.isMaskedArray(values) else False
-    missing = np.flatnonzero(_missing(labels) | hidden)
-    if len(missing):
+    missing = _missing(labels)
+    if np.ma.isMaskedArray(values):
+        missing = missing | np.ma.getmaskarray(values)
+    if missing.any():
+        first = int(np.argmax(missing))
         raise InputError(
             f"{name} has missing labels.",
             "a label in every row",
-            f"{len(missing)} missing, the first in row {missing[0]} (rows count from 0)",
+            f"{int(missing.sum())} missing, the first in row {first} (rows count from 0)",
             "drop these rows in every input alike, or give them a level of their own",
         )
     return labels

@@ -89,11 +89,12 @@ def lmer(
 
     what = ["the response", "the fixed effects"]
     what += [f"({bar.columns} | {bar.name})" for bar in parts.bars]
-    built = [
-        build(text, some, plain, captured(piece, known, seen, len(table.kept)), told)
-        for text, some, piece, told in zip(texts, uses, used, what, strict=True)
-    ]
-    response, fixed, *random = built
+    made: dict[str, Columns] = {}  # the columns of x in x + (x | g) are made once
+    for text, some, piece, told in zip(texts, uses, used, what, strict=True):
+        if text not in made:
+            context = captured(piece, known, seen, len(table.kept))
+            made[text] = build(text, some, plain, context, told)
+    response, fixed, *random = (made[text] for text in texts)
     groups = _groups(parts.bars, plain, {} if relatedness is None else relatedness)
     terms = [
         _term(bar, columns, rows, K)

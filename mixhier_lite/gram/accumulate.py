@@ -91,6 +91,7 @@ def _pass(
     size = max(2**16, min(4 * max((len(k.levels) for k in terms), default=1), 2**19))
     wide, C = np.empty((min(n, size), q + p + 1)), np.zeros((p + 1, p + 1))
     sums = [np.zeros((len(k.levels), k.q, k.q + p + 1)) for k in terms]
+    constant, one_by_one = np.ones((1, len(wide))), np.arange(len(wide) + 1)
     for start in range(0, n, size):
         part = slice(start, min(start + size, n))
         some, weights = wide[: part.stop - start], None if w is None else w[part]
@@ -102,14 +103,12 @@ def _pass(
             C += (times(None if w is None else w[rows], V).T @ here)[:, q:]  # faster than V'V
         for term, shift, total in zip(terms, shifts, sums, strict=True):
             if term.Z is None:
-                Z = np.ones((1, len(some)))
+                Z = constant[:, : len(some)]
             else:
-                Z = np.array(term.Z[part].T, order="C")
-                if shift.any():
-                    Z -= shift[:, None]
+                Z = np.subtract(term.Z[part].T, shift[:, None], order="C")
             some[:, q - term.q : q] = Z.T
             sums_of: Any = csc_matrix((len(total), len(some)))  # over the rows of every level
-            sums_of.indices, sums_of.indptr = term.codes[part], np.arange(len(some) + 1)
+            sums_of.indices, sums_of.indptr = term.codes[part], one_by_one[: len(some) + 1]
             for k in range(term.q):
                 sums_of.data = Z[k] if weights is None else weights * Z[k]
                 total[:, k] += sums_of @ some[:, q - term.q :]

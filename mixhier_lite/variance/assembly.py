@@ -92,7 +92,8 @@ def lower_root(T: Array) -> Array:
     live = T[:, T.any(axis=0)]
     root = np.zeros_like(T)
     if live.shape[1]:
-        root[:, : live.shape[1]] = np.linalg.qr(live.T)[1].T
+        upper: Array = np.asarray(np.linalg.qr(live.T, mode="r"))
+        root[:, : live.shape[1]] = upper.T
     lead = root[np.argmax(root != 0, axis=0), np.arange(len(T))]
     return root * np.where(lead < 0, -1.0, 1.0)
 
@@ -212,9 +213,10 @@ def _orthogonal(gram: Gram, block: Block) -> Array:
     if block.q == 1:
         return np.diag(unit)
     root = np.linalg.cholesky(whole / np.outer(unit, unit)).T * unit
-    alpha = np.linalg.lstsq(gram.C[:-1, :-1], gram.C[:-1, -1], rcond=None)[0]
-    residual = (block.B @ np.append(-alpha, 1.0)) @ np.linalg.inv(root)
-    axes = np.linalg.eigh(residual.T @ residual)[1][:, ::-1]
+    alpha = np.linalg.solve(gram.C[:-1, :-1], gram.C[:-1, -1])
+    residual = block.B @ np.append(-alpha, 1.0)
+    turned = np.linalg.solve(root.T, residual.T)  # in the columns Z root^-1
+    axes = np.linalg.eigh(turned @ turned.T)[1][:, ::-1]
     return np.asarray(axes.T @ root)
 
 

@@ -53,7 +53,8 @@ def flattened(T: Array, correlated: bool) -> Array:
     if keep.all():
         return T
     flat = np.zeros_like(T)
-    flat[:, : keep.sum()] = np.linalg.qr((vectors[:, keep] * np.sqrt(values[keep])).T)[1].T
+    upper: Array = np.asarray(np.linalg.qr((vectors[:, keep] * np.sqrt(values[keep])).T, mode="r"))
+    flat[:, : keep.sum()] = upper.T
     return flat
 
 
@@ -75,4 +76,4 @@ def leave_boundary(entries: ActiveEntries, bare: list[Array]) -> Array | None:
                 along = np.linalg.solve(frame, u)
                 Omega = Omega + 1e-2 * np.outer(along, along)
         moved[t] = np.asarray(np.linalg.cholesky(Omega), dtype=np.float64)
-    return np.array([moved[t][i, j] for t, i, j in entries.cells])
+    return entries.theta(moved)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dtrtrs
+from scipy.linalg.blas import dtrsm
+from scipy.linalg.lapack import dpotrf
 
 from ..inputs import Array
 from .curvature import Curvature, Derivatives
@@ -208,8 +209,11 @@ def roots(S: Array) -> Array:
 
 
 def triangular_solve(L: Array, B: Array, transposed: bool = False) -> Array:
-    """Solve L X = B or L'X = B; both may be empty."""
+    """Solve L X = B or L'X = B; both may be empty.
+
+    By BLAS: LAPACK's dtrtrs wakes all threads for a matrix of two rows, which takes milliseconds.
+    """
     if not L.size:
         return B
-    X: Array = dtrtrs(L, B, lower=1, trans=int(transposed))[0]
+    X: Array = dtrsm(1.0, L, B, lower=1, trans_a=int(transposed))
     return X

@@ -22,6 +22,30 @@ class Derivatives:
     hessian: Blocks
     """For terms s and t, shape (N, q_s, q_s, q_t, q_t)."""
 
+    @classmethod
+    def at_one(cls, value: float, gradient: Sequence[Array], hessian: Blocks) -> "Derivatives":
+        """Those at one point, (q, q) for each term and (q_s, q_s, q_t, q_t) for each pair."""
+        return cls(
+            np.array([value]),
+            [of_term[None] for of_term in gradient],
+            {terms: block[None] for terms, block in hessian.items()},
+        )
+
+
+def joined(parts: Sequence[Derivatives]) -> Derivatives:
+    """The derivatives at the points of all parts, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    gradients = zip(*(part.gradient for part in parts), strict=True)
+    return Derivatives(
+        np.concatenate([part.value for part in parts]),
+        [np.concatenate(of_term) for of_term in gradients],
+        {
+            terms: np.concatenate([part.hessian[terms] for part in parts])
+            for terms in parts[0].hessian
+        },
+    )
+
 
 @dataclass(frozen=True, eq=False)
 class Curvature:

@@ -58,12 +58,17 @@ def slope_of_S(factor: Factor) -> tuple[Array, list[Array]]:
     The levels come first, then the other terms: shape (q, q, p + 1, p + 1).
     """
     at = residual(factor, np.eye(len(factor.equations.C)))
-    first = -_both_ways(np.einsum("icj,kdj->ikcd", at.E1, at.U1, optimize=True))
+    first = np.tensordot(at.E1, at.U1, (2, 2)).swapaxes(1, 2)
     others = []
     for a, b, q in factor.equations.slices:
         E, U = (M[a:b].reshape(-1, q, M.shape[1]) for M in (at.E2, at.U2))
-        others.append(-_both_ways(np.einsum("jic,jkd->ikcd", E, U, optimize=True)))
-    return first, others
+        others.append(-_both_ways(_over_levels(E, U)))
+    return -_both_ways(first), others
+
+
+def _over_levels(E: Array, U: Array) -> Array:
+    """The sum over levels of E_ic U_kd, shape (i, k, c, d), of rows (levels, q, p + 1)."""
+    return np.asarray(np.tensordot(E, U, (0, 0)).swapaxes(1, 2))
 
 
 def _both_ways(M: Array) -> Array:
@@ -164,11 +169,13 @@ def curvature_of_one_term(factor: Factor, at: Profiled) -> Curvature:
     FF = np.einsum("icj,kcj->ikj", F, F)
     FF_x = np.einsum("icj,kcj->ikj", F_x, F_x)
 
+    q, p1, J = E.shape
+
     def twice(a: Array, b: Array) -> Array:
         """The sum over levels of tr(a x b y), for symmetric changes x and y."""
-        return np.tensordot(a, b, (2, 2)).transpose(1, 2, 3, 0)
+        both = a.reshape(q * q, J) @ b.reshape(q * q, J).T
+        return both.reshape(q, q, q, q).transpose(1, 2, 3, 0)
 
-    q, p1, J = E.shape
     wide = E.reshape(q * p1, J)
     Phi = (wide @ wide.T).reshape(q, p1, q, p1).swapaxes(1, 2)  # for a change of entry i, k
     squares = np.einsum("ijcd,klcd->ijkl", Phi * at.omega[0], Phi)
@@ -214,13 +221,14 @@ def curvature_of_dense(factor: Factor, at: Profiled) -> Curvature:
         return np.asarray(np.einsum("jijk->ik", block(M, t, t)))
 
     def twice(A: Array, B: Array, s: int, t: int) -> Array:
-        a, b = block(A, s, t), block(B, s, t)
-        return np.asarray(np.einsum("xiyl,xjyk->ijkl", a, b, optimize=True))
+        # the sum over levels x and y of A_xi,yl B_xj,yk
+        found = np.tensordot(block(A, s, t), block(B, s, t), ((0, 2), (0, 2)))
+        return np.asarray(found.transpose(0, 2, 3, 1))
 
     Phi = []  # of each term, for a change of entry i, k
     for a, b, q in slices:
         own = E[a:b].reshape(-1, q, E.shape[1])
-        Phi.append(np.einsum("xic,xkd->ikcd", own, own, optimize=True))
+        Phi.append(_over_levels(own, own))
     hessian, expected = {}, {}
     for s, t in np.ndindex(len(slices), len(slices)):
         squares = np.einsum("ijcd,klcd,cd->ijkl", Phi[s], Phi[t], at.omega[0])

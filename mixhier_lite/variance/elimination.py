@@ -92,6 +92,11 @@ class NormalEquations:
     values: Array
     """Z_j'W Z of a level with a column of these terms, shape (q, e)."""
 
+    @cached_property
+    def AB(self) -> Array:
+        """Z_j'W [Z_j X y] of every level, shape (q, q + p + 1, J)."""
+        return np.concatenate([self.A, self.B], axis=1)
+
     @property
     def q(self) -> int:
         """Number of coefficients of a level."""

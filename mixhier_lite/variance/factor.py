@@ -33,10 +33,10 @@ class LevelFactor:
     """[L', L^-1 T'B], shape (N, q, q + p + 1, J)."""
 
     @classmethod
-    def of(cls, A: Array, B: Array, T: Array) -> "LevelFactor":
-        """Factor for Z_j'WZ_j, (q, q, J), and Z_j'W[X y], (q, p + 1, J)."""
-        q, turned = len(A), T.swapaxes(1, 2)
-        TAB = np.tensordot(turned, np.concatenate([A, B], axis=1), 1)
+    def of(cls, AB: Array, T: Array) -> "LevelFactor":
+        """Factor for Z_j'W[Z_j X y], shape (q, q + p + 1, J)."""
+        q, turned = len(AB), T.swapaxes(1, 2)
+        TAB = np.tensordot(turned, AB, 1)
         TA = TAB[:, :, :q]
         rows = np.empty_like(TAB)
         np.matmul(turned[:, None], TA, out=rows[:, :, :q])  # T'(A T), and A is symmetric
@@ -105,7 +105,7 @@ class Factor:
     def of(cls, equations: NormalEquations, T1: Array, T2: Sequence[Array]) -> "Factor":
         """Factor M at N points: T1 of the levels, (N, q, q), and T2 of each other term."""
         N, m = len(T1), equations.m
-        levels = LevelFactor.of(equations.A, equations.B, T1)
+        levels = LevelFactor.of(equations.AB, T1)
         G = levels.half
         S = equations.C - sum(G[:, k] @ G[:, k].swapaxes(1, 2) for k in range(equations.q))
         log_det = levels.log_det

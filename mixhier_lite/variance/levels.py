@@ -4,14 +4,14 @@ One term, the largest, is eliminated level by level; the others, if any, are one
 after that. A small model with several terms is one dense matrix as a whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..inputs import Array
 from .criterion import HUGE, WithNoise
-from .curvature import Curvature, Derivatives
+from .curvature import Curvature, Derivatives, joined
 from .derivatives import (
     curvature_of_dense,
     curvature_of_one_term,
@@ -72,33 +72,37 @@ class Levels(WithNoise):
 
     def evaluate(self, T: Sequence[Array]) -> tuple[Array, Array]:
         """See :meth:`WithNoise.evaluate`."""
-        q, m, B = self.equations.q, self.equations.m, self.equations.B
-        size = 1 if m and B.size else max(1, CELLS // (2 * q * B.size + 3 * m**2 + 1))
         log_dets, Ss = [], []
-        for k in range(0, len(T[0]), size):
-            factor = self.factor([t[k : k + size] for t in T])
+        for some in self._in_parts(T):
+            factor = self.factor(some)
             log_dets.append(factor.log_det)
             Ss.append(factor.S)
         return np.concatenate(log_dets), np.concatenate(Ss)
 
+    def _in_parts(self, T: Sequence[Array]) -> Iterator[list[Array]]:
+        """As many points at once as stay in the cache."""
+        q, m, B = self.equations.q, self.equations.m, self.equations.B
+        size = 1 if m and B.size else max(1, CELLS // (2 * q * B.size + 3 * m**2 + 1))
+        for k in range(0, len(T[0]), size):
+            yield [t[k : k + size] for t in T]
+
     def derivatives(self, T: Sequence[Array]) -> Derivatives:
         """See :meth:`Criterion.derivatives`."""
-        if not self.equations.m:
-            factor = self.factor(T)
-            return of_one_term(factor, self.likelihood.profiled(factor.log_det, factor.S))
-        values, gradients, hessians = [], [], []
-        for n in range(len(T[0])):
-            here = [t[n] for t in T]
-            factor = self.factor([t[None] for t in here])
-            at = self.likelihood.profiled(factor.log_det, factor.S)
-            values.append(at.value)
-            gradients.append(self.join(*gradient(factor, at)))
-            hessians.append(curvature_of_dense(factor, at).in_entries(here))
-        slopes = [np.stack(parts) for parts in zip(*gradients, strict=True)]
-        keys = hessians[0]
-        return Derivatives(
-            np.concatenate(values), slopes, {k: np.stack([h[k] for h in hessians]) for k in keys}
-        )
+        if self.equations.m:
+            return joined([self._of_terms([t[n] for t in T]) for n in range(len(T[0]))])
+        parts = []
+        for some in self._in_parts(T):
+            factor = self.factor(some)
+            parts.append(of_one_term(factor, self.likelihood.profiled(factor.log_det, factor.S)))
+        return joined(parts)
+
+    def _of_terms(self, T: Sequence[Array]) -> Derivatives:
+        """The derivatives at one T of several terms."""
+        factor = self.factor([t[None] for t in T])
+        at = self.likelihood.profiled(factor.log_det, factor.S)
+        slopes = self.join(*gradient(factor, at))
+        hessian = curvature_of_dense(factor, at).in_entries(T)
+        return Derivatives.at_one(float(at.value[0]), slopes, hessian)
 
     def gradient(self, T: Sequence[Array]) -> tuple[float, list[Array]] | None:
         """See :meth:`Criterion.gradient`."""

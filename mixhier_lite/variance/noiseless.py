@@ -13,7 +13,7 @@ from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
 from ..inputs import Array
 from .criterion import Criterion
-from .curvature import Curvature, Derivatives
+from .curvature import Curvature, Derivatives, joined
 from .saturated import SaturatedRows, total
 
 LOST = 1e300
@@ -101,16 +101,13 @@ class Noiseless(Criterion):
 
     def derivatives(self, T: Sequence[Array]) -> Derivatives:
         """See :meth:`Criterion.derivatives`."""
-        value = self.values(T)
-        slopes, hessians = [], []
-        for n in range(len(value)):
+        each = []
+        for n, value in enumerate(self.values(T)):
             here = [t[n] for t in T]
             at = self.curvature(here) or self._lost
-            slopes.append([2 * N @ t for N, t in zip(at.N, here, strict=True)])
-            hessians.append(at.in_entries(here))
-        gradient = [np.stack(parts) for parts in zip(*slopes, strict=True)]
-        hessian = {key: np.stack([each[key] for each in hessians]) for key in hessians[0]}
-        return Derivatives(value, gradient, hessian)
+            slopes = [2 * N @ t for N, t in zip(at.N, here, strict=True)]
+            each.append(Derivatives.at_one(float(value), slopes, at.in_entries(here)))
+        return joined(each)
 
     def curvature(self, T: Sequence[Array]) -> Curvature | None:
         """See :meth:`Criterion.curvature`.

@@ -15,7 +15,7 @@ from scipy.linalg.lapack import dormqr, dpttrf, dpttrs, dsytrd
 
 from ..inputs import Array
 from ..linalg import WRITTEN, square_root
-from .criterion import Likelihood, WithNoise
+from .criterion import Likelihood, Profiled, WithNoise
 from .curvature import Curvature, Derivatives
 
 CELLS = 10**5
@@ -73,32 +73,22 @@ class Scalar(WithNoise):
         :eq:`eq-scalar-slope` and :eq:`eq-scalar-hessian`.
         """
         root = T[0][:, 0, 0]
-        value, f1, f2, _, _ = self._in_x(root**2)
-        gradient = 2 * root * f1
-        hessian = 2 * f1 + 4 * root**2 * f2
+        at = self._in_x(root**2)
+        gradient = 2 * root * at.slope
+        hessian = 2 * at.slope + 4 * root**2 * at.curvature
         return Derivatives(
-            value, [gradient[:, None, None]], {(0, 0): hessian[:, None, None, None, None]}
+            at.value, [gradient[:, None, None]], {(0, 0): hessian[:, None, None, None, None]}
         )
 
-    def _in_x(self, x: Array) -> tuple[Array, Array, Array, Array, Array]:
-        """The criterion at many x, its two derivatives, tr(Q ZZ') and tr(Q ZZ'Q ZZ')."""
+    def _in_x(self, x: Array) -> "InX":
+        """The criterion and its derivatives at many x."""
         scaled = np.outer(x, self.a)
-        R = self.a / (1 + scaled)  # Z'Omega^-1 Z of a level
         S = self.within + self.between.value(x)
         at = self.likelihood.profiled(np.log1p(scaled) @ self.count, S)
         inverse = np.linalg.inv(at.L)
         dS, d2S = (inverse @ change @ inverse.swapaxes(1, 2) for change in self.between.slopes(x))
-        own = R @ self.count
-        squares = R**2 @ self.count
-        slope = own + np.einsum("nkk,nk->n", dS, at.d)
-        bends = np.einsum("nkk,nk->n", d2S, at.d)
-        curvature = bends - squares - (at.omega * dS**2).sum(axis=(1, 2))
-        d_x = at.d.copy()
-        d_x[:, -1] = 0.0  # what X takes away by REML
-        trace = own + np.einsum("nkk,nk->n", dS, d_x)
-        expected = squares - np.einsum("nkk,nk->n", d2S, d_x)
-        expected += np.einsum("nkl,nk,nl->n", dS**2, d_x, d_x)
-        return at.value, slope, curvature, trace, expected
+        R = self.a / (1 + scaled)  # Z'Omega^-1 Z of a level
+        return InX(at, R @ self.count, R**2 @ self.count, dS, d2S)
 
     def gradient(self, T: Sequence[Array]) -> tuple[float, list[Array]] | None:
         """See :meth:`Criterion.gradient`."""
@@ -112,13 +102,63 @@ class Scalar(WithNoise):
 
     def curvature(self, T: Sequence[Array]) -> Curvature:
         """See :meth:`Criterion.curvature`."""
-        _, *parts = self._in_x(T[0][:, 0] ** 2)
-        slope, curvature, trace, expected = (part.reshape(1, 1) for part in parts)
-        hessian = {(0, 0): curvature[:, :, None, None]}
-        given_tau2 = {(0, 0): expected[:, :, None, None]}
-        known = self.likelihood.known_tau2 is not None
-        nu = np.inf if known else float(self.likelihood.nu)
-        return Curvature([slope], [trace], hessian, given_tau2, nu)
+        at = self._in_x(T[0][:, 0] ** 2)
+        hessian = {(0, 0): at.curvature.reshape(1, 1, 1, 1)}
+        given_tau2 = {(0, 0): at.expected.reshape(1, 1, 1, 1)}
+        slope, trace = at.slope.reshape(1, 1), at.trace.reshape(1, 1)
+        return Curvature([slope], [trace], hessian, given_tau2, at.profiled.nu)
+
+
+@dataclass(frozen=True, eq=False)
+class InX:
+    """The criterion at many x = T^2, (N,), and its derivatives in x."""
+
+    profiled: Profiled
+    trace_R: Array
+    """Sum of R = Z'Omega^-1 Z over the levels, shape (N,)."""
+    trace_RR: Array
+    """Sum of R^2."""
+    dS: Array
+    """The slope of S in the columns in which S is I, shape (N, p + 1, p + 1)."""
+    d2S: Array
+    """Its second derivative in these columns."""
+
+    @property
+    def value(self) -> Array:
+        """The criterion, shape (N,)."""
+        return self.profiled.value
+
+    @property
+    def slope(self) -> Array:
+        """Its derivative, shape (N,)."""
+        return np.asarray(self.trace_R + np.einsum("nkk,nk->n", self.dS, self.profiled.d))
+
+    @property
+    def curvature(self) -> Array:
+        """Its second derivative, shape (N,)."""
+        of_S = np.einsum("nkk,nk->n", self.d2S, self.profiled.d)
+        squares = (self.profiled.omega * self.dS**2).sum(axis=(1, 2))
+        return np.asarray(of_S - self.trace_RR - squares)
+
+    @property
+    def _d_x(self) -> Array:
+        """What X takes away by REML: d without y."""
+        d_x = self.profiled.d.copy()
+        d_x[:, -1] = 0.0
+        return d_x
+
+    @property
+    def trace(self) -> Array:
+        """tr(Q ZZ'), shape (N,)."""
+        return np.asarray(self.trace_R + np.einsum("nkk,nk->n", self.dS, self._d_x))
+
+    @property
+    def expected(self) -> Array:
+        """tr(Q ZZ'Q ZZ'), shape (N,)."""
+        d_x = self._d_x
+        through_x = np.einsum("nkk,nk->n", self.d2S, d_x)
+        within_x = np.einsum("nkl,nk,nl->n", self.dS**2, d_x, d_x)
+        return np.asarray(self.trace_RR - through_x + within_x)
 
 
 @dataclass(frozen=True, eq=False)

@@ -70,23 +70,23 @@ def scored(entries: ActiveEntries, x: Array) -> Array:
     With REML, from anywhere, it ends at a minimum inside where all groups have the same rows of X
     and, correlated, of Z, and X spans Z: the estimate is linear in the mean squares there.
     """
-    T = entries.unpack(x)[0]
+    bare = entries.bare(x)
     shape = entries.shapes[0]
     q, frame = shape.q, shape.frame
-    at = entries.criterion.curvature([T])
+    at = entries.criterion.curvature(entries.framed(bare))
     assert at is not None
-    slope, expected = at.N[0], at.scoring()
-    if not shape.correlated:
-        slope = frame.T @ slope @ frame
-        expected = np.einsum("ijkl,ia,jb,kc,ld->abcd", expected, *[frame] * 4, optimize=True)
-    slope = slope.reshape(q * q)
-    free = np.flatnonzero(np.ones((q, q)) if shape.correlated else np.eye(q))
-    of_free = expected.reshape(q * q, q * q)[np.ix_(free, free)]
-    step = np.linalg.lstsq(of_free, slope[free], 1e-9)[0]
-    bare = np.linalg.solve(frame, T)
-    Theta = bare @ bare.T
+    if shape.correlated:  # every entry of T T' is free
+        free = np.arange(q * q)
+        changes = np.eye(q * q)
+    else:  # a variance of its own for each column f of the frame: it adds f f'
+        free = np.arange(0, q * q, q + 1)
+        changes = np.einsum("ik,jk->kij", frame, frame).reshape(q, q * q)
+    slope = changes @ at.N[0].ravel()
+    expected = changes @ at.scoring().reshape(q * q, q * q) @ changes.T
+    step = np.linalg.lstsq(expected, slope, 1e-9)[0]
+    Theta = bare[0] @ bare[0].T
     Theta.ravel()[free] -= step
     values, vectors = np.linalg.eigh(Theta)
     inside = np.clip(values, 1e-2, 1e12)
     root = np.linalg.cholesky((vectors * inside) @ vectors.T)
-    return entries.pack([frame @ root])[None]
+    return entries.theta([root])[None]

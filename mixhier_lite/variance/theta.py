@@ -107,7 +107,8 @@ class ActiveEntries:
     def inside(self, bare: Sequence[Array]) -> tuple["ActiveEntries", Array]:
         """The entries of the columns that are not zero, and their values, shape (k,)."""
         cells = tuple((t, i, j) for t, i, j in self.cells if bare[t][:, j].any())
-        return self.only(cells), np.array([bare[t][i, j] for t, i, j in cells])
+        fewer = self.only(cells)
+        return fewer, fewer.theta(bare)
 
     def bare(self, x: Array) -> list[Array]:
         """The matrices whose entries theta is, shape (..., q, q) for x of shape (..., k)."""
@@ -128,7 +129,11 @@ class ActiveEntries:
     def pack(self, T: Sequence[Array]) -> Array:
         """The entries of T, shape (k,)."""
         pairs = zip(self.shapes, T, strict=True)
-        bare = [np.linalg.solve(shape.frame, each) for shape, each in pairs]
+        bare = [np.asarray(np.linalg.solve(shape.frame, each), np.float64) for shape, each in pairs]
+        return self.theta(bare)
+
+    def theta(self, bare: Sequence[Array]) -> Array:
+        """theta of bare matrices, shape (k,): the way back from ``bare``."""
         return np.array([bare[t][i, j] for t, i, j in self.cells])
 
     @cached_property
@@ -218,4 +223,5 @@ def _framed(block: Array, left: Array, right: Array) -> Array:
     """Second derivatives of T, (N, q, q, r, r), as those of bare matrices."""
     if len(left) == len(right) == 1:
         return np.asarray(block * (left[0, 0] * right[0, 0]))
-    return np.asarray(np.einsum("nijkl,ia,kb->najbl", block, left, right, optimize=True))
+    once = np.einsum("nijkl,ia->najkl", block, left)
+    return np.asarray(np.einsum("najkl,kb->najbl", once, right))
