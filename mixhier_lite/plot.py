@@ -18,7 +18,7 @@ from .inputs import Array, flag, instance, numbers, real, same_rows
 FIXED = "#0072B2"
 """Blue: whatever belongs to the fixed effects."""
 RANDOM = "#C04F00"
-"""Vermilion: whatever belongs to the random effects."""
+"""Orange: whatever belongs to the random effects."""
 NOISE = "#767676"
 """Grey: noise, data, and what stands in the background."""
 TRUTH = "#000000"

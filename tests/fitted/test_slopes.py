@@ -176,6 +176,72 @@ def test_without_a_covariance_the_optimum_is_on_the_boundary():
     assert 2 < singular
 
 
+def dense_criterion(y, X, groups, Sigma, tau2):
+    """The REML criterion at both variances; Sigma may be singular."""
+    values, vectors = np.linalg.eigh(Sigma / tau2)
+    root = vectors * np.sqrt(np.clip(values, 0, None))
+    return criterion(y, X, [(groups, X, None)], [root], "REML", None, tau2)
+
+
+@pytest.mark.theorem("thm-balanced-slopes")
+@pytest.mark.parametrize("scale", [2.0, 0.1])
+def test_in_precisions_the_criterion_is_convex_up_to_the_boundary(scale):
+    """The middle of any two models, some of them singular, is a model and lies below the mean."""
+    y, X, groups = balanced(1, scale)
+    inverse, rng, singular = np.linalg.inv(X[:6].T @ X[:6]), np.random.default_rng(2), 0
+    for _ in range(60):
+        ends = [(covariance(rng, 2, rng.integers(1, 3)), rng.uniform(0.2, 4)) for _ in range(2)]
+        singular += sum(np.linalg.det(Sigma) < 1e-12 for Sigma, _ in ends)
+        precisions = [np.linalg.inv(Sigma + tau2 * inverse) for Sigma, tau2 in ends]
+        middle_tau2 = 2 / (1 / ends[0][1] + 1 / ends[1][1])
+        middle = np.linalg.inv((precisions[0] + precisions[1]) / 2) - middle_tau2 * inverse
+        assert np.linalg.eigvalsh(middle)[0] > -1e-10
+        mean = np.mean([dense_criterion(y, X, groups, *end) for end in ends])
+        assert dense_criterion(y, X, groups, middle, middle_tau2) < mean
+    assert singular > 20
+
+
+@pytest.mark.theorem("thm-balanced-slopes")
+@pytest.mark.parametrize("seed", range(4))
+def test_every_search_on_balanced_data_ends_at_the_same_minimum(seed):
+    """From twelve starts, where the estimate is on the boundary and where it is inside."""
+    y, X, groups = balanced(seed, 0.1 if seed % 2 else 2.0)
+
+    def value(t):
+        T = np.array([[t[0], 0], [t[1], t[2]]])
+        return criterion(y, X, [(groups, X, None)], [T], "REML")
+
+    starts = np.random.default_rng(seed).normal(0, 2, (12, 3))
+    ends = []
+    for start in starts:
+        rough = minimize(value, start, method="Nelder-Mead", options={"maxiter": 4000})
+        ends.append(minimize(value, rough.x, method="Nelder-Mead", options={"xatol": 1e-9}).fun)
+    assert np.ptp(ends) < 1e-5
+    assert min(ends) == pytest.approx(fit(y, X, Term(groups, Z=X)).criterion, abs=1e-6)
+
+
+@pytest.mark.theorem("thm-balanced-slopes")
+def test_two_columns_without_covariance_can_have_two_minima():
+    """What the scope says: equal Z, a diagonal Sigma, and a second minimum."""
+    several = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        Z = np.column_stack([np.ones(4), [2.0, 3, 4, 5]])
+        X, groups = np.tile(Z, (6, 1)), np.repeat(np.arange(6), 4)
+        gamma = rng.normal(size=(6, 2)) * [0.7, 0.3]
+        y = (gamma @ Z.T + rng.normal(size=(6, 4))).ravel()
+
+        def value(t, y=y, X=X, groups=groups):
+            return criterion(y, X, [(groups, X, None)], [np.diag(t)], "REML")
+
+        ends = [
+            minimize(value, start, bounds=[(0, None)] * 2, options={"ftol": 1e-13}).fun
+            for start in ([3.0, 0.01], [0.01, 2.0])
+        ]
+        several += abs(ends[0] - ends[1]) > 1e-3
+    assert several > 0
+
+
 def sleep():
     data = datasets.load("sleepstudy")
     X = np.column_stack([np.ones(180), data["Days"]])

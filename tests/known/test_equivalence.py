@@ -205,7 +205,8 @@ def test_labels_are_the_theorems_of_the_first_seven_chapters():
     assert len(set(labels)) == len(labels)
     part_one = tuple(f"{number:02}-" for number in range(1, 8))
     proved = [result.label for result in theorems.results() if result.page.startswith(part_one)]
-    without_a_record = {"thm-limits", "thm-flat-limit", "thm-penalty-prior"}
+    without_a_record = {"thm-limits", "thm-flat-limit", "thm-penalty-prior", "lem-residual",
+                        "thm-design-effect", "thm-james-stein"}  # fmt: skip
     assert set(labels) | without_a_record == set(proved)
     pages = {result.label: result.page for result in theorems.results()}
     assert [pages[label] for label in labels] == sorted(pages[label] for label in labels)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 from scipy.stats import multivariate_normal, norm, poisson
 
 from mixhier_lite import (
@@ -146,6 +147,70 @@ def test_simulate_keeps_clones_equal():
 # --- best among unbiased rules
 
 
+# What a row is worth when rows come in groups
+
+
+def rows_of_groups(sizes, sigma2, tau2, draws, seed):
+    """Draw beta[j] + noise, a row of the result for each draw, by nothing but its definition."""
+    rng, groups = np.random.default_rng(seed), np.repeat(np.arange(len(sizes)), sizes)
+    beta = rng.normal(0, np.sqrt(sigma2), (draws, len(sizes)))
+    return beta[:, groups] + rng.normal(0, np.sqrt(tau2), (draws, len(groups)))
+
+
+@pytest.mark.theorem("thm-design-effect")
+def test_rows_of_a_group_have_the_intraclass_correlation():
+    y = rows_of_groups([2, 1], 3.0, 1.0, 100_000, 21)
+    assert np.corrcoef(y.T)[0] == pytest.approx([1, 3 / 4, 0], abs=0.01)
+
+
+@pytest.mark.theorem("thm-design-effect")
+@pytest.mark.parametrize("sizes", [(1, 4, 7), (5, 5, 5, 5), (1, 1, 1), (9,)])
+def test_variance_of_the_mean_is_multiplied_by_the_design_effect(sizes):
+    sigma2, tau2, n = 3.0, 2.0, sum(sizes)
+    drawn = rows_of_groups(sizes, sigma2, tau2, 100_000, 22).mean(axis=1).var()
+    lived_in = sum(size**2 for size in sizes) / n  # the size of the group of an average row
+    effect = 1 + (lived_in - 1) * 3 / 5
+    assert drawn / (5 / n) == pytest.approx(effect, rel=0.03)
+
+
+@pytest.mark.theorem("thm-design-effect")
+def test_a_slope_between_groups_costs_more_and_one_within_groups_less():
+    y = rows_of_groups([4] * 6, 3.0, 2.0, 100_000, 23)
+    between = np.repeat([-2.0, -1, 0, 0, 1, 2], 4)
+    within = np.tile([-2.0, 0, 1, 1], 6)
+    slopes = {name: y @ x / (x @ x) for name, x in (("between", between), ("within", within))}
+    independent = {"between": 5 / (between @ between), "within": 5 / (within @ within)}
+    effect = {name: slopes[name].var() / independent[name] for name in slopes}
+    assert effect["between"] == pytest.approx(1 + 3 * 0.6, rel=0.03)
+    assert effect["within"] == pytest.approx(1 - 0.6, rel=0.03)
+
+
+# The residual
+
+
+@pytest.mark.theorem("lem-residual")
+@pytest.mark.parametrize("root", [np.eye(4), np.tril(np.ones((4, 4))), np.ones((4, 1))])
+def test_residual_is_the_deviation_times_the_inverse_of_v(root):
+    """Least squares of [y, 0] on [D L; tau I] gives u, and so b, without any V."""
+    dense, y = crossed(24), np.random.default_rng(25).normal(size=12)
+    model = LinearMixedModel(dense.X, dense.D, root @ root.T, 0.7)
+    X, DL, columns = model.X, model.D @ root, root.shape[1]
+    V = v_by_definition(model)
+    below = np.sqrt(0.7) * np.eye(columns)
+    a = np.array([0.3, -2.0])
+    u = np.linalg.lstsq(np.vstack([DL, below]), np.append(y - X @ a, np.zeros(columns)))[0]
+    left_over = y - X @ a - DL @ u
+    np.testing.assert_allclose(V @ left_over, 0.7 * (y - X @ a), atol=1e-10)
+
+    rows = np.block([[X, DL], [np.zeros((columns, 2)), below]])
+    c = np.linalg.lstsq(rows, np.append(y, np.zeros(columns)))[0]
+    e = y - np.hstack([X, DL]) @ c
+    np.testing.assert_allclose(V @ e, 0.7 * (y - X @ c[:2]), atol=1e-10)
+    np.testing.assert_allclose(X.T @ e, 0, atol=1e-10)
+    np.testing.assert_allclose(model.Sigma @ model.D.T @ e / 0.7, root @ c[2:], atol=1e-10)
+    np.testing.assert_allclose(gls_blup(model, y).random, root @ c[2:], atol=1e-10)
+
+
 @pytest.mark.theorem("thm-gls-blup")
 @pytest.mark.parametrize("model", [crossed(9), strains([3, 1, 5]), crossed(10, p=0)])
 def test_any_other_unbiased_linear_rule_errs_more(model):
@@ -217,6 +282,54 @@ def test_james_and_stein_beat_gls_at_every_alpha():
         noise = 5 * losses.std(axis=1) / np.sqrt(20_000)
         assert (np.abs(losses.mean(axis=1) - [6, risk]) < noise).all()
         assert losses[1].mean() < losses[0].mean()
+
+
+# James and Stein
+
+
+def stein(z, degrees, tau2):
+    """Multiply each row by 1 - (degrees - 2) tau2 / its sum of squares."""
+    return (1 - (degrees - 2) * tau2 / (z**2).sum(axis=1, keepdims=True)) * z
+
+
+@pytest.mark.theorem("thm-james-stein")
+@pytest.mark.parametrize(("J", "sigma2"), [(3, 0.5), (6, 0.0), (6, 4.0), (25, 1.0)])
+def test_james_and_stein_pay_two_measurements_at_most_for_the_ratio(J, sigma2):
+    tau2, draws = 2.0, 200_000
+    rng = np.random.default_rng(26)
+    beta = rng.normal(0, np.sqrt(sigma2), (draws, J))
+    z = beta + rng.normal(0, np.sqrt(tau2), (draws, J))
+    ratio = tau2 / (sigma2 + tau2)
+    estimates = (J - 2) * tau2 / (z**2).sum(axis=1)
+    assert estimates.mean() == pytest.approx(ratio, rel=0.02)
+    blup = ((1 - ratio) * z - beta) ** 2
+    price = ((stein(z, J, tau2) - beta) ** 2).sum(axis=1) - blup.sum(axis=1)
+    error = 5 * price.std() / np.sqrt(draws)
+    assert abs(price.mean() - 2 * tau2 * ratio) < error < 0.25
+    assert blup.sum(axis=1).mean() == pytest.approx(J * tau2 * (1 - ratio), rel=0.02)
+    one_row = LinearMixedModel(np.zeros((J, 0)), np.eye(J), sigma2 * np.eye(J), tau2)
+    np.testing.assert_allclose(gls_blup(one_row, z[0]).random, (1 - ratio) * z[0], atol=1e-12)
+
+
+@pytest.mark.theorem("thm-james-stein")
+def test_with_a_mean_one_degree_of_freedom_less_is_unbiased():
+    rng, J = np.random.default_rng(27), 7
+    z = 30 + rng.normal(0, np.sqrt(1.5 + 0.5), (200_000, J))
+    spread = ((z - z.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
+    assert ((J - 1 - 2) * 0.5 / spread).mean() == pytest.approx(0.25, rel=0.02)
+    assert ((J - 2) * 0.5 / spread).mean() > 0.3
+
+
+@pytest.mark.theorem("thm-james-stein")
+@pytest.mark.parametrize("scale", [0.3, 3.0])
+def test_maximum_likelihood_divides_by_the_number_of_groups(scale):
+    z, tau2 = scale * np.array([1.0, -2.0, 2.0, 0.5, -1.5]), 1.0
+
+    def minus_log_likelihood(sigma2):
+        return -norm.logpdf(z, 0, np.sqrt(sigma2 + tau2)).sum()
+
+    sigma2 = minimize_scalar(minus_log_likelihood, bounds=(0, 1e3), options={"xatol": 1e-9}).x
+    assert tau2 / (sigma2 + tau2) == pytest.approx(min(1, 5 * tau2 / (z @ z)), rel=1e-5)
 
 
 @pytest.mark.theorem("thm-gls-blup")

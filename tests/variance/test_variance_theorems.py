@@ -253,6 +253,82 @@ def test_climbing_the_joint_density_ends_at_zero():
     assert sigma2 < 1e-8
 
 
+def climb(y, J, m, tau2, start):
+    """Maximise the joint density of J groups of m rows, told nothing but its formula.
+
+    From the alpha and beta that are given by ``start``; returns log(m sigma2) and the gradient of
+    the log density there.
+    """
+    rows = y.reshape(J, m)
+
+    def minus_log(c):
+        alpha, beta, sigma2 = c[0], c[1 : J + 1], np.exp(c[-1])
+        fit_of_rows = ((rows - alpha - beta[:, None]) ** 2).sum() / tau2
+        return (fit_of_rows + beta @ beta / sigma2 + J * np.log(sigma2)) / 2
+
+    return minimize(minus_log, start, method="BFGS", options={"gtol": 1e-9}), minus_log
+
+
+def dyestuff_stretched(by):
+    """The six batches with means that lie ``by`` times as far apart; SSB / J and MSW."""
+    rows = datasets.load("Dyestuff")["Yield"].to_numpy(float).reshape(6, 5)
+    means = rows.mean(axis=1, keepdims=True)
+    stretched = rows + (by - 1) * (means - rows.mean())
+    return stretched.ravel(), by**2 * 5 * ((means - rows.mean()) ** 2).sum() / 6
+
+
+def start_at(y, u, tau2):
+    """The best alpha and beta for a sigma2 = u / 5, and its logarithm."""
+    means = y.reshape(6, 5).mean(axis=1)
+    return np.append(np.append(y.mean(), u / (u + tau2) * (means - y.mean())), np.log(u / 5))
+
+
+@pytest.mark.theorem("thm-local-joint-mode")
+@pytest.mark.parametrize("by", [1.1, 1.5, 3.0])
+def test_an_optimiser_stops_at_the_local_joint_mode(by):
+    tau2 = 2451.25
+    y, c = dyestuff_stretched(by)
+    upper = (c - 2 * tau2 + np.sqrt(c * (c - 4 * tau2))) / 2
+    found, minus_log = climb(y, 6, 5, tau2, start_at(y, 1.5 * upper, tau2))
+    assert 5 * np.exp(found.x[-1]) == pytest.approx(upper, rel=1e-4)
+    rng = np.random.default_rng(3)  # a maximum: every step away loses
+    steps = rng.normal(size=(200, 8)) * [1, 1, 1, 1, 1, 1, 1, 0.01]
+    assert all(minus_log(found.x + step) > found.fun for step in steps)
+    # part 3: ML of sigma2 at this tau2, from the density of the means
+    means = y.reshape(6, 5).mean(axis=1)
+    ml = minimize_scalar(
+        lambda s: -norm.logpdf(means, means.mean(), np.sqrt(s + tau2 / 5)).sum(), bounds=(0, 1e5)
+    ).x
+    assert np.exp(found.x[-1]) < ml - tau2 / 5
+
+
+@pytest.mark.theorem("thm-local-joint-mode")
+def test_the_lower_root_is_a_saddle():
+    tau2 = 2451.25
+    y, c = dyestuff_stretched(1.5)
+    lower = (c - 2 * tau2 - np.sqrt(c * (c - 4 * tau2))) / 2
+    at = start_at(y, lower, tau2)
+    minus_log = climb(y, 6, 5, tau2, at)[1]
+    gradient = [(minus_log(at + h) - minus_log(at - h)) / 2e-4 for h in 1e-4 * np.eye(8)]
+    assert np.abs(gradient).max() < 1e-5
+    lower_side, upper_side = (start_at(y, lower * k, tau2) for k in (0.8, 1.25))
+    assert max(minus_log(lower_side), minus_log(upper_side)) < minus_log(at)  # along the ridge
+    assert minus_log(at + [5, 0, 0, 0, 0, 0, 0, 0]) > minus_log(at)  # and across it
+    assert minus_log(at + [0, 5, 0, 0, 0, 0, 0, 0]) > minus_log(at)
+
+
+@pytest.mark.theorem("thm-local-joint-mode")
+@pytest.mark.parametrize(("share", "falls"), [(0.98, False), (1.02, True)])
+def test_below_four_times_the_noise_nothing_stops_the_climb(share, falls):
+    """Along the ridge the density falls towards zero sigma2 somewhere, or nowhere."""
+    tau2 = 2451.25
+    y, c = dyestuff_stretched(np.sqrt(share * 4 * tau2 / dyestuff_stretched(1.0)[1]))
+    assert c == pytest.approx(share * 4 * tau2)
+    minus_log = climb(y, 6, 5, tau2, start_at(y, tau2, tau2))[1]
+    ridge = [minus_log(start_at(y, u, tau2)) for u in np.geomspace(tau2 / 50, 50 * tau2, 2001)]
+    assert np.any(np.diff(ridge) < 0) == falls
+
+
 # --- the boundary -------------------------------------------------------------------------------
 
 

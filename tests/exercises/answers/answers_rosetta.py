@@ -53,7 +53,7 @@ RIGHT = {
 WRONG = {
     "rosetta-1": [
         ("an early stop", "stop near one place"),
-        ("another valley", "leave room for one"),
+        ("another minimum", "leave room for one"),
         ("another variance", "estimates themselves"),
         ("another model", "unless told otherwise"),
     ],
