@@ -5,10 +5,11 @@ y = X alpha + D beta + eps, and every route ``route(model, y)`` returns ``Effect
 """
 
 from . import datasets, priors
+from .after import Fit
+from .after.fit import fit
 from .bayes import Draws, integrate, sample
 from .errors import InputError
-from .fitted import Comparison, Fit, compare
-from .fitted.fit import fit
+from .fitted import Comparison, compare
 from .formulas import lmer
 from .gram import Gram, Term, gather, gather_partitions
 from .kinship import pedigree_relatedness

@@ -1,6 +1,5 @@
-"""Fits, and what reads them. The function ``fit`` has the name of its module."""
+"""What a fitted model is, and what reads it: effects, predictions, profiles, comparisons."""
 
 from .comparison import Comparison, compare
-from .fit import Fit
 
-__all__ = ["Comparison", "Fit", "compare"]
+__all__ = ["Comparison", "compare"]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..after.fit import Fit, fit
 from ..errors import InputError, refused
-from ..fitted.fit import Fit, fit
 from ..gram.term import Term
 from ..inputs import Array, unchecked
 from ..kinship import Relatedness

@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import InputError, refused
+from ..fitted import summary
+from ..fitted.bootstrap import Bootstrap, bootstrap
+from ..fitted.estimates import Estimates, estimate
+from ..fitted.prediction import NewRows, Prediction, check_new_groups, new_rows, predict
+from ..fitted.profile import Profile, profile
+from ..fitted.satterthwaite import Satterthwaite, satterthwaite
+from ..fitted.simulation import Rows, simulated
 from ..gram.gram import Gram, Names, Terms, Weights
 from ..gram.term import Term
 from ..inputs import Array, generator, is_integer, one_of, positive
 from ..values import brief
-from . import summary
-from .bootstrap import Bootstrap, bootstrap
-from .estimates import Estimates, estimate
-from .prediction import NewRows, Prediction, check_new_groups, new_rows, predict
-from .profile import Profile, profile
-from .satterthwaite import Satterthwaite, satterthwaite
-from .simulation import Rows, simulated
 
 
 class Reader(Protocol):

@@ -1,0 +1,5 @@
+"""The fit with its verbs, and what people do with it. The function ``fit`` names its module."""
+
+from .fit import Fit
+
+__all__ = ["Fit"]
