@@ -702,6 +702,15 @@ def _(rng):
     return s
 
 
+@calls("Fit.rows_table")
+def _(rng):
+    s = Draw(rng)
+    model = s.one(*fits())
+    table = model.rows_table()
+    assert np.allclose(table["fitted"], model.fitted) and len(model.residuals) == model.n
+    return s
+
+
 @calls("Fit.interval")
 def _(rng):
     s = Draw(rng)

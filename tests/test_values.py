@@ -33,6 +33,7 @@ from mixhier_lite import (
     ridge,
     sample,
 )
+from mixhier_lite.after.rows import row_by_row
 from mixhier_lite.kinship import Relatedness
 
 
@@ -70,6 +71,7 @@ def _results():
         "Comparison": compare(one, slopes),
         "Certificate": slopes.certificate,
         "predict": slopes.predict(X, Term(g, X)),
+        "RowByRow": row_by_row(slopes, slopes.rows),
         "bootstrap": one.bootstrap(3, rng),
         "profile": one.profile(),
         "Curve": one.profile().curves[0],

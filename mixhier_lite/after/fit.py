@@ -1,13 +1,13 @@
-"""A fitted model and its verbs: predict, simulate, tell, draw again."""
+"""A fitted model and its verbs: predict, simulate, tell, draw again, test."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import InputError, refused
+from ..errors import refused
 from ..fitted import summary
 from ..fitted.bootstrap import Bootstrap, bootstrap
 from ..fitted.estimates import Estimates, estimate
@@ -15,10 +15,12 @@ from ..fitted.prediction import NewRows, Prediction, check_new_groups, new_rows,
 from ..fitted.profile import Profile, profile
 from ..fitted.satterthwaite import Satterthwaite, satterthwaite
 from ..fitted.simulation import Rows, simulated
+from ..fitted.tables import Origin
 from ..gram.gram import Gram, Names, Terms, Weights
 from ..gram.term import Term
 from ..inputs import Array, generator, is_integer, one_of, positive
-from ..values import brief
+from ..values import brief, frozen
+from . import rows as by_row
 
 
 class Reader(Protocol):
@@ -27,6 +29,11 @@ class Reader(Protocol):
     @property
     def dropped(self) -> int:
         """Rows left out of the fit."""
+        ...
+
+    @property
+    def origin(self) -> Origin:
+        """The data frame."""
         ...
 
     def rows(self, data: Any, new_groups: str) -> NewRows:
@@ -43,7 +50,46 @@ class Fit(Estimates):
     formula: str | None = None
     """The formula, after ``lmer``."""
     rows: Rows | None = field(default=None, repr=False)
-    """X, terms and weights of the rows; None after ``fit(gram)``."""
+    """y, X, terms and weights of the rows; None after ``fit(gram)``."""
+
+    @property
+    def fitted(self) -> Array:
+        """X alpha_hat + Z beta_tilde of the rows that were used, shape (n,).
+
+        For every row of a data frame, nan where one has a missing value: ``predict(data).mean``.
+        Refused where the fit holds a Gram only.
+        """
+        return _read_only(by_row.fitted(self, by_row.held(self.rows, "fitted")))
+
+    @property
+    def residuals(self) -> Array:
+        """Y less ``fitted``, shape (n,). Refused where the fit holds a Gram only."""
+        rows = by_row.held(self.rows, "residuals")
+        return _read_only(rows.y - by_row.fitted(self, rows))
+
+    def rows_table(self) -> Any:
+        """Fitted values, residuals and the influence of each row, as a data frame.
+
+        ``fitted`` and ``population`` are means given the random effects and averaged over groups,
+        ``residual`` is y less the former. ``leverage`` h is what ``fitted`` changes by where y of
+        the row changes by one, with the variances as they are; then residual / (1 - h) is what
+        the fit would miss the row by, had it not seen it. ``standardised`` is the residual over
+        its standard deviation, sqrt(tau2 (1 - h) / w). ``cook`` is lme4's ``cooks.distance``:
+        how far the row moves all effects, fixed and random, in their own metric and over p. It is
+        standardised^2 h / (1 - h) / p.
+
+        A row of the data is a row of the table. It is missing where the fit did not use the row,
+        and the last columns are nan where a row alone decides its fitted value, and without
+        fixed effects (``cook``). Without noise ``leverage`` is one, ``cook`` infinite, and
+        ``standardised`` its limit.
+
+        Raises
+        ------
+        InputError
+            The fit holds a Gram only.
+        """
+        found = by_row.row_by_row(self, by_row.held(self.rows, "rows_table()"))
+        return self._origin.table_of_rows({f.name: getattr(found, f.name) for f in fields(found)})
 
     def predict(
         self,
@@ -83,14 +129,7 @@ class Fit(Estimates):
         InputError
             The fit holds a Gram only, and a Gram has no rows.
         """
-        if self.rows is None:
-            raise InputError(
-                "this fit holds a Gram, and a Gram has no rows to simulate.",
-                "a fit from arrays or a formula",
-                "fit(gram)",
-                "call fit(y, X, terms)",
-            )
-        return simulated(self, self.rows, generator(rng))
+        return simulated(self, by_row.held(self.rows, "simulate"), generator(rng))
 
     def interval(self, level: float = 0.95) -> Array:
         """Wald intervals of the fixed effects, shape (p, 2); too short with few groups.
@@ -146,6 +185,11 @@ class Fit(Estimates):
         """Rows left out for a missing value."""
         return 0 if self.design is None else self.design.dropped
 
+    @property
+    def _origin(self) -> Origin:
+        """The data frame of the rows; where arrays were passed, one of pandas."""
+        return Origin() if self.design is None else self.design.origin
+
     def __repr__(self) -> str:
         """One line: what was fitted to what, and how well."""
         what = self.formula or f"{len(self.fixed)} fixed effects"
@@ -162,6 +206,12 @@ class Fit(Estimates):
 
     def _repr_html_(self) -> str:
         return summary.html(self, self.formula, self._dropped)
+
+
+def _read_only(values: Array) -> Array:
+    """The same, which nobody can change."""
+    view: Array = frozen(values)
+    return view
 
 
 def fit(
@@ -205,6 +255,6 @@ def fit(
         if X is None or terms is None:
             raise refused("y-alone")
         gram = Gram.from_arrays(y, X, terms, weights, names)
-        rows = Rows.of(X, terms, weights)
+        rows = Rows.of(y, X, terms, weights)
     known_tau2 = None if tau2 is None else positive(tau2, "tau2")
     return Fit(**vars(estimate(gram, method, known_tau2)), rows=rows)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ..errors import InputError, refused
 from ..fitted.prediction import NewRows
+from ..fitted.tables import Origin
 from ..inputs import Array
 from ..labels import Coded, Codes, Labels, coded, look_up
 from ..values import Value
@@ -268,6 +269,8 @@ class Design(Value):
     factors: tuple[Factors, ...]
     dropped: int
     """Rows left out because of missing values."""
+    origin: Origin
+    """The data frame, for tables."""
 
     def rows(self, data: Any, new_groups: str) -> NewRows:
         """The columns and groups of new rows.

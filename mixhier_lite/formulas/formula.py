@@ -16,7 +16,7 @@ from ..inputs import Array, unchecked
 from ..kinship import Relatedness
 from ..labels import Coded, coded, look_up
 from .design import Columns, Design, Factors, build, group
-from .frames import column_names, read, unknown_column
+from .frames import column_names, origin, read, unknown_column
 from .names import Names, captured, columns_of, names_of
 from .parse import BarTerm, parse
 
@@ -113,6 +113,7 @@ def lmer(
         random=tuple(columns.recipe for columns in random),
         factors=tuple(factors for factors, _, _ in groups),
         dropped=int((~table.kept).sum()),
+        origin=origin(data, table.kept),
     )
     return replace(model, design=design, formula=formula)
 

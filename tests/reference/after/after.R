@@ -8,7 +8,7 @@ packages <- c("lme4", "lmerTest", "emmeans", "performance", "pbkrtest", "metafor
 data(sleepstudy, package = "lme4")
 factorial <- read.csv("factorial.csv", stringsAsFactors = TRUE)
 holed <- subset(factorial, !(f == "c" & k == "v"))  # a cell is empty
-strict <- lmerControl(optCtrl = list(xtol_abs = 1e-12, ftol_abs = 1e-12, maxeval = 1e5))
+strict <- lmerControl(optimizer = "bobyqa", optCtrl = list(rhobeg = 0.01, rhoend = 1e-10, maxfun = 1e6))
 
 models <- list(
   sleepstudy = lmer(Reaction ~ Days + (Days | Subject), sleepstudy, control = strict),
