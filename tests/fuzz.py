@@ -741,7 +741,7 @@ def _(rng):
     s = Draw(rng)
     found = fits()[rng.integers(4)].profile(s.either(False))
     table = found.table(s.level())
-    assert (table["low"] <= table["high"]).all()
+    assert (table["lower"] <= table["upper"]).all()
     return s
 
 
@@ -749,8 +749,36 @@ def _(rng):
 def _(rng):
     s = Draw(rng)
     model = s.one(*fits())
-    assert len(model.table(s.level())) == len(model.fixed)
+    assert len(model.table(s.level(), s.either(s.one(None, True, False)))) == len(model.fixed)
     return s
+
+
+@calls("Fit.contrast")
+def _(rng):
+    s = Draw(rng)
+    model = s.one(*fits())
+    p = len(model.fixed)
+    names = list(model.names) or ["x"]
+    L = s.one(
+        s.array(rng.normal(size=(int(rng.integers(1, 4)), p))),
+        s.either(s.one(f"2 * {names[-1]} - 1", f"{names[0]} / 3 = 2 * {names[-1]}", "(", "1 +")),
+        s.either({names[0]: s.either(2), names[-1]: s.either(-1.5)}),
+        s.either({"a": s.either(names[0]), "b": s.either([1.0] * p)}),
+    )
+    method = s.one("satterthwaite", "satterthwaite", "knapp-hartung")
+    found = model.contrast(L, s.either(None), s.either(method))
+    assert (found.df > 0).all() and ((found.p >= 0) & (found.p <= 1)).all() and found.F >= 0
+    return s
+
+
+for _what in ("interval", "table"):
+
+    @calls(f"Contrast.{_what}")
+    def _(rng, what=_what):
+        s = Draw(rng)
+        found = fits()[9].contrast(np.eye(len(fits()[9].fixed))[: rng.integers(1, 4)])
+        assert len(getattr(found, what)(s.level())) == len(found.estimate)
+        return s
 
 
 @calls("Fit.random_table")
@@ -765,7 +793,11 @@ def _(rng):
 def _(rng):
     s = Draw(rng)
     model = s.one(*fits())
-    assert "\n" not in repr(model) and model.summary() == str(model) and model._repr_html_()
+    assert (
+        "\n" not in repr(model)
+        and model.summary(s.either(None)) == str(model)
+        and model._repr_html_()
+    )
     return s
 
 

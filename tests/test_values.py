@@ -34,6 +34,7 @@ from mixhier_lite import (
     sample,
 )
 from mixhier_lite.after.rows import row_by_row
+from mixhier_lite.fitted.satterthwaite import precision
 from mixhier_lite.kinship import Relatedness
 
 
@@ -71,6 +72,8 @@ def _results():
         "Comparison": compare(one, slopes),
         "Certificate": slopes.certificate,
         "predict": slopes.predict(X, Term(g, X)),
+        "Contrast": slopes.contrast(np.eye(2)),
+        "Precision": precision(slopes),
         "RowByRow": row_by_row(slopes, slopes.rows),
         "bootstrap": one.bootstrap(3, rng),
         "profile": one.profile(),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..fitted.bootstrap import Bootstrap, bootstrap
 from ..fitted.estimates import Estimates, estimate
 from ..fitted.prediction import NewRows, Prediction, check_new_groups, new_rows, predict
 from ..fitted.profile import Profile, profile
-from ..fitted.satterthwaite import Satterthwaite, satterthwaite
+from ..fitted.satterthwaite import Precision, Satterthwaite, precision, satterthwaite
 from ..fitted.simulation import Rows, simulated
 from ..fitted.tables import Origin
 from ..gram.gram import Gram, Names, Terms, Weights
@@ -21,6 +22,8 @@ from ..gram.term import Term
 from ..inputs import Array, generator, is_integer, one_of, positive
 from ..values import brief, frozen
 from . import rows as by_row
+from .combination import read_combinations
+from .contrast import Contrast, contrast
 
 
 class Reader(Protocol):
@@ -151,9 +154,26 @@ class Fit(Estimates):
         """Profile likelihood of every parameter."""
         return profile(self, progress)
 
-    def table(self, level: float = 0.95) -> Any:
-        """Fixed effects with standard errors and Wald intervals, as a data frame."""
-        return summary.fixed_table(self, level)
+    def table(self, level: float = 0.95, df: bool | None = None) -> Any:
+        """Fixed effects with their standard errors, tests and intervals, as a data frame.
+
+        Parameters
+        ----------
+        level : float
+            Coverage of the intervals.
+        df : bool, optional
+            True tests by Student's t with Satterthwaite's degrees of freedom, False by z, which
+            takes the variances as known: its df are infinite. The default is t where that costs
+            no more than the fit did: one term, or few random effects.
+
+        Returns
+        -------
+        data frame
+            A row a column of X: estimate, se, df, t, p, lower, upper. Of the library whose data
+            frame was fitted, of pandas after arrays. A variance that is estimated as zero is
+            taken as known, and so is a tau2 that was given.
+        """
+        return summary.fixed_table(self, self._origin, level, df)
 
     def random_table(self, t: int | str = 0) -> Any:
         """Random effects of term t, as a data frame.
@@ -161,15 +181,59 @@ class Fit(Estimates):
         ``sd, alpha known`` is the root of ``cond_var`` and ``sd`` that of ``random_cov``. A
         random intercept that is alone in its term is called 1, beside slopes (Intercept).
         """
-        return summary.random_table(self, self._term(t))
+        return summary.random_table(self, self._origin, self._term(t))
 
-    def summary(self) -> str:
-        """Write the fit as text.
+    def contrast(
+        self, L: Any, names: Sequence[str] | None = None, method: str = "satterthwaite"
+    ) -> Contrast:
+        """Estimate and test linear combinations of the fixed effects, one by one and together.
 
-        The Wald intervals take the estimated variances as known. With few groups they are too
-        short: ``satterthwaite().interval()`` allows for that.
+        Parameters
+        ----------
+        L : array_like, shape (k, p) or (p,), or str, or mapping, or a list of these two
+            Coefficients of ``fixed``, or a text in the names of ``names``: ``"Days - 2"``,
+            ``"(fb + fc) / 2 = fd"``. A mapping has a number for each of some names, or else a
+            combination of any form for each label.
+        names : sequence of str, optional
+            What to call the combinations, k of them.
+        method : {"satterthwaite", "knapp-hartung"}
+            Degrees of freedom. Knapp and Hartung's are for a ``tau2`` that was given, as in a
+            meta-analysis: n - p, with standard errors scaled by what is left of y,
+            (y - X alpha)'V^-1 (y - X alpha) / (n - p).
+
+        Returns
+        -------
+        Contrast
+
+        Raises
+        ------
+        InputError
+            Names that no coefficient has; L of another shape; a combination of nothing.
+
+        Notes
+        -----
+        lmerTest's ``contest``; metafor's ``test = "knha"``. The p-values of several rows are not
+        adjusted for their number.
+
+        Examples
+        --------
+        >>> y, g = np.array([1.0, 2.0, 4.0, 5.0, 9.0, 8.0]), np.repeat([0, 1, 2], 2)
+        >>> found = fit(y, np.ones((6, 1)), Term(g), names=["mean"]).contrast("mean - 4")
+        >>> found.estimate.round(4), found.df.round(4)
+        (array([0.8333]), array([2.]))
         """
-        return summary.text(self, self.formula, self._dropped)
+        combinations = read_combinations(L, self.names, names)
+        return contrast(self, self._precision, combinations, method, self._origin)
+
+    def summary(self, df: bool | None = None) -> str:
+        """Write the fit as text, with tests as in ``table``.
+
+        Raises
+        ------
+        InputError
+            df neither true nor false.
+        """
+        return summary.text(self, self.formula, self._dropped, df)
 
     def _term(self, t: int | str) -> int:
         """The number of a term, from its number or its name."""
@@ -179,6 +243,11 @@ class Fit(Estimates):
         if not is_integer(t) or not 0 <= int(t) <= last:
             raise refused("no-such-term", last=last, names=", ".join(names), got=f"{t!r:.60}")
         return int(t)
+
+    @cached_property
+    def _precision(self) -> Precision:
+        """How well the variances of the fixed effects are known."""
+        return precision(self)
 
     @property
     def _dropped(self) -> int:
