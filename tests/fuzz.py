@@ -771,6 +771,39 @@ def _(rng):
     return s
 
 
+@calls("Fit.anova")
+def _(rng):
+    s = Draw(rng)
+    table = s.one(*fits(), *fits()[-2:] * 4).anova()
+    assert len(table) in (1, 3) and ((table["p"] >= 0) & (table["p"] <= 1)).all()
+    return s
+
+
+@calls("Fit.means")
+def _(rng):
+    s = Draw(rng)
+    found = s.one(fits()[0], *[fits()[9]] * 5).means(s.either("f"), s.either(None))
+    assert found.levels[0].tolist() == ["a", "b"] and (found.df > 0).all()
+    return s
+
+
+for _what in ("interval", "table"):
+
+    @calls(f"Means.{_what}")
+    def _(rng, what=_what):
+        s = Draw(rng)
+        assert len(getattr(fits()[9].means("f"), what)(s.level())) == 2
+        return s
+
+
+@calls("Means.contrast")
+def _(rng):
+    s = Draw(rng)
+    L = s.either(s.one("pairs", "b - a", {"a": 1}, np.eye(2)))
+    assert (fits()[9].means("f").contrast(L, s.either(None)).df > 0).all()
+    return s
+
+
 for _what in ("interval", "table"):
 
     @calls(f"Contrast.{_what}")

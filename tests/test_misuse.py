@@ -42,6 +42,7 @@ y = RNG.standard_normal(40) + g
 MODEL = fit(y, X, Term(g))
 KNOWN = LinearMixedModel(X, indicator(g), np.eye(8), 1.0)
 DATA = pd.DataFrame({"y": y, "g": g, "x": RNG.standard_normal(40)})
+FORMULA = lmer("y ~ f + (1 | g)", DATA.assign(f=np.tile(["a", "b"], 20)))
 AXES = Figure().subplots()
 
 REFUSED = {
@@ -62,6 +63,11 @@ REFUSED = {
     "a contrast with a bracket open": (lambda: MODEL.contrast("(x0"), "cannot be read"),
     "an odd method": (lambda: MODEL.contrast("x0", method=None), "method is unknown"),
     "df as a number": (lambda: MODEL.table(0.9, 17), "neither true nor false"),
+    "anova of arrays": (lambda: MODEL.anova(), "has no formula"),
+    "means of arrays": (lambda: MODEL.means("g"), "has no formula"),
+    "means of everything": (lambda: FORMULA.means(None), "no factor"),
+    "means by a table": (lambda: FORMULA.means("f", DATA), "no factor"),
+    "pairs of pairs": (lambda: FORMULA.means("f").contrast("pairs - pairs"), "cannot be read"),
     "terms as a number": (lambda: MODEL.predict(X, 3), "not a Term"),
     "X as a word": (lambda: MODEL.predict("X"), "real numbers"),
     "an odd way with new groups": (lambda: MODEL.predict(X, None, ["error"]), "new_groups"),

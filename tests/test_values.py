@@ -46,6 +46,11 @@ def _rows():
     return y, np.column_stack([np.ones(40), x]), g, h
 
 
+def _categories():
+    y, _, g, h = _rows()
+    return lmer("y ~ f + (1 | g)", pd.DataFrame({"y": y, "g": g, "f": h.astype(str)}))
+
+
 def _results():
     rng = np.random.default_rng(6)
     y, X, g, h = _rows()
@@ -73,6 +78,8 @@ def _results():
         "Certificate": slopes.certificate,
         "predict": slopes.predict(X, Term(g, X)),
         "Contrast": slopes.contrast(np.eye(2)),
+        "Means": _categories().means("f"),
+        "Grid": _categories().design.grid,
         "Precision": precision(slopes),
         "RowByRow": row_by_row(slopes, slopes.rows),
         "bootstrap": one.bootstrap(3, rng),

@@ -17,6 +17,8 @@ from ..variance.assembly import assemble
 from .combination import Combinations
 
 METHODS = ("satterthwaite", "knapp-hartung")
+MOST = 2000
+"""Rows of L at once, since their covariance is a matrix."""
 DEPENDENT = 1e-8
 """An eigenvalue of the correlations of estimates, over the largest, that is zero."""
 
@@ -72,6 +74,8 @@ def contrast(
     """Estimate and test L alpha - shift."""
     one_of(method, "method", METHODS, "satterthwaite is for variances that are estimated")
     L = combinations.L
+    if len(L) > MOST:
+        raise refused("many-combinations", k=len(L), most=MOST)
     estimate, cov = L @ model.fixed - combinations.shift, known.cov(L)
     df = known.df(L)
     if method == "knapp-hartung":

@@ -22,8 +22,10 @@ from ..gram.term import Term
 from ..inputs import Array, generator, is_integer, one_of, positive
 from ..values import brief, frozen
 from . import rows as by_row
+from .anova import anova
 from .combination import read_combinations
 from .contrast import Contrast, contrast
+from .means import Means, means
 
 
 class Reader(Protocol):
@@ -41,6 +43,14 @@ class Reader(Protocol):
 
     def rows(self, data: Any, new_groups: str) -> NewRows:
         """The columns and groups of new rows."""
+        ...
+
+    def hypotheses(self) -> list[tuple[str, Array]]:
+        """L of the hypothesis of type III of every term."""
+        ...
+
+    def averages(self, factor: str, by: str | None) -> tuple[list[tuple[Any, ...]], Array]:
+        """Cells, and the rows of X that their means are."""
         ...
 
 
@@ -225,6 +235,61 @@ class Fit(Estimates):
         combinations = read_combinations(L, self.names, names)
         return contrast(self, self._precision, combinations, method, self._origin)
 
+    def anova(self) -> Any:
+        """F tests of the terms of the formula, of type III, as a data frame.
+
+        The hypothesis of a term is that its coefficients are zero under sum-to-zero coding, that
+        is, averaged equally over the levels of all other factors, whatever coding was fitted.
+        A covariate that interacts with a factor stands at zero in the hypothesis of the latter.
+
+        Returns
+        -------
+        data frame
+            A row a term, without the intercept: F, df1, df2, p.
+
+        Raises
+        ------
+        InputError
+            A fit without a formula; columns that were dropped.
+
+        Notes
+        -----
+        lmerTest's ``anova``, with Satterthwaite's degrees of freedom. In ``f / k`` lmerTest tests
+        f at the first level of k; here f is averaged over the levels of k, as everywhere.
+        """
+        return anova(self, self._precision, self._origin, self._read_by("anova()").hypotheses())
+
+    def means(self, factor: str, by: str | None = None) -> Means:
+        """Estimated marginal means of the levels of a factor.
+
+        Each is what the fixed part says of the level where all covariates are at their means over
+        the rows that were used, averaged equally over the levels of all other factors.
+
+        Parameters
+        ----------
+        factor : str
+            A column of the data that is a factor in the fixed part; truth values are factors.
+        by : str, optional
+            Another one: then there is a mean for each combination, not averaged over it.
+
+        Returns
+        -------
+        Means
+            ``.table()``, and ``.contrast()`` for differences.
+
+        Raises
+        ------
+        InputError
+            A fit without a formula; what is no factor.
+
+        Notes
+        -----
+        emmeans with ``lmer.df = "satterthwaite"``.
+        """
+        cells, L = self._read_by("means()").averages(factor, by)
+        factors = (factor,) if by is None else (factor, by)
+        return means(self, self._precision, self._origin, factors, cells, L)
+
     def summary(self, df: bool | None = None) -> str:
         """Write the fit as text, with tests as in ``table``.
 
@@ -243,6 +308,12 @@ class Fit(Estimates):
         if not is_integer(t) or not 0 <= int(t) <= last:
             raise refused("no-such-term", last=last, names=", ".join(names), got=f"{t!r:.60}")
         return int(t)
+
+    def _read_by(self, verb: str) -> "Reader":
+        """What has read the formula, or the reason why there is none."""
+        if self.design is None:
+            raise refused("no-formula-kept", verb=verb)
+        return self.design
 
     @cached_property
     def _precision(self) -> Precision:

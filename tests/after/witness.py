@@ -29,6 +29,7 @@ def fits():
         "slopes": lmer("y ~ f * k + x + (x | g)", centred),
         "weighted": lmer("y ~ f + k + x + (1 | g)", FACTORIAL, weights="w"),
         "no_intercept": lmer("y ~ 0 + f + x:k + (1 | g)", FACTORIAL),
+        "interaction": lmer("y ~ f * x + k + (1 | g)", FACTORIAL),
         "ml": lmer("y ~ f * k + x + (1 | g)", FACTORIAL, method="ML"),
     }
 

@@ -17,6 +17,7 @@ models <- list(
   slopes = lmer(y ~ f * k + x + (x | g), transform(factorial, x = x - 10), control = strict),
   weighted = lmer(y ~ f + k + x + (1 | g), factorial, weights = w, control = strict),
   no_intercept = lmer(y ~ 0 + f + x:k + (1 | g), factorial, control = strict),
+  interaction = lmer(y ~ f * x + k + (1 | g), factorial, control = strict),
   ml = lmer(y ~ f * k + x + (1 | g), factorial, REML = FALSE, control = strict))
 
 frame <- function(x) lapply(as.list(as.data.frame(x)), as.vector)
@@ -79,7 +80,8 @@ out <- list(
                  intercepts = several(models$intercepts, 2:4),
                  crossed = several(models$crossed, 2:6), slopes = several(models$slopes, 2:5)),
   means = list(f = grid(models$intercepts, ~ f), f_by_k = grid(models$crossed, ~ f | k),
-               k = grid(models$slopes, ~ k), weighted = grid(models$weighted, ~ f)),
+               k = grid(models$slopes, ~ k),
+               interaction = grid(models$interaction, ~ f), weighted = grid(models$weighted, ~ f)),
   r2 = lapply(models[c("sleepstudy", "intercepts", "crossed", "slopes", "no_intercept")], nakagawa),
   kenward_roger = lapply(models[c("sleepstudy", "intercepts", "crossed", "slopes")], kenward_roger),
   holed = local({
