@@ -5,11 +5,10 @@ y = X alpha + D beta + eps, and every route ``route(model, y)`` returns ``Effect
 """
 
 from . import datasets, priors
-from .after import Fit
+from .after import Comparison, Fit, compare
 from .after.fit import fit
 from .bayes import Draws, integrate, sample
 from .errors import InputError
-from .fitted import Comparison, compare
 from .formulas import lmer
 from .gram import Gram, Term, gather, gather_partitions
 from .kinship import pedigree_relatedness

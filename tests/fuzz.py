@@ -771,6 +771,23 @@ def _(rng):
     return s
 
 
+@calls("Fit.refit")
+def _(rng):
+    s = Draw(rng)
+    model = s.one(*fits())
+    again = model.refit(s.array(rng.normal(size=36)))
+    assert again.n == 36 and again.method == model.method and again.icc >= 0
+    return s
+
+
+@calls("Fit.update")
+def _(rng):
+    s = Draw(rng)
+    again = s.one(*fits()).update(s.either(s.one("REML", "ML")))
+    assert again.update(method=again.method).criterion == again.criterion
+    return s
+
+
 @calls("Fit.anova")
 def _(rng):
     s = Draw(rng)
@@ -885,9 +902,12 @@ def _(rng):
 @calls("compare")
 def _(rng):
     s = Draw(rng)
-    pairs = s.one(*fits()), s.one(*fits())
-    found = ml.compare(*map(s.either, pairs))
-    assert 0 <= found.p_value <= 1
+    some = [s.either(s.one(*fits())) for _ in range(s.one(2, 2, 3, 4))]
+    found = ml.compare(*some)
+    if len(some) > 2:
+        assert len(found) == len(some) and not (found["p"] < 0).any()
+    else:
+        assert 0 <= found.p_value <= 1
     return s
 
 

@@ -1,7 +1,7 @@
 """A fitted model and its verbs: predict, simulate, tell, draw again, test."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -19,13 +19,14 @@ from ..fitted.simulation import Rows, simulated
 from ..fitted.tables import Origin
 from ..gram.gram import Gram, Names, Terms, Weights
 from ..gram.term import Term
-from ..inputs import Array, generator, is_integer, one_of, positive
+from ..inputs import Array, generator, is_integer, one_of, positive, unchecked
 from ..values import brief, frozen
 from . import rows as by_row
 from .anova import anova
 from .combination import read_combinations
 from .contrast import Contrast, contrast
 from .means import Means, means
+from .r2 import R2, r2
 
 
 class Reader(Protocol):
@@ -102,7 +103,7 @@ class Fit(Estimates):
             The fit holds a Gram only.
         """
         found = by_row.row_by_row(self, by_row.held(self.rows, "rows_table()"))
-        return self._origin.table_of_rows({f.name: getattr(found, f.name) for f in fields(found)})
+        return self.origin.table_of_rows({f.name: getattr(found, f.name) for f in fields(found)})
 
     def predict(
         self,
@@ -133,6 +134,50 @@ class Fit(Estimates):
         else:
             rows = new_rows(self.gram, X, terms, new_groups)
         return predict(self.effects, self.gram, self.fixed, self.Sigma, rows)
+
+    @property
+    def r2(self) -> R2:
+        """Marginal and conditional R squared (Nakagawa), of the rows that were used.
+
+        ``performance::r2_nakagawa``, which leaves weights out of account. Refused where the fit
+        holds a Gram only.
+        """
+        return r2(self, by_row.held(self.rows, "r2"))
+
+    @property
+    def icc(self) -> float:
+        """Adjusted intraclass correlation: the random share of what X alpha leaves.
+
+        It is random / (random + noise) of ``r2``: how alike two rows of the same levels are.
+        """
+        shares = r2(self, by_row.held(self.rows, "icc"))
+        return shares.random / (shares.random + shares.noise)
+
+    def refit(self, y: ArrayLike) -> "Fit":
+        """Fit another response to the same rows, by the same method.
+
+        Parameters
+        ----------
+        y : array_like, shape (n,)
+            Of the rows that were used; ``simulate(rng)`` returns such a one.
+
+        Raises
+        ------
+        InputError
+            The fit holds a Gram only; y of another length, or what ``fit`` refuses.
+        """
+        rows = by_row.held(self.rows, "refit(y)")
+        values = unchecked(y, "y", 1)
+        if len(values) != self.n:
+            raise refused("refit", n=self.n, got=len(values))
+        gram = Gram.from_arrays(values, rows.X, rows.terms, rows.weights, self.names)
+        found = estimate(gram, self.method, self.known_tau2)
+        return replace(self, **vars(found), rows=replace(rows, y=values.copy()))
+
+    def update(self, method: str) -> "Fit":
+        """Fit the same data by another method: ``update(method="ML")``. A Gram is enough."""
+        one_of(method, "method", ("REML", "ML"), "see chapter variance")
+        return replace(self, **vars(estimate(self.gram, method, self.known_tau2)))
 
     def simulate(self, rng: np.random.Generator) -> Array:
         """Draw a new response for the rows of the fit, shape (n,), with new random effects.
@@ -183,7 +228,7 @@ class Fit(Estimates):
             frame was fitted, of pandas after arrays. A variance that is estimated as zero is
             taken as known, and so is a tau2 that was given.
         """
-        return summary.fixed_table(self, self._origin, level, df)
+        return summary.fixed_table(self, self.origin, level, df)
 
     def random_table(self, t: int | str = 0) -> Any:
         """Random effects of term t, as a data frame.
@@ -191,7 +236,7 @@ class Fit(Estimates):
         ``sd, alpha known`` is the root of ``cond_var`` and ``sd`` that of ``random_cov``. A
         random intercept that is alone in its term is called 1, beside slopes (Intercept).
         """
-        return summary.random_table(self, self._origin, self._term(t))
+        return summary.random_table(self, self.origin, self._term(t))
 
     def contrast(
         self, L: Any, names: Sequence[str] | None = None, method: str = "satterthwaite"
@@ -233,7 +278,7 @@ class Fit(Estimates):
         (array([0.8333]), array([2.]))
         """
         combinations = read_combinations(L, self.names, names)
-        return contrast(self, self._precision, combinations, method, self._origin)
+        return contrast(self, self._precision, combinations, method, self.origin)
 
     def anova(self) -> Any:
         """F tests of the terms of the formula, of type III, as a data frame.
@@ -257,7 +302,7 @@ class Fit(Estimates):
         lmerTest's ``anova``, with Satterthwaite's degrees of freedom. In ``f / k`` lmerTest tests
         f at the first level of k; here f is averaged over the levels of k, as everywhere.
         """
-        return anova(self, self._precision, self._origin, self._read_by("anova()").hypotheses())
+        return anova(self, self._precision, self.origin, self._read_by("anova()").hypotheses())
 
     def means(self, factor: str, by: str | None = None) -> Means:
         """Estimated marginal means of the levels of a factor.
@@ -288,7 +333,7 @@ class Fit(Estimates):
         """
         cells, L = self._read_by("means()").averages(factor, by)
         factors = (factor,) if by is None else (factor, by)
-        return means(self, self._precision, self._origin, factors, cells, L)
+        return means(self, self._precision, self.origin, factors, cells, L)
 
     def summary(self, df: bool | None = None) -> str:
         """Write the fit as text, with tests as in ``table``.
@@ -326,7 +371,7 @@ class Fit(Estimates):
         return 0 if self.design is None else self.design.dropped
 
     @property
-    def _origin(self) -> Origin:
+    def origin(self) -> Origin:
         """The data frame of the rows; where arrays were passed, one of pandas."""
         return Origin() if self.design is None else self.design.origin
 

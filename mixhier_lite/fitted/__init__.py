@@ -1,5 +1,1 @@
-"""What a fitted model is, and what reads it: effects, predictions, profiles, comparisons."""
-
-from .comparison import Comparison, compare
-
-__all__ = ["Comparison", "compare"]
+"""What a fitted model is, and what is read off it: effects, predictions, profiles, tables."""
