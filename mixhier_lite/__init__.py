@@ -5,10 +5,10 @@ y = X alpha + D beta + eps, and every route ``route(model, y)`` returns ``Effect
 """
 
 from . import datasets, priors
+from .after import Comparison, Fit, compare
+from .after.fit import fit
 from .bayes import Draws, integrate, sample
 from .errors import InputError
-from .fitted import Comparison, Fit, compare
-from .fitted.fit import fit
 from .formulas import lmer
 from .gram import Gram, Term, gather, gather_partitions
 from .kinship import pedigree_relatedness

@@ -702,6 +702,15 @@ def _(rng):
     return s
 
 
+@calls("Fit.rows_table")
+def _(rng):
+    s = Draw(rng)
+    model = s.one(*fits())
+    table = model.rows_table()
+    assert np.allclose(table["fitted"], model.fitted) and len(model.residuals) == model.n
+    return s
+
+
 @calls("Fit.interval")
 def _(rng):
     s = Draw(rng)
@@ -732,7 +741,7 @@ def _(rng):
     s = Draw(rng)
     found = fits()[rng.integers(4)].profile(s.either(False))
     table = found.table(s.level())
-    assert (table["low"] <= table["high"]).all()
+    assert (table["lower"] <= table["upper"]).all()
     return s
 
 
@@ -740,8 +749,86 @@ def _(rng):
 def _(rng):
     s = Draw(rng)
     model = s.one(*fits())
-    assert len(model.table(s.level())) == len(model.fixed)
+    assert len(model.table(s.level(), s.either(s.one(None, True, False)))) == len(model.fixed)
     return s
+
+
+@calls("Fit.contrast")
+def _(rng):
+    s = Draw(rng)
+    model = s.one(*fits())
+    p = len(model.fixed)
+    names = list(model.names) or ["x"]
+    L = s.one(
+        s.array(rng.normal(size=(int(rng.integers(1, 4)), p))),
+        s.either(s.one(f"2 * {names[-1]} - 1", f"{names[0]} / 3 = 2 * {names[-1]}", "(", "1 +")),
+        s.either({names[0]: s.either(2), names[-1]: s.either(-1.5)}),
+        s.either({"a": s.either(names[0]), "b": s.either([1.0] * p)}),
+    )
+    method = s.one("satterthwaite", "satterthwaite", "knapp-hartung")
+    found = model.contrast(L, s.either(None), s.either(method))
+    assert (found.df > 0).all() and ((found.p >= 0) & (found.p <= 1)).all() and found.F >= 0
+    return s
+
+
+@calls("Fit.refit")
+def _(rng):
+    s = Draw(rng)
+    model = s.one(*fits())
+    again = model.refit(s.array(rng.normal(size=36)))
+    assert again.n == 36 and again.method == model.method and again.icc >= 0
+    return s
+
+
+@calls("Fit.update")
+def _(rng):
+    s = Draw(rng)
+    again = s.one(*fits()).update(s.either(s.one("REML", "ML")))
+    assert again.update(method=again.method).criterion == again.criterion
+    return s
+
+
+@calls("Fit.anova")
+def _(rng):
+    s = Draw(rng)
+    table = s.one(*fits(), *fits()[-2:] * 4).anova()
+    assert len(table) in (1, 3) and ((table["p"] >= 0) & (table["p"] <= 1)).all()
+    return s
+
+
+@calls("Fit.means")
+def _(rng):
+    s = Draw(rng)
+    found = s.one(fits()[0], *[fits()[9]] * 5).means(s.either("f"), s.either(None))
+    assert found.levels[0].tolist() == ["a", "b"] and (found.df > 0).all()
+    return s
+
+
+for _what in ("interval", "table"):
+
+    @calls(f"Means.{_what}")
+    def _(rng, what=_what):
+        s = Draw(rng)
+        assert len(getattr(fits()[9].means("f"), what)(s.level())) == 2
+        return s
+
+
+@calls("Means.contrast")
+def _(rng):
+    s = Draw(rng)
+    L = s.either(s.one("pairs", "b - a", {"a": 1}, np.eye(2)))
+    assert (fits()[9].means("f").contrast(L, s.either(None)).df > 0).all()
+    return s
+
+
+for _what in ("interval", "table"):
+
+    @calls(f"Contrast.{_what}")
+    def _(rng, what=_what):
+        s = Draw(rng)
+        found = fits()[9].contrast(np.eye(len(fits()[9].fixed))[: rng.integers(1, 4)])
+        assert len(getattr(found, what)(s.level())) == len(found.estimate)
+        return s
 
 
 @calls("Fit.random_table")
@@ -756,7 +843,11 @@ def _(rng):
 def _(rng):
     s = Draw(rng)
     model = s.one(*fits())
-    assert "\n" not in repr(model) and model.summary() == str(model) and model._repr_html_()
+    assert (
+        "\n" not in repr(model)
+        and model.summary(s.either(None)) == str(model)
+        and model._repr_html_()
+    )
     return s
 
 
@@ -811,9 +902,12 @@ def _(rng):
 @calls("compare")
 def _(rng):
     s = Draw(rng)
-    pairs = s.one(*fits()), s.one(*fits())
-    found = ml.compare(*map(s.either, pairs))
-    assert 0 <= found.p_value <= 1
+    some = [s.either(s.one(*fits())) for _ in range(s.one(2, 2, 3, 4))]
+    found = ml.compare(*some)
+    if len(some) > 2:
+        assert len(found) == len(some) and not (found["p"] < 0).any()
+    else:
+        assert 0 <= found.p_value <= 1
     return s
 
 

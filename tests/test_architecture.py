@@ -18,7 +18,7 @@ NUMBER = {slug: number for number, slug in enumerate(SLUGS, start=1)}
 WITHOUT_A_MODULE = {"slopes", "adjusting", "rosetta", "limits"}  # chapters that own no function
 ROOMS = (
     "errors values inputs labels linalg progress known kinship priors datasets gram variance "
-    "fitted formulas bayes plot dials exercises __init__"
+    "fitted after formulas bayes plot dials exercises __init__"
 ).split()
 """Parts of the package, the first known to all, in the one direction that imports go."""
 HEAVY = ("matplotlib", "seaborn", "pandas", "formulaic", "tqdm", "scipy.optimize", "scipy.stats")

@@ -8,6 +8,8 @@ import pytest
 
 import mixhier_lite
 from mixhier_lite import InputError, datasets, exercises, kinship, plot, priors
+from mixhier_lite.after.contrast import Contrast
+from mixhier_lite.after.means import Means
 from mixhier_lite.bayes.integral import Integral
 from mixhier_lite.fitted.bootstrap import Bootstrap
 from mixhier_lite.fitted.profile import Curve, Profile
@@ -50,6 +52,8 @@ RESULTS = [
     mixhier_lite.Prior,
     kinship.Relatedness,
     Bootstrap,
+    Contrast,
+    Means,
     Curve,
     Profile,
     Satterthwaite,

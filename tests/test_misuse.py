@@ -42,6 +42,7 @@ y = RNG.standard_normal(40) + g
 MODEL = fit(y, X, Term(g))
 KNOWN = LinearMixedModel(X, indicator(g), np.eye(8), 1.0)
 DATA = pd.DataFrame({"y": y, "g": g, "x": RNG.standard_normal(40)})
+FORMULA = lmer("y ~ f + (1 | g)", DATA.assign(f=np.tile(["a", "b"], 20)))
 AXES = Figure().subplots()
 
 REFUSED = {
@@ -55,10 +56,29 @@ REFUSED = {
     "a term by True": (lambda: MODEL.random_table(True), "term"),
     "a percentage": (lambda: MODEL.interval(95), "coverage of an interval"),
     "a level of two": (lambda: MODEL.table([0.5, 0.9]), "coverage of an interval"),
+    "a contrast of nothing": (lambda: MODEL.contrast(None), "L"),
+    "a contrast of a table": (lambda: MODEL.contrast(DATA), "L"),
+    "a contrast by a number": (lambda: MODEL.contrast(1.0), "L"),
+    "a coefficient that is no number": (lambda: MODEL.contrast({"x0": Loud()}), "L"),
+    "a contrast with a bracket open": (lambda: MODEL.contrast("(x0"), "cannot be read"),
+    "an odd method": (lambda: MODEL.contrast("x0", method=None), "method is unknown"),
+    "df as a number": (lambda: MODEL.table(0.9, 17), "neither true nor false"),
+    "anova of arrays": (lambda: MODEL.anova(), "has no formula"),
+    "means of arrays": (lambda: MODEL.means("g"), "has no formula"),
+    "means of everything": (lambda: FORMULA.means(None), "no factor"),
+    "means by a table": (lambda: FORMULA.means("f", DATA), "no factor"),
+    "pairs of pairs": (lambda: FORMULA.means("f").contrast("pairs - pairs"), "cannot be read"),
     "terms as a number": (lambda: MODEL.predict(X, 3), "not a Term"),
     "X as a word": (lambda: MODEL.predict("X"), "real numbers"),
     "an odd way with new groups": (lambda: MODEL.predict(X, None, ["error"]), "new_groups"),
-    "a fit and a word": (lambda: compare(MODEL, "x"), "b is not a"),
+    "a fit and a word": (lambda: compare(MODEL, "x"), "fit 2 is not a"),
+    "one fit": (lambda: compare(MODEL), "nothing to compare"),
+    "a list of fits": (lambda: compare([MODEL, MODEL]), "nothing to compare"),
+    "refit with a seed": (lambda: MODEL.refit(1), "number of axes"),
+    "refit half of it": (lambda: MODEL.refit(y[:20]), "does not match the rows"),
+    "refit with words": (lambda: MODEL.refit(["a"] * 40), "real numbers"),
+    "refit with a hole": (lambda: MODEL.refit(np.where(g == 3, np.nan, y)), "missing or infinite"),
+    "update to nothing": (lambda: MODEL.update(None), "method is unknown"),
     # Grams
     "a Gram and a fit": (lambda: MODEL.gram + MODEL, "Gram"),
     "a sum that starts elsewhere": (lambda: sum([MODEL.gram], start=1), "Gram"),

@@ -33,6 +33,8 @@ from mixhier_lite import (
     ridge,
     sample,
 )
+from mixhier_lite.after.rows import row_by_row
+from mixhier_lite.fitted.satterthwaite import precision
 from mixhier_lite.kinship import Relatedness
 
 
@@ -42,6 +44,11 @@ def _rows():
     x = rng.standard_normal(40)
     y = x + 2 * rng.standard_normal(8)[g] + rng.standard_normal(5)[h] + rng.standard_normal(40)
     return y, np.column_stack([np.ones(40), x]), g, h
+
+
+def _categories():
+    y, _, g, h = _rows()
+    return lmer("y ~ f + (1 | g)", pd.DataFrame({"y": y, "g": g, "f": h.astype(str)}))
 
 
 def _results():
@@ -70,6 +77,14 @@ def _results():
         "Comparison": compare(one, slopes),
         "Certificate": slopes.certificate,
         "predict": slopes.predict(X, Term(g, X)),
+        "Contrast": slopes.contrast(np.eye(2)),
+        "Means": _categories().means("f"),
+        "Grid": _categories().design.grid,
+        "R2": slopes.r2,
+        "refit": one.refit(y[::-1]),
+        "update": slopes.update(method="ML"),
+        "Precision": precision(slopes),
+        "RowByRow": row_by_row(slopes, slopes.rows),
         "bootstrap": one.bootstrap(3, rng),
         "profile": one.profile(),
         "Curve": one.profile().curves[0],

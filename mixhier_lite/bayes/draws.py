@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..fitted.fit import Fit
+from ..after.fit import Fit
 from ..inputs import Array
 from ..labels import Labels
 from ..values import Value

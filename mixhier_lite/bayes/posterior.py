@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..fitted.fit import Fit
+from ..after.fit import Fit
 from ..inputs import Array
 from ..known.hierarchical import GaussianFactor
 from ..linalg import choleskies, forward

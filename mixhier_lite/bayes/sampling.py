@@ -7,8 +7,8 @@ given the variances are Gaussian.
 
 import numpy as np
 
+from ..after.fit import Fit
 from ..errors import InputError
-from ..fitted.fit import Fit
 from ..inputs import count, generator
 from ..priors import Prior, SdPrior, as_prior
 from .conditional import draw_effects

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..fitted.fit import Fit
+from ..after.fit import Fit
 from ..inputs import Array
 from ..variance.assembly import assemble
 from .charts import oblique_terms

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from ..after.fit import fit
 from ..datasets import FourGroups
 from ..errors import InputError
-from ..fitted.fit import fit
 from ..gram.term import Term
 from ..inputs import Array
 from ..known.mixed import LinearMixedModel, gls_blup

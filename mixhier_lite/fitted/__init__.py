@@ -1,6 +1,1 @@
-"""Fits, and what reads them. The function ``fit`` has the name of its module."""
-
-from .comparison import Comparison, compare
-from .fit import Fit
-
-__all__ = ["Comparison", "Fit", "compare"]
+"""What a fitted model is, and what is read off it: effects, predictions, profiles, tables."""

@@ -89,10 +89,10 @@ class Profile(Value):
         """Estimates with likelihood intervals, as a data frame."""
         import pandas as pd
 
-        low, high = self.interval(level).T
+        lower, upper = self.interval(level).T
         estimates = [curve.estimate for curve in self.curves]
         index = pd.Index(self.names, name="parameter")
-        return pd.DataFrame({"estimate": estimates, "low": low, "high": high}, index=index)
+        return pd.DataFrame({"estimate": estimates, "lower": lower, "upper": upper}, index=index)
 
 
 def profile(model: Estimates, progress: bool = False) -> Profile:

@@ -6,10 +6,11 @@ import numpy as np
 
 from ..inputs import Array, level_of
 from ..values import Value
-from ..variance.assembly import Assembly, assemble
+from ..variance.assembly import Assembly, assemble, has_exact_derivatives
 from ..variance.theta import ActiveEntries
 from .estimates import Estimates
 from .noiseless import NoiselessEffects
+from .student import quantile_of_t
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -25,91 +26,131 @@ class Satterthwaite(Value):
 
     def interval(self, level: float = 0.95) -> Array:
         """Intervals of the fixed effects by Student's t, shape (p, 2)."""
-        from scipy.special import stdtrit
-
-        half = stdtrit(np.minimum(self.df, 1e9), (1 + level_of(level)) / 2) * self.se
+        half = quantile_of_t(self.df, (1 + level_of(level)) / 2) * self.se
         return np.column_stack([self.fixed - half, self.fixed + half])
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Precision(Value):
+    """How well the variance of any combination l'alpha_hat is known.
+
+    With w = E'l it is w'M w; its slopes in the entries of T, tau2 at its best, are w'M_c w.
+    """
+
+    E: Array
+    """Cov(alpha_hat) = E M E', shape (p, r)."""
+    M: Array
+    """Shape (r, r)."""
+    slopes: Array
+    """M_c for each entry of T that is not zero, shape (cells, r, r)."""
+    spread: Array
+    """A root of Q^-1, the inverse of the criterion's second derivatives, shape (cells, m)."""
+    of_noise: float
+    """1 / nu, or nothing where tau2 is known or zero."""
+
+    def cov(self, L: Array) -> Array:
+        """Cov(L alpha_hat), shape (k, k), for L of shape (k, p)."""
+        W = L @ self.E
+        return np.asarray(W @ self.M @ W.T)
+
+    def df(self, L: Array) -> Array:
+        """Degrees of freedom of the variance of each row of L alpha_hat, shape (k,).
+
+        A variance v that is estimated with relative variance r has df = 2 / r. Here
+        log v = log m(T) + log(tau2 / tau2_hat(T)), where m(T) is the variance at T and the best
+        tau2. The two parts are independent to first order, with variances 2 g'Q^-1 g (g the
+        gradient of log m) and 2 / nu. So 1 / df = 1 / nu + g'Q^-1 g.
+        """
+        W = L @ self.E
+        variance = np.einsum("kr,rs,ks->k", W, self.M, W)
+        slope = np.einsum("kr,crs,ks->ck", W, self.slopes, W)
+        slope = np.divide(slope, variance, out=np.zeros_like(slope), where=variance > 0)
+        share = self.of_noise + ((self.spread.T @ slope) ** 2).sum(axis=0)
+        df: Array = np.divide(1.0, share, out=np.full(share.shape, np.inf), where=share > 1e-9)
+        return df
+
+
 def satterthwaite(model: Estimates) -> Satterthwaite:
-    """Degrees of freedom from the curvature of the criterion.
+    """Degrees of freedom from the curvature of the criterion, see :meth:`Precision.df`.
 
-    A variance v that is estimated with relative variance r has df = 2 / r. Here
-    log v = log m(T) + log(tau2 / tau2_hat(T)), where m(T) is the variance of alpha_k at T and the
-    best tau2. The two parts are independent to first order, with variances 2 g'Q^-1 g
-    (g the gradient of log m, Q the second derivatives of the criterion) and 2 / nu. So
-    1 / df = 1 / nu + g'Q^-1 g, with no first part where tau2 is known.
-
-    Where the fit is on the boundary, the direction that is not there adds nothing. Without noise
-    that is the whole first part: the curvature is that in Sigma.
+    Where the fit is on the boundary, the direction that is not there adds nothing. Where tau2 is
+    known it adds nothing. Without noise the curvature is that in Sigma.
 
     Notes
     -----
     Fai and Cornelius (1996); lmerTest. On balanced data the df are those of the t test of
     the analysis of variance. Use REML: the standard errors of ML are too short to begin with.
     """
+    df = precision(model).df(np.eye(len(model.fixed)))
+    return Satterthwaite(model.fixed, model.fixed_se, df)
+
+
+def is_cheap(model: Estimates) -> bool:
+    """Whether degrees of freedom cost no more than the fit did: by exact second derivatives."""
+    return model.noiseless is not None or has_exact_derivatives(model.gram)
+
+
+def precision(model: Estimates) -> Precision:
+    """How the variances of the fixed effects depend on what is estimated of Sigma and tau2."""
     if model.noiseless is not None:
         zero = model.noiseless.zero
         live, x = zero.entries.inside(zero.entries.bare(zero.entries.pack(zero.T)))
-        share = _share(live, x, _slope_without_noise(model.noiseless, live))
-        return Satterthwaite(model.fixed, model.fixed_se, _df(share))
+        slopes = _slopes_without_noise(model.noiseless, live)
+        E, M = np.eye(len(model.fixed)), model.fixed_cov
+        return Precision(E=E, M=M, slopes=slopes, spread=_spread(live, x), of_noise=0.0)
     assembly = assemble(model.gram, model.reml, model.known_tau2)
     entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
-    bare = assembly.bare(model.T)
-    live, x = entries.inside(bare)
-    share = _share(live, x, _slope_of_log_variances(assembly, live, x))
-    if not model.tau2_known:
-        share += 1 / assembly.criterion.likelihood.nu
-    return Satterthwaite(model.fixed, model.fixed_se, _df(share))
+    live, x = entries.inside(assembly.bare(model.T))
+    E, slopes = _slopes(assembly, live, x)
+    return Precision(
+        E=E,
+        M=np.eye(len(model.fixed)),
+        slopes=slopes,
+        spread=_spread(live, x),
+        of_noise=0.0 if model.tau2_known else 1 / assembly.criterion.likelihood.nu,
+    )
 
 
-def _share(live: ActiveEntries, x: Array, slope: Array) -> Array:
-    """g'Q^-1 g for each column of slopes g, shape (p,)."""
+def _spread(live: ActiveEntries, x: Array) -> Array:
+    """A root of Q^-1 in the directions in which the criterion rises, shape (cells, m)."""
     exact = live.criterion.exact
     Q = live.local(x[None]).hessian[0] if exact else live.differences(x)
     values, axes = np.linalg.eigh(Q)
     steep = values > 1e-6 * max(float(values.max(initial=0.0)), 1e-300)
-    along = (axes.T @ slope)[steep]
-    return np.asarray((along**2 / values[steep, None]).sum(axis=0))
+    return np.asarray(axes[:, steep] / np.sqrt(values[steep]))
 
 
-def _df(share: Array) -> Array:
-    df: Array = np.divide(1.0, share, out=np.full(share.shape, np.inf), where=share > 1e-9)
-    return df
+def _slopes_without_noise(effects: NoiselessEffects, live: ActiveEntries) -> Array:
+    """Slope of Cov(alpha_hat) in every entry of T, shape (cells, p, p).
 
-
-def _slope_without_noise(effects: NoiselessEffects, live: ActiveEntries) -> Array:
-    """Slope of log Var(alpha_hat_k) in every entry of T, shape (len(cells), p).
-
-    A change M of V changes that variance by e M e', e the row of X^+ (I - V Q_0).
+    A change M of V changes it by e M e', where e = X^+ (I - V Q_0) takes y to alpha_hat.
     """
     e = effects.to_alpha
-    forms = [np.einsum("pa,ijab,pb->pij", e, M, e, optimize=True) for M in effects.products]
-    slopes = [(F + F.swapaxes(1, 2)) @ T for F, T in zip(forms, effects.zero.T, strict=True)]
-    variance = np.diag(effects.fixed_cov)
-    framed = [live.shapes[t].to_bare(slope) for t, slope in enumerate(slopes)]
-    return np.array([framed[t][:, i, j] / variance for t, i, j in live.cells]).reshape(-1, len(e))
+    framed = []
+    for shape, M, T in zip(live.shapes, effects.products, effects.zero.T, strict=True):
+        F = np.einsum("pa,ijab,qb->pqij", e, M, e, optimize=True)
+        framed.append(shape.to_bare((F + F.swapaxes(2, 3)) @ T))
+    slopes = [framed[t][:, :, i, j] for t, i, j in live.cells]
+    return np.array(slopes).reshape(-1, len(e), len(e))
 
 
-def _slope_of_log_variances(assembly: Assembly, entries: ActiveEntries, x: Array) -> Array:
-    """Slope of log Var(alpha_hat_k) at the best tau2 in every entry of T, shape (len(x), p).
+def _slopes(assembly: Assembly, live: ActiveEntries, x: Array) -> tuple[Array, Array]:
+    """E with Cov(alpha_hat) = E E', and M_c, shapes (p, p) and (cells, p, p).
 
-    With S = L L' and w = L_xx^-1 l, where l picks alpha_k, Var(alpha_hat_k) is tau2 w'w, and tau2
-    is L_yy^2 / nu. A change dS of S, D = L^-1 dS L^-T, changes log w'w by - w'D_xx w / w'w and
-    log tau2 by D_yy.
+    With S = L L', E is tau times the inverse of L_xx', in the reader's units, and tau2 is
+    L_yy^2 / nu. A change dS of S, D = L^-1 dS L^-T, changes E E' by E (D_yy I - D_xx) E'.
     """
-    criterion, T = assembly.criterion, entries.unpack(x)
+    criterion, T = assembly.criterion, live.unpack(x)
     log_det, S = criterion.evaluate([t[None] for t in T])
-    L = criterion.likelihood.profiled(log_det, S).L[0]
-    p = criterion.likelihood.p
-    w = np.linalg.solve(L[:p, :p], assembly.to_fixed[1].T)
+    at = criterion.likelihood.profiled(log_det, S)
+    L, p = at.L[0], criterion.likelihood.p
     inverse = np.linalg.inv(L)
-    framed = zip(entries.shapes, criterion.slope_of_S(T), strict=True)
-    slopes = [np.einsum("ia,ijcd->ajcd", shape.frame, dS) for shape, dS in framed]
-    out = np.empty((len(x), p))
-    for k, (t, i, j) in enumerate(entries.cells):
-        D = inverse @ slopes[t][i, j] @ inverse.T
-        out[k] = -np.einsum("ck,cd,dk->k", w, D[:p, :p], w) / (w**2).sum(axis=0)
-        if criterion.likelihood.known_tau2 is None:
-            out[k] += D[p, p]
-    return out
+    E = np.sqrt(at.tau2[0]) * assembly.to_fixed[1] @ inverse[:p, :p].T
+    framed = zip(live.shapes, criterion.slope_of_S(T), strict=True)
+    slopes_of_S = [np.einsum("ia,ijcd->ajcd", shape.frame, dS) for shape, dS in framed]
+    estimated = criterion.likelihood.known_tau2 is None
+    slopes = np.empty((len(x), p, p))
+    for k, (t, i, j) in enumerate(live.cells):
+        D = inverse @ slopes_of_S[t][i, j] @ inverse.T
+        slopes[k] = estimated * D[p, p] * np.eye(p) - D[:p, :p]
+    return np.asarray(E), slopes

@@ -14,8 +14,10 @@ from .estimates import Estimates
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Rows(Value):
-    """The rows of a fit, without their response."""
+    """The rows of a fit."""
 
+    y: Array
+    """Shape (n,)."""
     X: Array
     """Shape (n, p)."""
     terms: tuple[Term, ...]
@@ -23,10 +25,11 @@ class Rows(Value):
     """Shape (n,); None where all are one."""
 
     @classmethod
-    def of(cls, X: ArrayLike, terms: Terms, weights: Weights) -> "Rows":
+    def of(cls, y: ArrayLike, X: ArrayLike, terms: Terms, weights: Weights) -> "Rows":
         """Keep rows that a Gram has accepted."""
         w = None if weights is None else unchecked(weights, "weights", 1).copy()
-        return cls(unchecked(X, "X", 2).copy(), as_terms(terms), w)
+        kept_y, kept_X = unchecked(y, "y", 1).copy(), unchecked(X, "X", 2).copy()
+        return cls(kept_y, kept_X, as_terms(terms), w)
 
 
 def simulated(model: Estimates, rows: Rows, rng: np.random.Generator) -> Array:

@@ -1,42 +1,79 @@
 """A fit in words and tables."""
 
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
-from ..inputs import Array, level_of
+from ..inputs import Array, flag, level_of
 from .estimates import Estimates
+from .satterthwaite import is_cheap, satterthwaite
+from .student import in_units_of, p_of_t, quantile_of_t
+from .tables import Origin
 
 
-def fixed_table(model: Estimates, level: float) -> Any:
-    """Data frame of the fixed effects: estimate, standard error, Wald interval."""
-    import pandas as pd
+@dataclass(frozen=True)
+class Tests:
+    """Fixed effects against zero, shape (p,) each."""
 
-    low, high = wald(model, level).T
-    return pd.DataFrame(
-        {
-            "estimate": model.fixed,
-            "se": model.fixed_se,
-            "low": low,
-            "high": high,
-        },
-        index=pd.Index(model.names, name="column"),
+    df: Array
+    t: Array
+    p: Array
+    interval: Array
+    """Shape (p, 2)."""
+    note: str
+    """How far the errors of the variances are allowed for."""
+
+
+def tests(model: Estimates, level: float, df: bool | None) -> Tests:
+    """T tests by Satterthwaite's degrees of freedom, or z tests, whose df are infinite.
+
+    ``df`` says which; None is t where that costs no more than the fit did.
+    """
+    by_t = is_cheap(model) if df is None else flag(df, "df")
+    freedom = satterthwaite(model).df if by_t else np.full(len(model.fixed), np.inf)
+    t = in_units_of(model.fixed_se, model.fixed)
+    half = quantile_of_t(freedom, (1 + level_of(level)) / 2) * model.fixed_se
+    return Tests(
+        df=freedom,
+        t=t,
+        p=p_of_t(t, freedom),
+        interval=np.column_stack([model.fixed - half, model.fixed + half]),
+        note=_note(model, by_t),
     )
+
+
+def _note(model: Estimates, by_t: bool) -> str:
+    """What stands behind the p-values."""
+    if not by_t:
+        return "z tests, with the variances taken as known: df=True allows for their errors"
+    note = "t tests with Satterthwaite's degrees of freedom"
+    if model.tau2_known:
+        note += "; a noise that is known has no error"
+    if model.singular or model.tau2 == 0:
+        note += "; what is estimated as exactly zero is taken as known"
+    return note
+
+
+def fixed_table(model: Estimates, origin: Origin, level: float, df: bool | None) -> Any:
+    """Data frame of the fixed effects: estimate, se, df, t, p and interval."""
+    found = tests(model, level, df)
+    columns = {"estimate": model.fixed, "se": model.fixed_se}
+    columns |= {"df": found.df, "t": found.t, "p": found.p}
+    columns |= {"lower": found.interval[:, 0], "upper": found.interval[:, 1]}
+    return origin.table({"column": np.array(model.names, dtype=object)}, columns)
 
 
 def wald(model: Estimates, level: float) -> Array:
     """Wald intervals of the fixed effects, shape (p, 2)."""
-    from scipy.special import ndtri
-
     half = ndtri((1 + level_of(level)) / 2) * model.fixed_se
     return np.column_stack([model.fixed - half, model.fixed + half])
 
 
-def random_table(model: Estimates, t: int) -> Any:
+def random_table(model: Estimates, origin: Origin, t: int) -> Any:
     """Data frame of the random effects of one term, with both standard deviations."""
-    import pandas as pd
-
     block, q = model.gram.blocks[t], model.gram.blocks[t].q
     known = np.sqrt(np.einsum("jkk->jk", model.cond_var[t]))
     full = np.sqrt(np.einsum("jkk->jk", model.random_cov[t]))
@@ -47,17 +84,20 @@ def random_table(model: Estimates, t: int) -> Any:
         columns[f"sd, alpha known{suffix}"] = known[:, k]
         columns[f"sd{suffix}"] = full[:, k]
     columns["rows"] = block.rows.astype(int)
-    return pd.DataFrame(columns, index=pd.Index(block.levels, name=model.term_names[t]))
+    return origin.table({model.term_names[t]: block.levels}, columns)
 
 
-def text(model: Estimates, formula: str | None, dropped: int) -> str:
+FIXED = ("column", "estimate", "se", "df", "t", "p", "95 %")
+
+
+def text(model: Estimates, formula: str | None, dropped: int, df: bool | None = None) -> str:
     """Write the summary as plain text."""
-    title, facts, spread, effects, remarks = parts(model, formula, dropped)
+    title, facts, spread, effects, remarks = parts(model, formula, dropped, df)
     lines = [title, *facts, "", "How much groups differ"]
     lines += _aligned([("term", "column", "sd", "correlation"), *spread])
     if effects:
         lines += ["", "Fixed effects"]
-        lines += _aligned([("column", "estimate", "se", "95 % (Wald)"), *effects])
+        lines += _aligned([FIXED, *effects])
     return "\n".join([*lines, *([""] if remarks else []), *remarks])
 
 
@@ -67,7 +107,7 @@ def html(model: Estimates, formula: str | None, dropped: int) -> str:
     out = [f"<p><strong>{escape(title)}</strong><br>{'<br>'.join(map(escape, facts))}</p>"]
     out.append(_table(("term", "column", "sd", "correlation"), spread, "How much groups differ"))
     if effects:
-        out.append(_table(("column", "estimate", "se", "95 % (Wald)"), effects, "Fixed effects"))
+        out.append(_table(FIXED, effects, "Fixed effects"))
     out += [f"<p>{escape(remark)}</p>" for remark in remarks]
     return "\n".join(out)
 
@@ -76,7 +116,7 @@ Rows = list[tuple[str, ...]]
 
 
 def parts(
-    model: Estimates, formula: str | None, dropped: int
+    model: Estimates, formula: str | None, dropped: int, df: bool | None = None
 ) -> tuple[str, list[str], Rows, Rows, list[str]]:
     """Title, facts, table of spreads, table of fixed effects and remarks."""
     title = f"Linear mixed model, {model.method}"
@@ -99,12 +139,15 @@ def parts(
             spread.append((*row, " ".join(tied) if block.correlated else ""))
     known = " (known)" if model.tau2_known else ""
     spread.append(("noise" + known, "", f"{np.sqrt(model.tau2):.5g}", ""))
-    se, intervals = model.fixed_se, wald(model, 0.95)
-    effects: Rows = [
-        (name, f"{a:.5g}", f"{s:.4g}", f"{low:.5g} to {high:.5g}")
-        for name, a, s, (low, high) in zip(model.names, model.fixed, se, intervals, strict=True)
-    ]
-    return title, facts, spread, effects, _remarks(model, dropped)
+    found = tests(model, 0.95, df)
+    effects: Rows = []
+    for k, name in enumerate(model.names):
+        lower, upper = found.interval[k]
+        estimate, se = f"{model.fixed[k]:.5g}", f"{model.fixed_se[k]:.4g}"
+        test = f"{found.df[k]:.4g}", f"{found.t[k]:.4g}", f"{found.p[k]:.3g}"
+        effects.append((name, estimate, se, *test, f"{lower:.5g} to {upper:.5g}"))
+    remarks = [f"Fixed effects: {found.note}."] if effects else []
+    return title, facts, spread, effects, remarks + _remarks(model, dropped)
 
 
 def _remarks(model: Estimates, dropped: int) -> list[str]:

@@ -8,7 +8,7 @@ import pickle
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -18,10 +18,13 @@ import numpy.typing as npt
 
 from ..errors import InputError, refused
 from ..fitted.prediction import NewRows
+from ..fitted.tables import Origin
 from ..inputs import Array
 from ..labels import Coded, Codes, Labels, coded, look_up
 from ..values import Value
 from .frames import column_names, read, unknown_column
+from .grid import Grid
+from .hypotheses import hypotheses
 from .parse import BarTerm
 
 
@@ -268,6 +271,10 @@ class Design(Value):
     factors: tuple[Factors, ...]
     dropped: int
     """Rows left out because of missing values."""
+    origin: Origin
+    """The data frame, for tables."""
+    grid: Grid = field(repr=False)
+    """Levels and means of the columns of the fixed part."""
 
     def rows(self, data: Any, new_groups: str) -> NewRows:
         """The columns and groups of new rows.
@@ -296,3 +303,19 @@ class Design(Value):
                 raise refused("new-groups", name=":".join(factors.names), got=labels[:10])
         Z = tuple(recipe.columns(table.plain) for recipe in self.random)
         return NewRows(self.fixed.columns(table.plain), codes, Z, table.kept)
+
+    def hypotheses(self) -> list[tuple[str, Array]]:
+        """L of the hypothesis of type III of every term of the fixed part."""
+        return hypotheses(self.fixed.spec)
+
+    def averages(self, factor: str, by: str | None) -> tuple[list[tuple[Any, ...]], Array]:
+        """The cells of one factor, or of two, and the rows of X that their means are."""
+        import pandas as pd
+
+        self.grid.refuse_unknown(factor, "factor")
+        if by is not None:
+            self.grid.refuse_unknown(by, "by")
+            if by == factor:
+                raise refused("by-itself", name=factor)
+        X = self.fixed.columns(pd.DataFrame(self.grid.cells()))
+        return self.grid.averages(X, [factor] if by is None else [factor, by])

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..after.fit import Fit, fit
 from ..errors import InputError, refused
-from ..fitted.fit import Fit, fit
 from ..gram.term import Term
 from ..inputs import Array, unchecked
 from ..kinship import Relatedness
 from ..labels import Coded, coded, look_up
 from .design import Columns, Design, Factors, build, group
-from .frames import column_names, read, unknown_column
+from .frames import column_names, origin, read, unknown_column
+from .grid import grid_of
 from .names import Names, captured, columns_of, names_of
 from .parse import BarTerm, parse
 
@@ -114,6 +115,8 @@ def lmer(
         random=tuple(columns.recipe for columns in random),
         factors=tuple(factors for factors, _, _ in groups),
         dropped=int((~table.kept).sum()),
+        origin=origin(data, table.kept),
+        grid=grid_of(fixed.recipe.spec, fixed.recipe.uses, plain),
     )
     return replace(model, design=design, formula=formula)
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError, refused
+from ..fitted.tables import Origin
 
 Mask = npt.NDArray[np.bool_]
 
@@ -92,6 +93,16 @@ def unknown_column(
 def _library(data: Any) -> str:
     """Which library a data frame is of: pandas, polars or pyarrow."""
     return type(data).__module__.partition(".")[0]
+
+
+def origin(data: Any, kept: Mask) -> Origin:
+    """What tables need to know of a data frame and of the rows of it that were used."""
+    library = _library(data)
+    return Origin(
+        library=library if library in ("polars", "pyarrow") else "pandas",
+        index=data.index.copy() if library == "pandas" else None,
+        kept=None if kept.all() else kept,
+    )
 
 
 def _eager(data: Any) -> Any:

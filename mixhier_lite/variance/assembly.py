@@ -16,7 +16,7 @@ from ..gram.gram import Block, Gram
 from ..inputs import Array
 from .criterion import Likelihood, WithNoise
 from .elimination import NormalEquations
-from .levels import Levels
+from .levels import LARGEST, Levels
 from .scalar import pooled, related
 from .theta import Shape
 
@@ -113,6 +113,14 @@ def _largest(gram: Gram) -> int | None:
     blocks = gram.blocks
     free = [t for t, k in enumerate(blocks) if k.K is None or k.q == len(blocks) == 1]
     return max(free, key=lambda t: blocks[t].J * blocks[t].q) if free else None
+
+
+def has_exact_derivatives(gram: Gram) -> bool:
+    """Whether the criterion that ``assemble`` builds is ``exact``, told without building it."""
+    effects = sum(block.J * block.q for block in gram.blocks)
+    if len(gram.blocks) > 1:
+        return effects <= FEW
+    return _largest(gram) is not None or effects <= LARGEST
 
 
 @dataclass(frozen=True, eq=False)

@@ -149,8 +149,7 @@ def test_compare():
     test = compare(large, small)
     assert test.df == 2 and test.statistic == pytest.approx(1786.46508539 - 1743.62827196)
     assert test.p_value == pytest.approx(np.exp(-test.statistic / 2)) and "boundary" in test.note
-    with pytest.raises(InputError, match="not comparable"):
-        compare(large, lmer("Reaction ~ 1 + (1 | Subject)", data))
+    assert test.method == "REML" and "again by ML" not in test.note
 
 
 def test_compare_refuses_a_larger_model_that_fits_worse():
@@ -209,6 +208,7 @@ def test_the_calls_in_the_table_from_lme4():
     names |= {"lmer": lmer, "compare": compare, "scipy": scipy, "new": d.assign(g="nobody")}
     names |= {"m": lmer(names["f"], d), "w": 1.0 * (d["Days"] > 4) + 1}
     names |= {"m0": lmer("y ~ Days + (1 | g)", d), "m1": names["m"]}
+    names |= {"h": lmer("y ~ half + (1 | g)", d.assign(half=d["Days"] > 4))}
     values = {}
     for code in re.findall(r"`([^`]+)`", " ".join(rows)):
         call = code.replace("1000", "20")
@@ -217,15 +217,16 @@ def test_the_calls_in_the_table_from_lme4():
         else:
             values[code] = eval(call, names)  # noqa: S307
     assert len(rows) >= 18 and len(values) >= 18
-    residuals, coef, known, new, p = (
+    residuals, coef, known, new, table, two = (
         next(value for code, value in values.items() if word in code)
-        for word in ('d["y"] -', "m.fixed + ", "drop(", "predict(new, new", "sf(")
+        for word in ("m.resid", "m.fixed + ", "drop(", "predict(new, new", "m.table", "contrast")
     )
-    assert residuals[:3].to_numpy() == pytest.approx([-4.103656, -14.625218, -42.195579], abs=2e-4)
+    assert residuals[:3] == pytest.approx([-4.103656, -14.625218, -42.195579], abs=2e-4)
     assert coef[0] == pytest.approx([253.6637, 19.666262], abs=2e-4)
     assert known[:2] == pytest.approx([251.4051, 261.8724], abs=1e-4)
     assert new[:2] == pytest.approx(known[:2])
-    assert p[1] == pytest.approx(2 * scipy.stats.t.sf(6.7715, 17), rel=1e-3)  # 17 of lmerTest
+    assert table["p"].iloc[1] == pytest.approx(2 * scipy.stats.t.sf(6.7715, 17), rel=1e-3)
+    assert two.F_df[0] == 2 and two.df == pytest.approx([17, 17])  # 17 of lmerTest
     assert values["m.singular"] is False
     weighted = lmer("y ~ Days + (1 | g)", d, weights=names["weights"])
     assert weighted.criterion == pytest.approx(1806.426, abs=6e-4)

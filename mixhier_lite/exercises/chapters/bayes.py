@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from ...after.fit import Fit, fit
 from ...bayes.sampling import integrate
-from ...fitted.fit import Fit, fit
 from ...gram.term import Term
 from ...inputs import Array
 from ...known.groups import indicator

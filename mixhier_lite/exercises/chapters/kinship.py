@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ...fitted.fit import fit
+from ...after.fit import fit
 from ...gram.term import Term
 from ...inputs import Array
 from ...kinship import pedigree_relatedness

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from scipy.special import chdtrc, digamma, fdtrc
 
+from ...after.fit import fit
 from ...datasets import load
-from ...fitted.fit import fit
 from ...gram.term import Term
 from ...inputs import Array
 from ...known.groups import indicator

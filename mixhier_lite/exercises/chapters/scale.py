@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ...fitted.fit import fit
+from ...after.fit import fit
 from ...gram.gram import Gram
 from ...gram.stream import gather
 from ...gram.term import Term

@@ -1,0 +1,168 @@
+"""Comparing fits by the ratio of their likelihoods."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..inputs import Array, instance
+from ..values import Value
+from .fit import Fit
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison(Value):
+    """A likelihood-ratio test."""
+
+    statistic: float
+    """Difference of the criteria, smaller model minus larger one."""
+    df: int
+    """Difference of the numbers of parameters."""
+    p_value: float
+    """From the chi-squared distribution."""
+    note: str
+    """What the boundary does to the p-value, and whether fits by REML were fitted again by ML."""
+    method: str
+    """"REML" or "ML": whose criteria are compared."""
+
+
+def compare(*fits: Fit) -> Any:
+    """Test the smaller of two nested models against the larger one, or line up several.
+
+    Parameters
+    ----------
+    *fits : Fit
+        Fits of the same data, two or more, in any order. Where one is by ML, or where their X
+        differ, those by REML are fitted again by ML: REML criteria with different X are not
+        comparable, since each integrates over its own fixed effects.
+
+    Returns
+    -------
+    Comparison
+        Of two fits.
+    data frame
+        Of several: a row a fit, from few parameters to many: parameters, method, criterion, aic,
+        bic, and against the row before statistic, df, p. The last three are nan where one cannot
+        contain the other: as many parameters, or more of them and a higher criterion. Where the
+        larger model has more variances, p is too large, see ``Comparison.note``.
+
+    Raises
+    ------
+    InputError
+        Fewer than two fits; different rows. Of two fits also equal numbers of parameters, and a
+        larger model that fits less well, so that it cannot contain the smaller one.
+    """
+    if len(fits) < 2:
+        raise InputError(
+            "there is nothing to compare.",
+            "two fits or more",
+            f"{len(fits)}",
+            "pass the fits one by one: compare(a, b, c)",
+        )
+    for k, model in enumerate(fits):
+        instance(model, Fit, f"fit {k + 1}", "pass fits: what fit or lmer returns")
+    first = fits[0]
+    for other in fits[1:]:
+        if first.n != other.n or not _same_response(first, other):
+            raise InputError(
+                "the fits are not of the same data.",
+                "one response and one set of rows",
+                f"{first.n} rows and {other.n} rows, or other values of y or weights",
+                "fit all models to the same rows",
+            )
+    comparable, again = _comparable(fits)
+    order = sorted(range(len(fits)), key=lambda k: comparable[k].df)
+    if len(fits) == 2:
+        small, large = (comparable[k] for k in order)
+        return _tested(small, large, again)
+    names = [model.formula or f"fit {k + 1}" for k, model in enumerate(fits)]
+    return _lined_up([comparable[k] for k in order], [names[k] for k in order])
+
+
+def _comparable(fits: Sequence[Fit]) -> tuple[list[Fit], bool]:
+    """The same fits, by ML where their REML criteria mean different things; and whether so."""
+    first = fits[0]
+    if all(model.method == "ML" for model in fits):
+        return list(fits), False
+    if all(model.reml and _same_columns(first, model) for model in fits):
+        return list(fits), False
+    return [model.update(method="ML") if model.reml else model for model in fits], True
+
+
+def _tested(small: Fit, large: Fit, again: bool) -> Comparison:
+    """The test of two models."""
+    df = large.df - small.df
+    if df == 0:
+        raise InputError(
+            "the fits have equally many parameters, so neither is nested in the other.",
+            "a smaller and a larger model",
+            f"{small.df} parameters in both",
+            "compare their AIC instead",
+        )
+    if not _may_contain(large, small):
+        raise InputError(
+            "the model with more parameters has the higher criterion: it cannot contain the other.",
+            "a smaller model that is a special case of the larger one",
+            f"criteria {small.criterion:.6g} and {large.criterion:.6g}",
+            "compare their AIC if they are not nested; if they are, please report the larger fit",
+        )
+    statistic = small.criterion - large.criterion
+    note = "The models differ in fixed effects: the p-value is asymptotic."
+    if len(large.theta) > len(small.theta):
+        note = (
+            "A variance of zero lies on the boundary, so the p-value is too large; "
+            "for one variance the right one is about half of it."
+        )
+    if again:
+        note += " Fits by REML were fitted again by ML."
+    return Comparison(statistic, df, _p(statistic, df), note, small.method)
+
+
+def _lined_up(fits: Sequence[Fit], names: Sequence[str]) -> Any:
+    """A table of several models, each tested against the one before."""
+    statistic, df, p = (np.full(len(fits), np.nan) for _ in range(3))
+    for k, (small, large) in enumerate(zip(fits, fits[1:], strict=False), start=1):
+        if large.df > small.df and _may_contain(large, small):
+            df[k] = large.df - small.df
+            statistic[k] = small.criterion - large.criterion
+            p[k] = _p(statistic[k], df[k])
+    columns = {
+        "parameters": np.array([model.df for model in fits]),
+        "method": np.array([model.method for model in fits], dtype=object),
+        "criterion": np.array([model.criterion for model in fits]),
+        "aic": np.array([model.aic for model in fits]),
+        "bic": np.array([model.bic for model in fits]),
+        "statistic": statistic,
+        "df": df,
+        "p": p,
+    }
+    return fits[0].origin.table({"fit": np.array(names, dtype=object)}, columns)
+
+
+def _may_contain(large: Fit, small: Fit) -> bool:
+    """Whether the criteria allow that one model is a special case of the other."""
+    return small.criterion - large.criterion >= -1e-8 * max(1.0, abs(large.criterion))
+
+
+def _p(statistic: float, df: float) -> float:
+    """P-value of a statistic from the chi-squared distribution."""
+    from scipy.special import gammaincc
+
+    return float(gammaincc(df / 2, max(statistic, 0.0) / 2))
+
+
+def _moments(model: Fit) -> Array:
+    g = model.gram
+    moments: Array = g.H.T @ g.C @ g.H
+    return moments
+
+
+def _same_response(a: Fit, b: Fit) -> bool:
+    return bool(np.isclose(_moments(a)[-1, -1], _moments(b)[-1, -1], rtol=1e-8))
+
+
+def _same_columns(a: Fit, b: Fit) -> bool:
+    A, B = _moments(a), _moments(b)
+    return A.shape == B.shape and bool(np.allclose(A, B, rtol=1e-8))

@@ -1,0 +1,116 @@
+"""Fitting again: another response, another method, and several models side by side."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from saturated import problem
+from witness import FACTORIAL, SAID, fits
+
+from mixhier_lite import Gram, InputError, Term, compare, datasets, fit, lmer
+
+
+def _same(a, b):
+    return a.criterion == pytest.approx(b.criterion, abs=1e-9) and a.fixed == pytest.approx(b.fixed)
+
+
+@pytest.mark.parametrize("name", ["sleepstudy", "crossed", "weighted", "ml"])
+def test_refit_is_a_fit_of_the_new_response(name):
+    model = fits()[name]
+    rows = model.rows
+    y = model.simulate(np.random.default_rng(1))
+    again = model.refit(y)
+    direct = fit(y, rows.X, rows.terms, model.method, rows.weights)
+    assert _same(again, direct) and again.names == model.names and again.formula == model.formula
+    assert again.residuals == pytest.approx(direct.residuals)
+    assert _same(again.refit(rows.y), model)
+    before = y.copy()
+    y += 1.0  # nothing of the caller's is kept
+    assert np.array_equal(again.rows.y, before)
+
+
+def test_refit_keeps_what_the_formula_knows_and_the_known_noise():
+    data = FACTORIAL.copy()
+    data.loc[3, "x"] = np.nan
+    model = lmer("y ~ f + x + (1 | g)", data, tau2=1.0)
+    again = model.refit(np.arange(95.0) % 4)
+    assert again.tau2 == 1 and again.tau2_known and len(again.rows_table()) == 96
+    assert again.means("f").estimate.shape == (3,) and again.predict(data).mean.shape == (96,)
+    with pytest.raises(InputError, match="95 values"):
+        model.refit(np.arange(96.0))
+
+
+def test_update_changes_the_method_only():
+    model = fits()["intercepts"]
+    other = model.update(method="ML")
+    assert _same(other, fits()["ml"]) and other.method == "ML"
+    assert _same(other.update(method="REML"), model)
+    assert other.anova().equals(fits()["ml"].anova())  # nothing of the old fit is left over
+    alone = fit(Gram.from_arrays(model.rows.y, model.rows.X, model.rows.terms))
+    assert _same(alone.update(method="ML"), other)
+    y, X, terms, weights = problem(5)
+    none = fit(y, X, terms, weights=weights)
+    assert none.tau2 == 0 and _same(none.update(method="REML"), none)
+
+
+def test_several_models_as_lme4_compares_them():
+    said = SAID["compare"]
+    formulas = ["y ~ f + k + (1 | g)", "y ~ f * k + x + (1 | g)", "y ~ k + (1 | g)"]
+    table = compare(*[lmer(formula, FACTORIAL) for formula in formulas])
+    assert table.index.tolist() == [formulas[2], formulas[0], formulas[1]]
+    assert table["method"].tolist() == ["ML"] * 3
+    pairs = {"parameters": "parameters", "aic": "aic", "bic": "bic", "criterion": "deviance"}
+    for ours, theirs in pairs.items():
+        assert table[ours].to_numpy() == pytest.approx(said[theirs], rel=1e-8), ours
+    for column in ("statistic", "df", "p"):
+        assert np.isnan(table[column].iloc[0])
+        assert table[column].to_numpy()[1:] == pytest.approx(said[column][1:], rel=1e-6)
+
+
+def test_two_fits_by_reml_with_other_columns_are_fitted_again():
+    small, large = fits()["intercepts"], lmer("y ~ f + k + (1 | g)", FACTORIAL)
+    found = compare(small, large)
+    by_hand = compare(small.update(method="ML"), large.update(method="ML"))
+    assert found.method == "ML" and "again by ML" in found.note and "again" not in by_hand.note
+    assert found.statistic == pytest.approx(by_hand.statistic) and found.df == 3
+    mixed = compare(fits()["ml"], large)
+    assert mixed.statistic == pytest.approx(found.statistic)
+
+
+def test_fits_by_reml_with_the_same_columns_stay():
+    data = datasets.load("sleepstudy")
+    small = lmer("Reaction ~ Days + (1 | Subject)", data)
+    middle = lmer("Reaction ~ Days + (Days || Subject)", data)
+    table = compare(fits()["sleepstudy"], small, middle)
+    assert table["method"].tolist() == ["REML"] * 3 and table["df"].tolist()[1:] == [1, 1]
+    assert table["statistic"].sum() == pytest.approx(small.criterion - 1743.62827, abs=1e-4)
+
+
+def test_models_that_are_not_nested_stand_side_by_side_only():
+    a, b = lmer("y ~ f + (1 | g)", FACTORIAL, "ML"), lmer("y ~ f + (1 | h)", FACTORIAL, "ML")
+    table = compare(a, b, lmer("y ~ f + (1 | g) + (1 | h)", FACTORIAL, "ML"))
+    assert table["p"].isna().tolist() == [True, True, False]
+    with pytest.raises(InputError, match="equally many"):
+        compare(a, b)
+
+
+def test_other_rows_are_not_compared():
+    a = lmer("y ~ f + (1 | g)", FACTORIAL)
+    for other in (
+        lmer("y ~ f + (1 | g)", FACTORIAL.iloc[1:]),
+        lmer("I(2 * y) ~ f + (1 | g)", FACTORIAL),
+        lmer("y ~ f + (1 | g)", FACTORIAL, weights="w"),
+    ):
+        with pytest.raises(InputError, match="same data"):
+            compare(a, other)
+
+
+def test_the_table_of_models_in_polars():
+    data = pl.from_pandas(FACTORIAL)
+    models = [lmer(f"y ~ {x} + (1 | g)", data) for x in ("1", "f", "f + k")]
+    table = compare(*models)
+    assert isinstance(table, pl.DataFrame) and table.columns[0] == "fit"
+    arrays = [fit(m.rows.y, m.rows.X, Term(m.rows.terms[0].codes)) for m in models]
+    plain = compare(*arrays)
+    assert isinstance(plain, pd.DataFrame) and plain.index.tolist() == ["fit 1", "fit 2", "fit 3"]
+    assert table["bic"].to_list() == pytest.approx(plain["bic"].tolist())
