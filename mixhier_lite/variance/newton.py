@@ -17,8 +17,11 @@ MANY_ENTRIES = 4
 """Entries of T from which on valleys are long."""
 FLAT = 1e-10
 """Slope and curvature, over the criterion, of a direction that makes no difference."""
-EXACT, ENOUGH = 1e-12, 3e-6
-"""Length of a last step; and where an evaluation counts six digits are enough."""
+EXACT = 1e-12
+"""Length of a last step."""
+NEAR = 1e-7
+"""Where an evaluation counts: how far from a minimum the last step may end, in the units of a
+certificate."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,12 @@ def newton_step(entries: ActiveEntries, at: Points) -> Array:
     return np.asarray(np.einsum("nik,nk->ni", axes, step))
 
 
+def distance(entries: ActiveEntries, at: Points, step: Array) -> float:
+    """How far one point is from its minimum, in the units of a certificate: sqrt(g'H^-1 g)."""
+    slope = at.gradient * entries.scale(at.x)
+    return float(np.sqrt(np.abs((slope * step).sum())))
+
+
 def move(entries: ActiveEntries, x: Array, step: Array) -> Array:
     """Take a step."""
     by_arsinh = np.sinh(np.arcsinh(x) + step)
@@ -66,17 +75,17 @@ def descend(
     """Newton's method from many points, (N, k), to the last digit of the lowest minimum.
 
     Once the lowest has all but arrived, those that are far above it or have arrived elsewhere
-    are given up. Where second derivatives are not exact, the next step would be about as long as
-    the square of this over the last. ``hessian``, (1, k, k), is about right at x; ``steps`` are the
-    most that are taken.
+    are given up. Where second derivatives are not exact, a step leaves about as much of its length
+    as it has itself of the length of the last one. ``hessian``, (1, k, k), is about right at x;
+    ``steps`` are the most that are taken.
     """
     if hessian is None:
         at = entries.local(x)
     else:
         at = entries.local(x, Points(x, np.zeros(1), np.zeros_like(x), hessian))
-    enough = ENOUGH if entries.criterion.dense > LARGE_DENSE else EXACT
+    evaluations_count = entries.criterion.dense > LARGE_DENSE
     share = np.ones(len(x))  # of Newton's step
-    last = np.full(len(x), 1.0 if hessian is None else enough)  # length of the last step
+    last = np.ones(len(x))  # length of the last step
     patience = PATIENCE if len(entries.cells) >= MANY_ENTRIES else 0
     most = steps if entries.criterion.exact else min(steps, DEAR_STEPS)
     for taken in range(most if x.size else 0):
@@ -90,8 +99,14 @@ def descend(
             keep[best] = True
             at, share, last = at[keep], share[keep], last[keep]
             step, length = step[keep], length[keep]
-        if len(length) == 1 and length[0] < np.sqrt(enough * last[0]):
-            return Minimum(float(at.value[0]), move(entries, at.x, step)[0], True)
+        if len(length) == 1:
+            if evaluations_count:
+                left = distance(entries, at, step) * length[0] / last[0]
+                arrived = taken > 0 and left < NEAR
+            else:
+                arrived = length[0] < np.sqrt(EXACT * last[0])
+            if arrived:
+                return Minimum(float(at.value[0]), move(entries, at.x, step)[0], True)
         shortened = share / np.maximum(1.0, 2 * length)  # no step is longer than a half
         trial = move(entries, at.x, step * shortened[:, None])
         new = entries.local(trial, at)
@@ -99,7 +114,7 @@ def descend(
         share = np.where(better, np.minimum(4 * share, 1.0), share / 4)
         at = at.updated(better, new)
         if entries.criterion.dense:
-            last = np.maximum(length, enough)
+            last = np.maximum(length, EXACT)
     best = lowest(at)
     return Minimum(float(at.value[best]), at.x[best], not x.size)
 

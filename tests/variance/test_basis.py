@@ -193,3 +193,14 @@ def test_certificates_of_degenerate_optima():
     dyestuff = datasets.load("Dyestuff")
     inside = fit(dyestuff["Yield"], np.ones((30, 1)), Term(dyestuff["Batch"]))
     assert inside.certificate.boundary is None and inside.certificate.gradient < 1e-10
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_certificates_where_an_evaluation_counts(seed):
+    """Large crossed factors, whose second derivatives are not exact."""
+    rng = np.random.default_rng(seed)
+    n, J = 12_000, (2000, 300)
+    g, h = rng.integers(0, J[0], n), rng.zipf(1.3, n) % J[1]
+    y = 0.3 * rng.normal(size=J[0])[g] + 0.5 * rng.normal(size=J[1])[h] + rng.normal(size=n)
+    model = fit(y, np.column_stack([np.ones(n), rng.normal(size=n)]), [Term(g), Term(h)])
+    assert model.certificate.ok, model.certificate
