@@ -49,9 +49,12 @@ def _freeze(value: Value) -> None:
 def frozen(value: Any) -> Any:
     """The same, with its arrays read-only: an array, a sparse matrix, or a collection of them.
 
-    The array that was passed stays as it is; what is returned is a view.
+    An array that was passed stays as it is: what is returned is a view of it, or the array itself
+    where it is read-only already.
     """
     if isinstance(value, np.ndarray):
+        if not value.flags.writeable:
+            return value
         view = value.view()
         view.setflags(write=False)
         return view

@@ -625,6 +625,7 @@ def _(rng):
         "weights": s.either(s.one(None, None, "w")),
         "relatedness": s.either(s.one(None, None, {"g": K})),
         "tau2": s.either(s.one(None, None, None, 1.0)),
+        "aliased": s.either(s.one("refuse", "drop")),
     }
     model = ml.lmer(formula, data, **options)
     for told in (repr(model), model.summary(), model._repr_html_()):

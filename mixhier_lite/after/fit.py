@@ -16,6 +16,7 @@ from ..fitted.prediction import NewRows, Prediction, check_new_groups, new_rows,
 from ..fitted.profile import Profile, profile
 from ..fitted.satterthwaite import Precision, Satterthwaite, precision, satterthwaite
 from ..fitted.simulation import Rows, simulated
+from ..fitted.summary import About
 from ..fitted.tables import Origin
 from ..gram.gram import Gram, Names, Terms, Weights
 from ..gram.term import Term
@@ -42,6 +43,11 @@ class Reader(Protocol):
         """The data frame."""
         ...
 
+    @property
+    def aliased(self) -> tuple[str, ...]:
+        """Columns of X that were dropped."""
+        ...
+
     def rows(self, data: Any, new_groups: str) -> NewRows:
         """The columns and groups of new rows."""
         ...
@@ -65,6 +71,11 @@ class Fit(Estimates):
     """The formula, after ``lmer``."""
     rows: Rows | None = field(default=None, repr=False)
     """y, X, terms and weights of the rows; None after ``fit(gram)``."""
+
+    @property
+    def aliased(self) -> tuple[str, ...]:
+        """Columns of X that ``lmer(..., aliased="drop")`` left out as combinations of others."""
+        return () if self.design is None else self.design.aliased
 
     @property
     def fitted(self) -> Array:
@@ -308,7 +319,8 @@ class Fit(Estimates):
         """Estimated marginal means of the levels of a factor.
 
         Each is what the fixed part says of the level where all covariates are at their means over
-        the rows that were used, averaged equally over the levels of all other factors.
+        the rows that were used, averaged equally over the levels of all other factors. It is nan
+        where columns were dropped and the data do not tell it, of an empty cell, say.
 
         Parameters
         ----------
@@ -343,7 +355,7 @@ class Fit(Estimates):
         InputError
             df neither true nor false.
         """
-        return summary.text(self, self.formula, self._dropped, df)
+        return summary.text(self, self._about, df)
 
     def _term(self, t: int | str) -> int:
         """The number of a term, from its number or its name."""
@@ -366,9 +378,10 @@ class Fit(Estimates):
         return precision(self)
 
     @property
-    def _dropped(self) -> int:
-        """Rows left out for a missing value."""
-        return 0 if self.design is None else self.design.dropped
+    def _about(self) -> About:
+        """What a summary says beside the estimates."""
+        dropped = 0 if self.design is None else self.design.dropped
+        return About(self.formula, dropped, self.aliased)
 
     @property
     def origin(self) -> Origin:
@@ -387,10 +400,10 @@ class Fit(Estimates):
 
     def __str__(self) -> str:
         """The summary."""
-        return summary.text(self, self.formula, self._dropped)
+        return summary.text(self, self._about)
 
     def _repr_html_(self) -> str:
-        return summary.html(self, self.formula, self._dropped)
+        return summary.html(self, self._about)
 
 
 def _read_only(values: Array) -> Array:

@@ -56,7 +56,10 @@ class Means(Contrast):
             read = read_combinations(rows, self.names, own if names is None else names)
         else:
             read = read_combinations(L, self.names, names)
-        combined = Combinations(read.L @ self.L, read.shift, read.names)
+        told = ~np.isnan(self.L[:, 0])
+        L = read.L[:, told] @ self.L[told]
+        L[read.L[:, ~told].any(axis=1)] = np.nan  # what the data do not tell of one side
+        combined = Combinations(L, read.shift, read.names)
         return contrast(self.model, self.known, combined, self.method, self.origin)
 
     def _pairs(self) -> tuple[Array, list[str]]:

@@ -158,7 +158,7 @@ def _of_levels(factor: Factor, back: Array) -> Array:
     root = np.einsum("ikj,lk->jil", factor.levels.root[0], back)
     P: Array = np.einsum("jil,jim->jlm", root, root)
     if factor.equations.m:
-        through = np.moveaxis(factor.equations.within(factor.Q)[0], -1, 0)
+        through = np.moveaxis(factor.equations.crossing.within(factor.Q)[0], -1, 0)
         P_of_criterion = np.einsum("jil,jik->jlk", root, np.moveaxis(factor.levels.root[0], -1, 0))
         P += P_of_criterion @ through @ P_of_criterion.swapaxes(1, 2)
     return P
@@ -199,7 +199,6 @@ def _through(solved: Solved, codes: list[Codes], z: list[Array]) -> Array:
         j = codes[levels.first]
         Pz = np.einsum("kln,nl->nk", factor.levels.P[0][:, :, j], z[levels.first])
         total += (Pz * z[levels.first]).sum(axis=1)
-        pulled = sum(A12[j].multiply(Pz[:, k, None]) for k, A12 in enumerate(equations.A12))
-        rest -= pulled.toarray()
+        rest -= equations.crossing.of_rows(j, Pz)
     turned = equations.times([t.swapaxes(1, 2) for t in factor.T2], rest.T[None])[0]
     return np.asarray(total + (triangular_solve(factor.L2[0], turned) ** 2).sum(axis=0))

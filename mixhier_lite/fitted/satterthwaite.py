@@ -67,7 +67,7 @@ class Precision(Value):
         slope = np.divide(slope, variance, out=np.zeros_like(slope), where=variance > 0)
         share = self.of_noise + ((self.spread.T @ slope) ** 2).sum(axis=0)
         df: Array = np.divide(1.0, share, out=np.full(share.shape, np.inf), where=share > 1e-9)
-        return df
+        return np.where(np.isnan(variance), np.nan, df)
 
 
 def satterthwaite(model: Estimates) -> Satterthwaite:

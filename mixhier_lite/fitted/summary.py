@@ -90,9 +90,20 @@ def random_table(model: Estimates, origin: Origin, t: int) -> Any:
 FIXED = ("column", "estimate", "se", "df", "t", "p", "95 %")
 
 
-def text(model: Estimates, formula: str | None, dropped: int, df: bool | None = None) -> str:
+@dataclass(frozen=True)
+class About:
+    """What a summary says beside the estimates."""
+
+    formula: str | None
+    dropped: int
+    """Rows left out for a missing value."""
+    aliased: tuple[str, ...]
+    """Columns left out as combinations of others."""
+
+
+def text(model: Estimates, about: About, df: bool | None = None) -> str:
     """Write the summary as plain text."""
-    title, facts, spread, effects, remarks = parts(model, formula, dropped, df)
+    title, facts, spread, effects, remarks = parts(model, about, df)
     lines = [title, *facts, "", "How much groups differ"]
     lines += _aligned([("term", "column", "sd", "correlation"), *spread])
     if effects:
@@ -101,9 +112,9 @@ def text(model: Estimates, formula: str | None, dropped: int, df: bool | None = 
     return "\n".join([*lines, *([""] if remarks else []), *remarks])
 
 
-def html(model: Estimates, formula: str | None, dropped: int) -> str:
+def html(model: Estimates, about: About) -> str:
     """Write the summary for a notebook."""
-    title, facts, spread, effects, remarks = parts(model, formula, dropped)
+    title, facts, spread, effects, remarks = parts(model, about)
     out = [f"<p><strong>{escape(title)}</strong><br>{'<br>'.join(map(escape, facts))}</p>"]
     out.append(_table(("term", "column", "sd", "correlation"), spread, "How much groups differ"))
     if effects:
@@ -116,11 +127,11 @@ Rows = list[tuple[str, ...]]
 
 
 def parts(
-    model: Estimates, formula: str | None, dropped: int, df: bool | None = None
+    model: Estimates, about: About, df: bool | None = None
 ) -> tuple[str, list[str], Rows, Rows, list[str]]:
     """Title, facts, table of spreads, table of fixed effects and remarks."""
     title = f"Linear mixed model, {model.method}"
-    facts = [formula] if formula else []
+    facts = [about.formula] if about.formula else []
     sizes = [
         f"{int((k.rows > 0).sum())} levels of {name}"
         for k, name in zip(model.gram.blocks, model.term_names, strict=True)
@@ -147,10 +158,10 @@ def parts(
         test = f"{found.df[k]:.4g}", f"{found.t[k]:.4g}", f"{found.p[k]:.3g}"
         effects.append((name, estimate, se, *test, f"{lower:.5g} to {upper:.5g}"))
     remarks = [f"Fixed effects: {found.note}."] if effects else []
-    return title, facts, spread, effects, remarks + _remarks(model, dropped)
+    return title, facts, spread, effects, remarks + _remarks(model, about)
 
 
-def _remarks(model: Estimates, dropped: int) -> list[str]:
+def _remarks(model: Estimates, about: About) -> list[str]:
     """What a reader should know: the boundary, and rows left out."""
     remarks = []
     for name, S, root in zip(model.term_names, model.Sigma, model.roots, strict=True):
@@ -178,13 +189,17 @@ def _remarks(model: Estimates, dropped: int) -> list[str]:
             "row is fitted. That is an answer and not a failure; but with as many effects as rows "
             "the noise is poorly known."
         )
-    if dropped:
+    if about.dropped:
         rows = (
             "1 row with a missing value was"
-            if dropped == 1
-            else f"{dropped} rows with missing values were"
+            if about.dropped == 1
+            else f"{about.dropped} rows with missing values were"
         )
         remarks.append(f"{rows} left out.")
+    if about.aliased:
+        remarks.append(
+            f"Left out as combinations of the columns before them: {', '.join(about.aliased)}."
+        )
     return remarks
 
 

@@ -22,6 +22,7 @@ from ..fitted.tables import Origin
 from ..inputs import Array
 from ..labels import Coded, Codes, Labels, coded, look_up
 from ..values import Value
+from .aliased import Aliased
 from .frames import column_names, read, unknown_column
 from .grid import Grid
 from .hypotheses import hypotheses
@@ -41,7 +42,10 @@ class Columns:
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """How to make columns again, with the levels and constants of the fit."""
+    """How to make columns again, with the levels and constants of the fit.
+
+    All of them: those that were dropped as combinations of others too.
+    """
 
     text: str
     uses: tuple[str, ...]
@@ -275,6 +279,13 @@ class Design(Value):
     """The data frame, for tables."""
     grid: Grid = field(repr=False)
     """Levels and means of the columns of the fixed part."""
+    left_out: Aliased | None = field(repr=False, default=None)
+    """Columns of X that were dropped as combinations of others; None where none was."""
+
+    @property
+    def aliased(self) -> tuple[str, ...]:
+        """Names of columns that were dropped as combinations of others."""
+        return () if self.left_out is None else self.left_out.dropped
 
     def rows(self, data: Any, new_groups: str) -> NewRows:
         """The columns and groups of new rows.
@@ -302,14 +313,25 @@ class Design(Value):
                 labels = [":".join(map(str, row)) for row in strangers.to_numpy().tolist()]
                 raise refused("new-groups", name=":".join(factors.names), got=labels[:10])
         Z = tuple(recipe.columns(table.plain) for recipe in self.random)
-        return NewRows(self.fixed.columns(table.plain), codes, Z, table.kept)
+        X = self.fixed.columns(table.plain)
+        if self.left_out is None:
+            return NewRows(X, codes, Z, table.kept)
+        told, kept = self.left_out.estimable(X), table.kept.copy()
+        kept[kept] = told  # of the others the data say nothing
+        own = X[np.ix_(told, self.left_out.kept)]
+        return NewRows(own, tuple(c[told] for c in codes), tuple(z[told] for z in Z), kept)
 
     def hypotheses(self) -> list[tuple[str, Array]]:
         """L of the hypothesis of type III of every term of the fixed part."""
+        if self.left_out is not None:
+            raise refused("anova-aliased", dropped=", ".join(self.aliased))
         return hypotheses(self.fixed.spec)
 
     def averages(self, factor: str, by: str | None) -> tuple[list[tuple[Any, ...]], Array]:
-        """The cells of one factor, or of two, and the rows of X that their means are."""
+        """The cells of one factor, or of two, and the rows of X that their means are.
+
+        A row is nan where the data do not tell the mean.
+        """
         import pandas as pd
 
         self.grid.refuse_unknown(factor, "factor")
@@ -318,4 +340,8 @@ class Design(Value):
             if by == factor:
                 raise refused("by-itself", name=factor)
         X = self.fixed.columns(pd.DataFrame(self.grid.cells()))
-        return self.grid.averages(X, [factor] if by is None else [factor, by])
+        cells, L = self.grid.averages(X, [factor] if by is None else [factor, by])
+        if self.left_out is not None:
+            told = self.left_out.estimable(L)
+            L = np.where(told[:, None], L[:, self.left_out.kept], np.nan)
+        return cells, L

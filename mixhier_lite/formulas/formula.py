@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 from ..after.fit import Fit, fit
 from ..errors import InputError, refused
+from ..gram.gram import Gram
 from ..gram.term import Term
-from ..inputs import Array, unchecked
+from ..inputs import Array, one_of, unchecked
 from ..kinship import Relatedness
 from ..labels import Coded, coded, look_up
+from .aliased import aliased_columns
 from .design import Columns, Design, Factors, build, group
 from .frames import column_names, origin, read, unknown_column
 from .grid import grid_of
@@ -29,6 +31,7 @@ def lmer(
     weights: npt.ArrayLike | str | None = None,
     relatedness: Mapping[str, Any] | None = None,
     tau2: float | None = None,
+    aliased: str = "refuse",
 ) -> Fit:
     """Fit a linear mixed model that is written as a formula.
 
@@ -53,6 +56,11 @@ def lmer(
         the factor is a categorical, and in this order.
     tau2 : float, optional
         Known variance of the noise: with ``tau2=1, weights=1/se**2`` this is meta-analysis.
+    aliased : {"refuse", "drop"}
+        What to do with columns of X that are combinations of those before them, as in a factorial
+        with an empty cell: refuse them by name, or drop them, as lme4 does. ``Fit.aliased`` has
+        their names then; means and predictions that the data do not tell are nan, and ``anova``
+        is refused.
 
     Returns
     -------
@@ -101,15 +109,17 @@ def lmer(
         _term(bar, columns, rows, K)
         for bar, columns, (_, rows, K) in zip(parts.bars, random, groups, strict=True)
     ]
-    model = fit(
-        _one_column(response, parts.response),
-        fixed.values,
-        terms,
-        method,
-        None if w is None else w[table.kept],
-        tau2,
-        fixed.names,
-    )
+    y = _one_column(response, parts.response)
+    one_of(aliased, "aliased", ("refuse", "drop"), "aliased='drop' is what lme4 does")
+    left_out = None
+    X, column_names_of_X = fixed.values, fixed.names
+    if aliased == "drop":
+        left_out = aliased_columns(Gram.from_arrays(y, X, terms[:1], names=fixed.names))
+    if left_out is not None:
+        X = X[:, left_out.kept]
+        column_names_of_X = tuple(fixed.names[k] for k in left_out.kept)
+    own_weights = None if w is None else w[table.kept]
+    model = fit(y, X, terms, method, own_weights, tau2, column_names_of_X)
     design = Design(
         fixed=fixed.recipe,
         random=tuple(columns.recipe for columns in random),
@@ -117,6 +127,7 @@ def lmer(
         dropped=int((~table.kept).sum()),
         origin=origin(data, table.kept),
         grid=grid_of(fixed.recipe.spec, fixed.recipe.uses, plain),
+        left_out=left_out,
     )
     return replace(model, design=design, formula=formula)
 

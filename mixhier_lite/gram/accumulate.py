@@ -92,6 +92,9 @@ def _pass(
     wide, C = np.empty((min(n, size), q + p + 1)), np.zeros((p + 1, p + 1))
     sums = [np.zeros((len(k.levels), k.q, k.q + p + 1)) for k in terms]
     constant, one_by_one = np.ones((1, len(wide))), np.arange(len(wide) + 1)
+    only_intercept = len(terms) == 1 and terms[0].Z is None
+    if only_intercept:  # then its column is the same in every block
+        wide[:, 0] = 1.0
     for start in range(0, n, size):
         part = slice(start, min(start + size, n))
         some, weights = wide[: part.stop - start], None if w is None else w[part]
@@ -106,7 +109,8 @@ def _pass(
                 Z = constant[:, : len(some)]
             else:
                 Z = np.subtract(term.Z[part].T, shift[:, None], order="C")
-            some[:, q - term.q : q] = Z.T
+            if not only_intercept:
+                some[:, q - term.q : q] = Z.T
             sums_of: Any = csc_matrix((len(total), len(some)))  # over the rows of every level
             sums_of.indices, sums_of.indptr = term.codes[part], one_by_one[: len(some) + 1]
             for k in range(term.q):

@@ -15,6 +15,7 @@ import numpy as np
 from ..gram.gram import Block, Gram
 from ..inputs import Array
 from .criterion import Likelihood, WithNoise
+from .crossing import Dense, crossing
 from .elimination import NormalEquations
 from .levels import LARGEST, Levels
 from .scalar import pooled, related
@@ -276,9 +277,15 @@ def _equations(
     gram = parts.gram
     p1, q, J = len(gram.C), len(A), A.shape[-1]
     if not others:
-        start, none = np.zeros(J + 1, dtype=np.intp), np.zeros(0, dtype=np.intp)
-        empty = np.zeros((0, 0)), np.zeros((0, p1))
-        return NormalEquations(A, B, parts.C, (), *empty, start, none, np.zeros((q, 0)))
+        return NormalEquations(
+            A=A,
+            B=B,
+            C=parts.C,
+            slices=(),
+            A22=np.zeros((0, 0)),
+            B22=np.zeros((0, p1)),
+            crossing=Dense(np.zeros((q, J, 0))),
+        )
 
     bases = list(map(_basis, gram.blocks, parts.turns))
 
@@ -298,6 +305,14 @@ def _equations(
     if first is not None:
         A12 = hstack([moments(first, t) for t in others])
     A12 = A12.tobsr((q, 1))
-    columns, values = A12.indices.astype(np.intp), np.ascontiguousarray(A12.data[:, :, 0].T)
-    start = A12.indptr.astype(np.intp)
-    return NormalEquations(A, B, parts.C, slices, A22, np.concatenate(B22), start, columns, values)
+    values = np.ascontiguousarray(A12.data[:, :, 0].T)
+    start, columns = A12.indptr.astype(np.intp), A12.indices.astype(np.intp)
+    return NormalEquations(
+        A=A,
+        B=B,
+        C=parts.C,
+        slices=slices,
+        A22=A22,
+        B22=np.concatenate(B22),
+        crossing=crossing(start, columns, values, len(A22)),
+    )

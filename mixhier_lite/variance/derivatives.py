@@ -90,7 +90,7 @@ def gradient(factor: Factor, at: Profiled) -> tuple[Array, list[Array]]:
     if not equations.m:
         return 2 * NT1, []
     # what the other terms explain of R: (I - A P) A12 Q A12' (I - P A), :eq:`eq-slope-eliminated`
-    through = equations.within(factor.Q)
+    through = equations.crossing.within(factor.Q)
     AP = gram(levels.TA, backward(levels.rows, levels.root))
     unexplained = np.eye(equations.q)[None, :, :, None] - AP
     explained = product(unexplained, product(through, unexplained.swapaxes(1, 2)))

@@ -116,8 +116,8 @@ class Factor:
         A2 = np.broadcast_to(equations.A22, (N, m, m))
         B2 = np.broadcast_to(equations.B22, (N, *equations.B22.shape))
         if equations.J:
-            A2 = A2 - equations.fill(levels.P)
-            B2 = B2 - equations.from_levels(gram(levels.root, G))
+            A2 = A2 - equations.crossing.fill(levels.P)
+            B2 = B2 - equations.crossing.from_levels(gram(levels.root, G))
         T2_turned = [t.swapaxes(1, 2) for t in T2]
         M2 = equations.times(T2_turned, equations.times(T2_turned, A2).swapaxes(1, 2))
         np.einsum("nkk->nk", M2)[...] += 1.0
@@ -184,7 +184,7 @@ class Factor:
         else:
             Bv = v.swapaxes(1, 2)[:, None] @ B
         rest: Array = Bv
-        return rest - self.equations.to_levels(beta2) if self.equations.m else rest
+        return rest - self.equations.crossing.to_levels(beta2) if self.equations.m else rest
 
     def diagonal(self) -> Array:
         """Var(beta_j | alpha, y) / tau2 of the levels: diagonal blocks of T M^-1 T', (N, q, q, J).
@@ -194,7 +194,7 @@ class Factor:
         P = self.levels.P
         if not self.equations.m:
             return P
-        through = self.equations.within(self.Q)  # A12 Q A12' of every level
+        through = self.equations.crossing.within(self.Q)  # A12 Q A12' of every level
         return P + product(P, product(through, P))
 
 

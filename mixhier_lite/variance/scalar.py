@@ -74,8 +74,9 @@ class Scalar(WithNoise):
         """
         root = T[0][:, 0, 0]
         at = self._in_x(root**2)
-        gradient = 2 * root * at.slope
-        hessian = 2 * at.slope + 4 * root**2 * at.curvature
+        slope = at.slope
+        gradient = 2 * root * slope
+        hessian = 2 * slope + 4 * root**2 * at.curvature
         return Derivatives(
             at.value, [gradient[:, None, None]], {(0, 0): hessian[:, None, None, None, None]}
         )

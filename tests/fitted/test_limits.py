@@ -570,6 +570,76 @@ def test_the_half_comes_with_groups_and_not_with_rows(method):
     assert large == pytest.approx(stats.chi2.cdf(3 * top(4), 3), abs=1e-5) and large > 0.6
 
 
+# Any design
+
+
+def eigenvalues_on_contrasts(X, D):
+    """The d_i of the theorem and their contrasts, from an orthonormal basis made by QR."""
+    contrasts = np.linalg.qr(X, mode="complete")[0][:, X.shape[1] :]
+    d, U = np.linalg.eigh(contrasts.T @ D @ D.T @ contrasts)
+    return d, contrasts @ U
+
+
+@pytest.mark.theorem("thm-zero-unbalanced")
+def test_the_sign_of_the_slope_at_zero_is_that_of_the_weighted_sum():
+    """The slope is a difference quotient of the criterion that an n x n matrix gives."""
+    rng, signs = np.random.default_rng(31), set()
+    groups = np.repeat(np.arange(6), [1, 2, 3, 5, 8, 13])
+    X, Z = np.column_stack([np.ones(32), rng.normal(size=32)]), np.ones((32, 1))
+    d, contrasts = eigenvalues_on_contrasts(X, indicator(groups))
+    for _ in range(60):
+        y = rng.normal(size=32)
+
+        def value(theta, y=y):
+            return criterion(y, X, [(groups, Z, None)], [np.array([[theta]])], "REML")
+
+        slope = (value(1e-2) - value(0.0)) / 1e-4
+        weighted = ((d - d.mean()) * (contrasts.T @ y) ** 2).sum()
+        if abs(weighted) > 0.2:
+            assert (slope > 0) == (weighted < 0)
+            signs.add(slope > 0)
+    assert signs == {True, False}
+
+
+def share_of_zeros(sizes, draws, rng):
+    """How often a fit of pure noise has zero as a local minimum, by the slope at zero."""
+    n = sum(sizes)
+    y = rng.normal(size=(draws, n))
+    y -= y.mean(axis=1, keepdims=True)
+    sums = np.add.reduceat(y, np.append(0, np.cumsum(sizes)[:-1]), axis=1)
+    tau2 = (y**2).sum(axis=1) / (n - 1)
+    # trace(Q D D') - y' D D' y / tau2, where Q takes the mean away
+    trace = n - (np.array(sizes) ** 2).sum() / n
+    return (trace - (sums**2).sum(axis=1) / tau2 > 0).mean()
+
+
+@pytest.mark.theorem("thm-zero-unbalanced")
+def test_one_half_needs_that_no_group_dominates_and_not_that_they_are_equal():
+    rng = np.random.default_rng(32)
+    many = tuple(rng.integers(1, 9, 400))
+    assert share_of_zeros(many, 4000, rng) == pytest.approx(0.5, abs=0.05)
+    dominated = (2,) * 200 + (2000,)
+    assert share_of_zeros(dominated, 4000, rng) > 0.6
+    d, _ = eigenvalues_on_contrasts(np.ones((40, 1)), indicator(np.repeat(range(4), [2, 3, 5, 30])))
+    exact = (rng.normal(size=(200_000, 39)) ** 2 @ (d - d.mean()) < 0).mean()
+    assert share_of_zeros((2, 3, 5, 30), 40_000, rng) == pytest.approx(exact, abs=0.015)
+
+
+@pytest.mark.theorem("thm-zero-unbalanced")
+def test_a_fit_of_noise_is_at_zero_no_more_often_than_zero_is_a_minimum():
+    rng, groups = np.random.default_rng(33), np.repeat(np.arange(5), [1, 2, 4, 8, 16])
+    X = np.ones((31, 1))
+    d, contrasts = eigenvalues_on_contrasts(X, indicator(groups))
+    at_zero = local = 0
+    for _ in range(200):
+        y = rng.normal(size=31)
+        minimum = ((d - d.mean()) * (contrasts.T @ y) ** 2).sum() < 0
+        zero = fit(y, X, Term(groups)).Sigma[0][0, 0] == 0
+        assert minimum or not zero
+        local, at_zero = local + minimum, at_zero + zero
+    assert 60 < at_zero <= local
+
+
 def test_rejection_rates_of_the_text():
     """Four groups of five, from simulated rows: 1.8 % and 3.7 % instead of 5 %."""
     rng = np.random.default_rng(10)

@@ -10,6 +10,7 @@ from mixhier_lite.variance.assembly import assemble, unpooled
 from mixhier_lite.variance.boundary import leave_boundary
 from mixhier_lite.variance.certificate import certify
 from mixhier_lite.variance.criterion import roots as cholesky_roots
+from mixhier_lite.variance.crossing import Dense, Paired, Sparse
 from mixhier_lite.variance.newton import LARGE_DENSE
 from mixhier_lite.variance.optimum import minimise, nearby
 from mixhier_lite.variance.starts import scored
@@ -378,13 +379,15 @@ def crossed(n=900, J=400, m=250):
 
 
 @pytest.mark.parametrize("slopes", [False, True])
-def test_few_and_many_pairs_agree(slopes):
-    """Where the products of a level's entries are too many to be kept, others do the same."""
+def test_all_ways_to_keep_the_crossing_agree(slopes):
+    """With the products of a level's entries, without them, as one array: the same."""
     y, X, g, h = crossed()
     gram = Gram.from_arrays(y, X, [Term(g, X if slopes else None), Term(h)])
     equations = assemble(gram, True, None).criterion.equations
     rng, q, J, m = np.random.default_rng(1), equations.q, equations.J, equations.m
-    A12 = np.stack([A.toarray() for A in equations.A12])
+    paired = equations.crossing
+    assert type(paired) is Paired
+    A12 = np.stack([A.toarray() for A in paired.A12])
     P, Q = rng.normal(size=(2, q, q, J)), rng.normal(size=(2, m, m))
     P, Q = P + P.swapaxes(1, 2), Q + Q.swapaxes(1, 2)
     fill = np.einsum("kjm,nklj,ljr->nmr", A12, P, A12, optimize=True)
@@ -392,14 +395,30 @@ def test_few_and_many_pairs_agree(slopes):
     R, effects = rng.normal(size=(2, q, 3, J)), rng.normal(size=(2, m, 3))
     from_levels = np.einsum("kjm,nkrj->nmr", A12, R)
     to_levels = np.einsum("kjm,nmr->nkrj", A12, effects)
-    assert equations.pairs is not None and equations.small12 is None
-    for way in ("few pairs", "many pairs", "small"):
-        np.testing.assert_allclose(equations.fill(P), fill, atol=1e-10 * abs(fill).max())
-        np.testing.assert_allclose(equations.within(Q), within, atol=1e-10 * abs(within).max())
-        np.testing.assert_allclose(equations.from_levels(R), from_levels, atol=1e-9)
-        np.testing.assert_allclose(equations.to_levels(effects), to_levels, atol=1e-9)
-        vars(equations)["pairs"] = None
-        vars(equations)["small12"] = A12 if way == "many pairs" else None
+    v = rng.normal(size=(len(g), q))
+    of_rows = np.einsum("ik,kim->im", v, A12[:, g])
+    sparse = Sparse(paired.start, paired.columns, paired.values, m)
+    for kept in (paired, sparse, Dense(A12)):
+        np.testing.assert_allclose(kept.fill(P), fill, atol=1e-10 * abs(fill).max())
+        np.testing.assert_allclose(kept.within(Q), within, atol=1e-10 * abs(within).max())
+        np.testing.assert_allclose(kept.from_levels(R), from_levels, atol=1e-9)
+        np.testing.assert_allclose(kept.to_levels(effects), to_levels, atol=1e-9)
+        np.testing.assert_allclose(kept.of_rows(g, v), of_rows, atol=1e-12)
+
+
+def test_the_crossing_is_kept_in_the_way_that_suits_its_size(monkeypatch):
+    """Small ones as an array, and products of entries only while these are not too many."""
+    y, X, g, h = crossed(90, 40, 25)
+
+    def kept(*terms):
+        gram = Gram.from_arrays(y, X, [Term(each) for each in terms])
+        return type(unpooled(gram, True, None).levels.equations.crossing)
+
+    assert kept(g) is Dense and kept(g, h) is Dense
+    monkeypatch.setattr("mixhier_lite.variance.crossing.SMALL", 999)  # 40 x 25 entries
+    assert kept(g, h) is Paired
+    monkeypatch.setattr("mixhier_lite.variance.crossing.MANY_PAIRS", 90)
+    assert kept(g, h) is Sparse
 
 
 @pytest.mark.parametrize("method", ["ML", "REML"])
