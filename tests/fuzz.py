@@ -968,6 +968,36 @@ def _(rng):
     return s
 
 
+@calls("Integral.table, Draws.table")
+def _(rng):
+    s = Draw(rng)
+    found = s.one(*integrals()) if rng.random() < 0.3 else _drawn(s)
+    table = found.table(s.either(s.one(0.95, 0.5)))
+    assert (table["lower"] <= table["upper"]).all() and np.isfinite(table["mean"]).all()
+    return s
+
+
+def _drawn(s):
+    return ml.sample(fits()[s.one(0, 3)], s.one(4, 40), np.random.default_rng(1))
+
+
+@calls("Draws.predict")
+def _(rng):
+    s = Draw(rng)
+    drawn = _drawn(s)
+    m = int(rng.integers(0, 8))
+    labels, columns, _ = rows_of_fits()
+    X, g, terms = columns[:m, : len(drawn.model.fixed)], labels[:m], []
+    for t, block in enumerate(drawn.model.gram.blocks):
+        Z = None if block.constant else columns[:m, : block.q]
+        terms.append(Term((g if t == 0 else g % 4) + s.one(0, 100), Z))
+    how, noise = s.either(s.one("error", "population")), s.either(s.one(False, True))
+    generator = s.either(s.one(None, np.random.default_rng(2)))
+    found = drawn.predict(s.array(X), s.either(s.one(terms, None)), how, noise, generator)
+    assert found.shape[0] == len(drawn.tau2) and np.isfinite(found).all()
+    return s
+
+
 @calls("Draws.to_arviz")
 def _(rng):
     s = Draw(rng)

@@ -139,12 +139,15 @@ class Fit(Estimates):
         -------
         Prediction
         """
+        rows = self.read_rows(X, terms, new_groups)
+        return predict(self.effects, self.gram, self.fixed, self.Sigma, rows)
+
+    def read_rows(self, X: Any, terms: Term | Sequence[Term] | None, new_groups: str) -> NewRows:
+        """Read new rows, from arrays or from a data frame, as :meth:`predict` takes them."""
         check_new_groups(new_groups)
         if hasattr(X, "columns") and self.design is not None:
-            rows = self.design.rows(X, new_groups)
-        else:
-            rows = new_rows(self.gram, X, terms, new_groups)
-        return predict(self.effects, self.gram, self.fixed, self.Sigma, rows)
+            return self.design.rows(X, new_groups)
+        return new_rows(self.gram, X, terms, new_groups)
 
     @property
     def r2(self) -> R2:

@@ -30,7 +30,9 @@ class R2(Value):
 def r2(model: Estimates, rows: Rows) -> R2:
     """Split the variance of a row. By rows, since a Gram with weights does not know their mean."""
     fixed = float(np.var(population(model, rows), ddof=1))
-    random = float(sum(_variance_of_a_term(model, rows, t) for t in range(len(rows.terms))))
+    random = float(
+        sum((mean_square(model, rows, t) * Sigma).sum() for t, Sigma in enumerate(model.Sigma))
+    )
     weights = np.ones(model.n) if rows.weights is None else rows.weights
     noise = float(model.tau2 * (1 / weights).mean())
     whole = fixed + random + noise
@@ -43,11 +45,12 @@ def r2(model: Estimates, rows: Rows) -> R2:
     )
 
 
-def _variance_of_a_term(model: Estimates, rows: Rows, t: int) -> float:
-    """The mean of z' Sigma z over the rows, times K_jj where the levels are related."""
+def mean_square(model: Estimates, rows: Rows, t: int) -> Array:
+    """The mean of z z' over the rows, times K_jj where the levels are related, shape (q, q).
+
+    Its inner product with Sigma is the mean of z' Sigma z.
+    """
     term, block = rows.terms[t], model.gram.blocks[t]
     Z: Array = columns(term)
-    each = np.einsum("nk,kl,nl->n", Z, model.Sigma[t], Z)
-    if block.K is not None:
-        each = each * np.diag(block.K)[term.codes]
-    return float(each.mean())
+    K_jj = np.ones(model.n) if block.K is None else np.diag(block.K)[term.codes]
+    return np.asarray(np.einsum("nk,nl,n->kl", Z, Z, K_jj) / model.n)

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..after.fit import Fit
-from ..inputs import Array
+from ..gram.term import Term
+from ..inputs import Array, flag, generator, level_of
 from ..labels import Labels
 from ..values import Value
-from .summary import text
+from .predictive import predictive
+from .summary import correlations_and_icc, names_of, text
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,17 +38,72 @@ class Draws(Value):
         """Standard deviation of each column of each term, shape (S, q_t)."""
         return tuple(np.sqrt(np.einsum("skk->sk", S)) for S in self.Sigma)
 
+    def table(self, level: float = 0.95) -> Any:
+        """Means, standard deviations and equal-tailed intervals, as a data frame.
+
+        Its columns are ``mean``, ``sd``, ``lower`` and ``upper``; its rows are the fixed effects,
+        the standard deviations of random effects and their correlations, tau, and the intraclass
+        correlation ``icc`` where the fit has rows. It is of the library whose frame was fitted.
+
+        Parameters
+        ----------
+        level : float
+            Probability of the intervals.
+
+        Raises
+        ------
+        InputError
+            level not between 0 and 1.
+        """
+        return self.model.origin.table({"parameter": names_of(self.model)}, self._columns(level))
+
+    def _columns(self, level: float) -> dict[str, Array]:
+        tail = (1 - level_of(level)) / 2
+        shares = correlations_and_icc(self.model, self.Sigma, self.tau2)
+        variances = np.column_stack([*self.sds, *shares.correlations, np.sqrt(self.tau2)])
+        values = np.column_stack([self.fixed, variances, *shares.icc])
+        low, high = np.quantile(values, [tail, 1 - tail], axis=0)
+        return {"mean": values.mean(axis=0), "sd": values.std(axis=0), "lower": low, "upper": high}
+
     def __str__(self) -> str:
-        """Means, sds and 95 % intervals of alpha, the sds and tau, and where the prior sits."""
-        values = np.column_stack([self.fixed, *self.sds, np.sqrt(self.tau2)])
-        low, high = np.quantile(values, [0.025, 0.975], axis=0)
-        columns = {
-            "mean": values.mean(axis=0),
-            "sd": values.std(axis=0),
-            "2.5 %": low,
-            "97.5 %": high,
-        }
-        return text(self.model, columns)
+        """The table with intervals of 95 %, and where the prior sits."""
+        return text(self.model, self._columns(0.95))
+
+    def predict(
+        self,
+        X: Any,
+        terms: Term | Sequence[Term] | None = None,
+        new_groups: str = "error",
+        noise: bool = False,
+        rng: np.random.Generator | None = None,
+    ) -> Array:
+        """The posterior of the means of new rows, X alpha + Z beta, or of new observations.
+
+        Parameters
+        ----------
+        X, terms, new_groups
+            The new rows, as for :meth:`mixhier_lite.Fit.predict`. A group that the fit has not
+            seen is drawn from N(0, Sigma), once for all of its rows; where nothing is known of
+            the groups, every row has one of its own.
+        noise : bool
+            Add the noise of a row of weight one: posterior predictive observations.
+        rng : numpy.random.Generator, optional
+            For new groups and for the noise. Without it the same numbers are drawn each time.
+
+        Returns
+        -------
+        array, shape (S, n_new)
+            Nan for rows with a missing value.
+
+        Raises
+        ------
+        InputError
+            As for ``Fit.predict``; random slopes whose columns are not given.
+        """
+        flag(noise, "noise")
+        generator_ = np.random.default_rng(0) if rng is None else generator(rng)
+        rows = self.model.read_rows(X, terms, new_groups)
+        return predictive(self, rows, noise, generator_)
 
     def to_arviz(self) -> Any:
         """The draws as ArviZ's InferenceData (a DataTree from ArviZ 1.0 on); needs arviz.

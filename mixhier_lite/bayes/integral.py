@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..inputs import Array, between_0_and_1
+from ..inputs import Array, between_0_and_1, level_of
 from ..values import Value
 from .conditional import moments
 from .grid import Grids
 from .importance import Points
 from .parameters import OnDemand, Unknowns
 from .posterior import Given, Landscape
-from .summary import stacked, text
+from .summary import Shares, correlations_and_icc, names_of, text
 
 NODES = {1: 400, 2: 54, 3: 36}
 """Nodes a side for mixtures over the nodes, by the number of coordinates."""
@@ -52,14 +52,54 @@ class Integral(Value):
         """Posterior standard deviations; inf where there is none."""
         return self._moment(1)
 
+    def table(self, level: float = 0.95) -> Any:
+        """Means, standard deviations and equal-tailed intervals, as a data frame.
+
+        Rows and columns are those of :meth:`mixhier_lite.bayes.Draws.table`.
+
+        Parameters
+        ----------
+        level : float
+            Probability of the intervals.
+
+        Raises
+        ------
+        InputError
+            level not between 0 and 1.
+        """
+        tail = (1 - level_of(level)) / 2
+        ends = {"lower": self._quantiles(tail), "upper": self._quantiles(1 - tail)}
+        columns = {name: np.array(values) for name, values in (self._moments() | ends).items()}
+        model = self.over.model
+        return model.origin.table({"parameter": names_of(model)}, columns)
+
     def __str__(self) -> str:
-        """Means and standard deviations of alpha, the sds and tau, and where the prior sits."""
-        mean, sd = self.mean, self.sd
-        columns = {
-            "mean": stacked(mean.fixed, mean.sds, mean.tau),
-            "sd": stacked(sd.fixed, sd.sds, sd.tau),
-        }
-        return text(self.over.model, columns)
+        """Means and standard deviations of what the table has, and where the prior sits."""
+        return text(self.over.model, self._moments())
+
+    def _moments(self) -> dict[str, Array]:
+        """Mean and standard deviation of everything that the table has."""
+        shares, weights = self._shares, self.nodes.mass.sum(axis=1)
+        out = {}
+        for k, (name, part) in enumerate({"mean": self.mean, "sd": self.sd}.items()):
+            own = [_weighted_moments(value, weights)[k] for value in shares.correlations]
+            icc = [_weighted_moments(value, weights)[k] for value in shares.icc]
+            out[name] = np.concatenate([part.fixed, *part.sds, own, [part.tau], icc])
+        return out
+
+    def _quantiles(self, probability: float) -> Array:
+        """A quantile of everything that the table has."""
+        part, shares, weights = self.quantile(probability), self._shares, self.nodes.mass.sum(1)
+        own = [_weighted_quantile(value, weights, probability) for value in shares.correlations]
+        icc = [_weighted_quantile(value, weights, probability) for value in shares.icc]
+        return np.concatenate([part.fixed, *part.sds, own, [part.tau], icc])
+
+    @cached_property
+    def _shares(self) -> Shares:
+        """Correlations and the ICC at every T: with tau = 1 Sigma is Sigma / tau2."""
+        over, given = self.over, self.nodes.given
+        ones = np.ones(len(given.r2))
+        return correlations_and_icc(over.model, over.Sigma(given.T, ones / over.y_unit), ones)
 
     def quantile(self, probability: float) -> Unknowns:
         """Posterior quantiles, which exist always.
@@ -275,6 +315,20 @@ def _negligible(mass: Array) -> float:
     """The mass below which nodes have less than 1e-8 of the whole together."""
     ordered = np.sort(mass, axis=None)
     return float(ordered[np.searchsorted(np.cumsum(ordered), 1e-8)]) * (1 - 1e-12)
+
+
+def _weighted_moments(values: Array, weights: Array) -> tuple[float, float]:
+    """Mean and standard deviation of values with weights."""
+    weights = weights / weights.sum()
+    mean = float(weights @ values)
+    return mean, float(np.sqrt(weights @ (values - mean) ** 2))
+
+
+def _weighted_quantile(values: Array, weights: Array, probability: float) -> float:
+    """A quantile of values with weights, half of each weight on either side of its value."""
+    order = np.argsort(values)
+    weights = weights[order] / weights.sum()
+    return float(np.interp(probability, np.cumsum(weights) - weights / 2, values[order]))
 
 
 def _mixture_quantile(probability: float, weights: Array, means: Array, sds: Array) -> Array:

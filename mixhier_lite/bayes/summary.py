@@ -1,19 +1,64 @@
-"""A posterior as text."""
+"""A posterior in a table: which numbers it has, and what they are called."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..after.fit import Fit
+from ..after.r2 import mean_square
 from ..inputs import Array
 from ..variance.assembly import assemble
 from .charts import oblique_terms
 
 
 def names_of(model: Fit) -> list[str]:
-    """What the fixed effects, the standard deviations and tau are called, in this order."""
+    """What the fixed effects, sds, correlations, tau and the icc are called, in this order."""
     found = [*model.names]
     for name, block in zip(model.term_names, model.gram.blocks, strict=True):
         found += [f"sd of {column} by {name}" for column in block.column_names]
-    return [*found, "tau"]
+    for t, i, j in _pairs(model):
+        columns = model.gram.blocks[t].column_names
+        found.append(f"correlation of {columns[i]} and {columns[j]} by {model.term_names[t]}")
+    return [*found, "tau", *(["icc"] if model.rows is not None else [])]
+
+
+def _pairs(model: Fit) -> list[tuple[int, int, int]]:
+    """Term and two columns of each correlation."""
+    return [
+        (t, i, j)
+        for t, block in enumerate(model.gram.blocks)
+        if block.correlated
+        for j in range(block.q)
+        for i in range(j)
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """What does not change with the unit of y."""
+
+    correlations: list[Array]
+    """Of two columns of a term each, shape (S,)."""
+    icc: list[Array]
+    """The intraclass correlation, shape (S,), as ``Fit.icc`` has it; empty without rows."""
+
+
+def correlations_and_icc(model: Fit, Sigma: Sequence[Array], tau2: Array) -> Shares:
+    """Correlations and the ICC at covariances (S, q, q) of each term and noise tau2, (S,)."""
+    correlations = [
+        Sigma[t][:, i, j] / np.sqrt(Sigma[t][:, i, i] * Sigma[t][:, j, j])
+        for t, i, j in _pairs(model)
+    ]
+    if model.rows is None:
+        return Shares(correlations, [])
+    random = np.zeros(len(tau2))
+    for t, own in enumerate(Sigma):
+        square = mean_square(model, model.rows, t)
+        random = random + np.einsum("skl,kl->s", own, square)
+    weights = model.rows.weights
+    noise = tau2 * (1.0 if weights is None else (1 / weights).mean())
+    return Shares(correlations, [random / (random + noise)])
 
 
 def remarks(model: Fit) -> list[str]:
@@ -40,8 +85,3 @@ def text(model: Fit, columns: dict[str, Array]) -> str:
         lines.append("  ".join(padded).rstrip())
     told = remarks(model)
     return "\n".join([*lines, *([""] if told else []), *told])
-
-
-def stacked(fixed: Array, sds: "tuple[Array, ...]", tau: float) -> Array:
-    """One number for each of ``names_of``."""
-    return np.concatenate([fixed, *sds, [tau]])

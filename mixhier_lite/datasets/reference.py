@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..inputs import one_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,18 +77,21 @@ SOURCES = {
 """The data sets that ``load`` knows, with their provenance."""
 
 
-def load(name: str) -> "pd.DataFrame":
-    """Load a published data set; its provenance stands in ``.attrs``.
+def load(name: str, backend: str = "pandas") -> Any:
+    """Load a published data set; in pandas its provenance stands in ``.attrs``.
 
     Parameters
     ----------
     name : str
         One of ``sleepstudy``, ``Dyestuff``, ``Dyestuff2``, ``Penicillin``, ``Rail``, ``radon``.
+    backend : {"pandas", "polars", "pyarrow"}
+        The library of the data frame.
 
     Raises
     ------
     InputError
-        An unknown name; no pandas; a file that is not the one that was published here.
+        An unknown name or backend; no pandas, or not the backend; a file that is not the one that
+        was published here.
     """
     if not isinstance(name, str) or name not in SOURCES:
         raise InputError(
@@ -96,6 +100,7 @@ def load(name: str) -> "pd.DataFrame":
             repr(name),
             "check the spelling; upper and lower case differ",
         )
+    one_of(backend, "backend", ("pandas", "polars", "pyarrow"), "leave it out for pandas")
     try:
         import pandas as pd
     except ModuleNotFoundError:
@@ -124,4 +129,24 @@ def load(name: str) -> "pd.DataFrame":
         "circulates": source.circulates,
         "sha256": source.sha256,
     }
-    return data
+    return data if backend == "pandas" else _of_another_library(data, backend)
+
+
+def _of_another_library(data: "pd.DataFrame", backend: str) -> Any:
+    """The same as a data frame of polars, or a table of pyarrow."""
+    columns = {name: data[name].tolist() for name in data.columns}
+    try:
+        if backend == "polars":
+            import polars
+
+            return polars.DataFrame(columns)
+        import pyarrow
+
+        return pyarrow.table(columns)
+    except ModuleNotFoundError:
+        raise InputError(
+            f"the package {backend} is not there.",
+            f"{backend} installed",
+            "no module of this name",
+            f"pip install {backend}, or leave backend out",
+        ) from None

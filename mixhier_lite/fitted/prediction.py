@@ -66,6 +66,9 @@ class NewRows(Value):
     it; None where nothing is known of the groups."""
     Z: tuple[Array, ...]
     """For each term, shape (m, q)."""
+    strangers: tuple[Codes, ...]
+    """For each term a number of the group of a row that the fit has not seen, shape (m,): rows
+    with the same number share it. -1 where the fit has seen it."""
     kept: npt.NDArray[np.bool_]
     """Which rows have no missing value, shape (n_new,); the others are predicted nan."""
 
@@ -95,9 +98,13 @@ def new_rows(
         )
     kept = np.ones(len(X), dtype=bool)
     if terms is None:
-        return NewRows(X, None, (), kept)
-    codes, Z = _matched(gram.blocks, as_terms(terms), len(X), new_groups)
-    return NewRows(X, tuple(codes), tuple(Z), kept)
+        return NewRows(X, None, (), (), kept)
+    terms = as_terms(terms)
+    codes, Z = _matched(gram.blocks, terms, len(X), new_groups)
+    strangers = (
+        np.where(found < 0, term.codes, -1) for term, found in zip(terms, codes, strict=True)
+    )
+    return NewRows(X, tuple(codes), tuple(Z), tuple(strangers), kept)
 
 
 def predict(

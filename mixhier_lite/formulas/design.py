@@ -214,6 +214,20 @@ class Factors(Value):
         found = [place.get(tuple(row), -1) for row in rows.tolist()]
         return np.array(found, dtype=np.intp)
 
+    def strangers(self, plain: Any, codes: Codes, given: bool) -> Codes:
+        """Numbers of the groups that are none of the fit's, shape (n,); -1 for those that are.
+
+        Where the factors are not ``given`` every row may be of another group.
+        """
+        out = np.full(len(plain), -1, dtype=np.intp)
+        new = codes < 0
+        if not given:
+            return np.arange(len(plain), dtype=np.intp)
+        if new.any():
+            rows = plain.loc[new, list(self.names)]
+            out[new] = rows.groupby(list(self.names), observed=True, sort=False).ngroup()
+        return out
+
 
 def group(bar: BarTerm, plain: Any) -> tuple[Factors, Coded]:
     """Code the rows of a term; its levels in the order of its factors' levels."""
@@ -314,12 +328,22 @@ class Design(Value):
                 raise refused("new-groups", name=":".join(factors.names), got=labels[:10])
         Z = tuple(recipe.columns(table.plain) for recipe in self.random)
         X = self.fixed.columns(table.plain)
+        strangers = tuple(
+            factors.strangers(table.plain, found, known)
+            for factors, found, known in zip(self.factors, codes, given, strict=True)
+        )
         if self.left_out is None:
-            return NewRows(X, codes, Z, table.kept)
+            return NewRows(X, codes, Z, strangers, table.kept)
         told, kept = self.left_out.estimable(X), table.kept.copy()
         kept[kept] = told  # of the others the data say nothing
         own = X[np.ix_(told, self.left_out.kept)]
-        return NewRows(own, tuple(c[told] for c in codes), tuple(z[told] for z in Z), kept)
+        return NewRows(
+            own,
+            codes=tuple(each[told] for each in codes),
+            Z=tuple(each[told] for each in Z),
+            strangers=tuple(each[told] for each in strangers),
+            kept=kept,
+        )
 
     def hypotheses(self) -> list[tuple[str, Array]]:
         """L of the hypothesis of type III of every term of the fixed part."""

@@ -24,6 +24,7 @@ from mixhier_lite.kinship import Relatedness
 GROUPS = np.repeat(np.arange(5), 3)
 MODEL = fit(np.random.default_rng(0).normal(size=15), np.ones((15, 1)), Term(GROUPS))
 TOLD = integrate(MODEL)
+DRAWS = sample(MODEL, 5, np.random.default_rng(0))
 
 
 class Odd:
@@ -74,6 +75,9 @@ CALLS = {
     "integrate": (integrate, [MODEL, priors.flat()]),
     "sample": (sample, [MODEL, 3, np.random.default_rng(0), priors.flat()]),
     "quantile": (TOLD.quantile, [0.5]),
+    "Integral.table": (TOLD.table, [0.9]),
+    "Draws.table": (DRAWS.table, [0.9]),
+    "Draws.predict": (DRAWS.predict, [np.ones((2, 1)), None, "population", True, None]),
     "SdPrior": (priors.SdPrior, ["even", np.zeros_like, 0.0, 0.0]),
     "half_normal": (priors.half_normal, [1.0]),
     "half_t": (priors.half_t, [3.0, 1.0]),
@@ -91,6 +95,9 @@ FINE = {
     ("integrate", 1, "None"),
     ("sample", 0, "fit"),
     ("sample", 3, "None"),
+    ("Draws.predict", 1, "None"),
+    ("Draws.predict", 3, "true"),
+    ("Draws.predict", 4, "None"),
     ("SdPrior", 0, "text"),
     ("SdPrior", 0, "digits"),
     ("SdPrior", 2, "minus"),

@@ -86,3 +86,18 @@ def test_a_clone_on_windows_loads_every_data_set(tmp_path):
     *found, place = run.stdout.splitlines()
     assert os.path.commonpath([place, clone]) == str(clone)
     assert set(found) == {f"{name}: {len(datasets.load(name))}" for name in NAMES}
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+def test_frames_of_other_libraries(library):
+    """The same numbers and labels, and the same fit."""
+    from mixhier_lite import lmer
+
+    own, other = datasets.load("Penicillin"), datasets.load("Penicillin", backend=library)
+    assert type(other).__module__.split(".")[0] == library
+    for name in own.columns:
+        assert list(other[name].to_numpy()) == list(own[name])
+    formula = "diameter ~ 1 + (1 | plate) + (1 | sample)"
+    assert lmer(formula, other).criterion == lmer(formula, own).criterion
+    with pytest.raises(InputError, match="backend is unknown"):
+        datasets.load("Penicillin", backend="dask")
