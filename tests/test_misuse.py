@@ -64,6 +64,8 @@ REFUSED = {
     "an odd method": (lambda: MODEL.contrast("x0", method=None), "method is unknown"),
     "df as a number": (lambda: MODEL.table(0.9, 17), "neither true nor false"),
     "anova of arrays": (lambda: MODEL.anova(), "has no formula"),
+    "anova by an odd method": (lambda: FORMULA.anova(3), "method is unknown"),
+    "means by an odd method": (lambda: FORMULA.means("f", method=True), "method is unknown"),
     "means of arrays": (lambda: MODEL.means("g"), "has no formula"),
     "means of everything": (lambda: FORMULA.means(None), "no factor"),
     "means by a table": (lambda: FORMULA.means("f", DATA), "no factor"),

@@ -34,6 +34,8 @@ from mixhier_lite import (
     sample,
 )
 from mixhier_lite.after.rows import row_by_row
+from mixhier_lite.fitted.kenward_roger import kenward_roger
+from mixhier_lite.fitted.knapp_hartung import knapp_hartung
 from mixhier_lite.fitted.satterthwaite import precision
 from mixhier_lite.kinship import Relatedness
 
@@ -83,6 +85,8 @@ def _results():
         "R2": slopes.r2,
         "refit": one.refit(y[::-1]),
         "update": slopes.update(method="ML"),
+        "KenwardRoger": kenward_roger(slopes),
+        "KnappHartung": knapp_hartung(fit(y, X, Term(g), tau2=1.0), precision(slopes)),
         "Precision": precision(slopes),
         "RowByRow": row_by_row(slopes, slopes.rows),
         "bootstrap": one.bootstrap(3, rng),

@@ -8,19 +8,24 @@ import numpy as np
 from ..fitted.estimates import Estimates
 from ..fitted.satterthwaite import Precision
 from ..fitted.tables import Origin
-from ..inputs import Array
+from ..inputs import Array, one_of
 from .combination import Combinations
-from .contrast import contrast
+from .contrast import METHODS, contrast
 
 
 def anova(
-    model: Estimates, known: Precision, origin: Origin, hypotheses: Sequence[tuple[str, Array]]
+    model: Estimates,
+    known: Precision,
+    origin: Origin,
+    hypotheses: Sequence[tuple[str, Array]],
+    method: str,
 ) -> Any:
     """Data frame of the F tests of L alpha = 0 for the L of every term."""
+    one_of(method, "method", METHODS, "satterthwaite is for variances that are estimated")
     found = []
     for _, L in hypotheses:
         rows = Combinations(L, np.zeros(len(L)), ("",) * len(L))
-        found.append(contrast(model, known, rows, "satterthwaite", origin))
+        found.append(contrast(model, known, rows, method, origin))
     columns = {
         "F": np.array([each.F for each in found]),
         "df1": np.array([each.F_df[0] for each in found]),

@@ -2,21 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..errors import refused
 from ..fitted.estimates import Estimates
+from ..fitted.kenward_roger import kenward_roger
+from ..fitted.knapp_hartung import knapp_hartung
 from ..fitted.satterthwaite import Precision
 from ..fitted.student import in_units_of, p_of_t, quantile_of_t
 from ..fitted.tables import Origin
 from ..inputs import Array, level_of, one_of
 from ..values import Value
-from ..variance.assembly import assemble
 from .combination import Combinations
 
-METHODS = ("satterthwaite", "knapp-hartung")
+METHODS = ("satterthwaite", "kenward-roger", "knapp-hartung")
 MOST = 2000
 """Rows of L at once, since their covariance is a matrix."""
 DEPENDENT = 1e-8
@@ -48,7 +49,7 @@ class Contrast(Value):
     cov: Array
     """Covariance of the estimates, shape (k, k)."""
     method: str
-    """Where the degrees of freedom come from: "satterthwaite" or "knapp-hartung"."""
+    """Where the degrees of freedom come from, see ``Fit.contrast``."""
     origin: Origin = field(repr=False)
     """The data frame that was fitted, for tables."""
 
@@ -76,16 +77,12 @@ def contrast(
     L = combinations.L
     if len(L) > MOST:
         raise refused("many-combinations", k=len(L), most=MOST)
-    estimate, cov = L @ model.fixed - combinations.shift, known.cov(L)
-    df = known.df(L)
-    if method == "knapp-hartung":
-        scale, rows = _knapp_hartung(model)
-        cov, df = scale * cov, np.full(len(L), float(rows))
+    estimate = L @ model.fixed - combinations.shift
+    how = _uncertainty(model, known, method)
+    cov, df = how.cov(L), how.df(L)
     se = np.sqrt(np.diag(cov))
     t = in_units_of(se, estimate)
-    F, rank, df2 = _together(known, L, estimate, cov)
-    if method == "knapp-hartung":
-        df2 = df[0]
+    F, rank, df2 = _together(L, estimate, cov, how)
     return Contrast(
         names=combinations.names,
         estimate=estimate,
@@ -94,7 +91,7 @@ def contrast(
         t=t,
         p=p_of_t(t, df),
         F=F,
-        F_df=(float(rank), float(df2)),
+        F_df=(float(rank), df2),
         F_p=p_of_F(F, rank, df2),
         L=L,
         cov=cov,
@@ -103,11 +100,35 @@ def contrast(
     )
 
 
-def _together(known: Precision, L: Array, estimate: Array, cov: Array) -> tuple[float, int, float]:
+class Uncertainty(Protocol):
+    """How uncertain combinations of alpha_hat are, by one of the methods."""
+
+    def cov(self, L: Array) -> Array:
+        """Covariance of L alpha_hat, shape (k, k)."""
+        ...
+
+    def df(self, L: Array) -> Array:
+        """Degrees of freedom of each row of L, shape (k,)."""
+        ...
+
+    def of_F(self, L: Array) -> tuple[float, float]:
+        """Degrees of freedom and scale of F for rows L whose estimates are independent."""
+        ...
+
+
+def _uncertainty(model: Estimates, known: Precision, method: str) -> Uncertainty:
+    if method == "kenward-roger":
+        return kenward_roger(model)
+    if method == "knapp-hartung":
+        return knapp_hartung(model, known)
+    return known
+
+
+def _together(L: Array, estimate: Array, cov: Array, how: Uncertainty) -> tuple[float, int, float]:
     """F of all rows, its rank, and the degrees of freedom of its denominator.
 
     F is the mean of the squares of independent t statistics, along the axes of the estimates'
-    covariance; their degrees of freedom are put together as lmerTest does.
+    covariance, times a scale that may be one.
     """
     unit = np.sqrt(np.diag(cov))
     if not (unit > 0).all():
@@ -116,42 +137,8 @@ def _together(known: Precision, L: Array, estimate: Array, cov: Array) -> tuple[
     live = values > DEPENDENT * values[-1]
     rank = int(live.sum())
     t2 = (axes[:, live].T @ (estimate / unit)) ** 2 / values[live]
-    along = np.linalg.eigh(cov)[1][:, -rank:]
-    return float(t2.sum() / rank), rank, of_denominator(known.df(along.T @ L))
-
-
-def of_denominator(df: Array) -> float:
-    """Degrees of freedom of F from those of its independent t statistics.
-
-    The mean of F with df2 degrees of freedom is df2 / (df2 - 2), and the squares of t have means
-    df / (df - 2): so df2 is what makes the former the mean of the latter.
-    """
-    if len(df) == 1 or np.isinf(df).all() or np.ptp(df) < 1e-8:
-        return float(df.mean())
-    if (df <= 2).any():
-        return 2.0
-    with np.errstate(invalid="ignore"):
-        means = np.where(np.isinf(df), 1.0, df / (df - 2))
-    return float(2 * means.sum() / (means.sum() - len(df)))
-
-
-def _knapp_hartung(model: Estimates) -> tuple[float, int]:
-    """What is left of y in units of what should be left, y'Py / (n - p), and n - p.
-
-    Where tau2 is estimated by REML this is one by construction.
-    """
-    if not model.tau2_known:
-        raise refused("knapp-hartung")
-    rows = model.n - len(model.fixed)
-    return left_of_y(model) / rows, rows
-
-
-def left_of_y(model: Estimates) -> float:
-    """y'Py = (y - X alpha_hat)'V^-1 (y - X alpha_hat), with V at the estimates."""
-    assembly = assemble(model.gram, model.reml, model.known_tau2)
-    log_det, S = assembly.criterion.evaluate([t[None] for t in assembly.inwards(model.T)])
-    at = assembly.criterion.likelihood.profiled(log_det, S)
-    return float(at.L[0, -1, -1] ** 2 / at.tau2[0])
+    df2, scale = how.of_F(np.linalg.eigh(cov)[1][:, -rank:].T @ L)
+    return float(scale * t2.sum() / rank), rank, df2
 
 
 def p_of_F(F: float, df1: float, df2: float) -> float:

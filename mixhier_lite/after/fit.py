@@ -265,9 +265,11 @@ class Fit(Estimates):
             combination of any form for each label.
         names : sequence of str, optional
             What to call the combinations, k of them.
-        method : {"satterthwaite", "knapp-hartung"}
-            Degrees of freedom. Knapp and Hartung's are for a ``tau2`` that was given, as in a
-            meta-analysis: n - p, with standard errors scaled by what is left of y,
+        method : {"satterthwaite", "kenward-roger", "knapp-hartung"}
+            Degrees of freedom. Kenward and Roger's also enlarge the standard errors for what is
+            not known of the variances, and scale F; they need REML, noise, and at most a
+            thousand random effects. Knapp and Hartung's are for a ``tau2`` that was given, as in
+            a meta-analysis: n - p, with standard errors scaled by what is left of y,
             (y - X alpha)'V^-1 (y - X alpha) / (n - p).
 
         Returns
@@ -281,8 +283,8 @@ class Fit(Estimates):
 
         Notes
         -----
-        lmerTest's ``contest``; metafor's ``test = "knha"``. The p-values of several rows are not
-        adjusted for their number.
+        lmerTest's ``contest``; pbkrtest; metafor's ``test = "knha"``. The p-values of several
+        rows are not adjusted for their number.
 
         Examples
         --------
@@ -294,12 +296,17 @@ class Fit(Estimates):
         combinations = read_combinations(L, self.names, names)
         return contrast(self, self._precision, combinations, method, self.origin)
 
-    def anova(self) -> Any:
+    def anova(self, method: str = "satterthwaite") -> Any:
         """F tests of the terms of the formula, of type III, as a data frame.
 
         The hypothesis of a term is that its coefficients are zero under sum-to-zero coding, that
         is, averaged equally over the levels of all other factors, whatever coding was fitted.
         A covariate that interacts with a factor stands at zero in the hypothesis of the latter.
+
+        Parameters
+        ----------
+        method : {"satterthwaite", "kenward-roger", "knapp-hartung"}
+            Degrees of freedom, as in ``contrast``.
 
         Returns
         -------
@@ -313,12 +320,13 @@ class Fit(Estimates):
 
         Notes
         -----
-        lmerTest's ``anova``, with Satterthwaite's degrees of freedom. In ``f / k`` lmerTest tests
+        lmerTest's ``anova``. In ``f / k`` lmerTest tests
         f at the first level of k; here f is averaged over the levels of k, as everywhere.
         """
-        return anova(self, self._precision, self.origin, self._read_by("anova()").hypotheses())
+        hypotheses = self._read_by("anova()").hypotheses()
+        return anova(self, self._precision, self.origin, hypotheses, method)
 
-    def means(self, factor: str, by: str | None = None) -> Means:
+    def means(self, factor: str, by: str | None = None, method: str = "satterthwaite") -> Means:
         """Estimated marginal means of the levels of a factor.
 
         Each is what the fixed part says of the level where all covariates are at their means over
@@ -331,6 +339,8 @@ class Fit(Estimates):
             A column of the data that is a factor in the fixed part; truth values are factors.
         by : str, optional
             Another one: then there is a mean for each combination, not averaged over it.
+        method : {"satterthwaite", "kenward-roger", "knapp-hartung"}
+            Degrees of freedom, as in ``contrast``.
 
         Returns
         -------
@@ -344,11 +354,11 @@ class Fit(Estimates):
 
         Notes
         -----
-        emmeans with ``lmer.df = "satterthwaite"``.
+        emmeans, whose own default is Kenward and Roger's method.
         """
         cells, L = self._read_by("means()").averages(factor, by)
         factors = (factor,) if by is None else (factor, by)
-        return means(self, self._precision, self.origin, factors, cells, L)
+        return means(self, self._precision, self.origin, factors, cells, L, method)
 
     def summary(self, df: bool | None = None) -> str:
         """Write the fit as text, with tests as in ``table``.

@@ -81,12 +81,11 @@ def means(
     factors: Sequence[str],
     cells: Sequence[tuple[Any, ...]],
     L: Array,
+    method: str,
 ) -> Means:
     """Estimate the means L alpha of some cells."""
     names = tuple(", ".join(map(str, cell)) for cell in cells)
-    found = contrast(
-        model, known, Combinations(L, np.zeros(len(L)), names), "satterthwaite", origin
-    )
+    found = contrast(model, known, Combinations(L, np.zeros(len(L)), names), method, origin)
     levels = tuple(_column(cells, k) for k in range(len(factors)))
     return Means(**vars(found), factors=tuple(factors), levels=levels, model=model, known=known)
 

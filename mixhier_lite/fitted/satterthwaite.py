@@ -69,6 +69,25 @@ class Precision(Value):
         df: Array = np.divide(1.0, share, out=np.full(share.shape, np.inf), where=share > 1e-9)
         return np.where(np.isnan(variance), np.nan, df)
 
+    def of_F(self, L: Array) -> tuple[float, float]:
+        """Degrees of freedom of F for rows L whose estimates are independent, and a scale of 1."""
+        return of_denominator(self.df(L)), 1.0
+
+
+def of_denominator(df: Array) -> float:
+    """Degrees of freedom of F from those of its independent t statistics.
+
+    The mean of F with df2 degrees of freedom is df2 / (df2 - 2), and the squares of t have means
+    df / (df - 2): so df2 is what makes the former the mean of the latter.
+    """
+    if len(df) == 1 or np.isinf(df).all() or np.ptp(df) < 1e-8:
+        return float(df.mean())
+    if (df <= 2).any():
+        return 2.0
+    with np.errstate(invalid="ignore"):
+        means = np.where(np.isinf(df), 1.0, df / (df - 2))
+    return float(2 * means.sum() / (means.sum() - len(df)))
+
 
 def satterthwaite(model: Estimates) -> Satterthwaite:
     """Degrees of freedom from the curvature of the criterion, see :meth:`Precision.df`.

@@ -114,7 +114,7 @@ def saturated_rows(parts: Parts) -> SaturatedRows | None:
         return None
     order = sorted(range(len(blocks)), key=lambda t: -sizes[t])
     first, stops = order[0], np.cumsum([0, *(sizes[t] for t in order)])
-    M = _joint(parts, order)
+    M = joint(parts, order)
     q, inner = blocks[first].q, slice(0, stops[1])
     values, vectors = np.linalg.eigh(np.moveaxis(parts.moments[first][0], -1, 0))
     live = values > ZERO * values.max()
@@ -134,7 +134,7 @@ def saturated_rows(parts: Parts) -> SaturatedRows | None:
     return SaturatedRows(F[:, stops[-1] : -1], F[:, -1], every, products)
 
 
-def _joint(parts: Parts, order: Sequence[int]) -> Array:
+def joint(parts: Parts, order: Sequence[int]) -> Array:
     """[Z X y]'W[Z X y] with the terms in some order, as one matrix."""
     blocks, p = parts.gram.blocks, parts.gram.p
     stops = np.cumsum([0, *(blocks[t].J * blocks[t].q for t in order)])

@@ -7,7 +7,7 @@ import pytest
 from witness import FACTORIAL, SAID, fits
 
 from mixhier_lite import InputError, Term, fit, lmer
-from mixhier_lite.after.contrast import of_denominator
+from mixhier_lite.fitted.satterthwaite import of_denominator
 
 
 @pytest.mark.parametrize("name", SAID["models"])
