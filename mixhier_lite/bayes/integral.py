@@ -104,7 +104,8 @@ class Integral(Value):
 
     def _mixture_of_alpha(self, least: float) -> tuple[Array, Array, Array]:
         """Weights (K,), means and standard deviations (K, p) of a mixture of normals."""
-        nodes, (_, back) = self.nodes, self.over.units
+        nodes = self.nodes
+        _, back = self.over.to_fixed
         node, m = np.nonzero(nodes.mass > least)
         given, tau = nodes.given[node], nodes.tau[node, m]
         z, variance = given.moments_of_z(tau)

@@ -22,7 +22,7 @@ from ..inputs import Array
 from ..labels import Coded, Codes, Labels, coded, look_up
 from ..values import Value
 from .frames import column_names, read, unknown_column
-from .parse import BarTerm
+from .parse import BarTerm, combined
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,9 +232,9 @@ def _level_names(factors: Factors) -> Labels:
         levels[chosen].tolist()
         for levels, chosen in zip(factors.levels, factors.combinations.T, strict=True)
     ]
-    names = [":".join(map(str, combination)) for combination in zip(*parts, strict=True)]
+    names = [combined(combination) for combination in zip(*parts, strict=True)]
     if len(set(names)) < len(names):  # labels hold colons themselves: say where each one ends
-        names = [":".join(map(repr, combination)) for combination in zip(*parts, strict=True)]
+        names = [combined(map(repr, combination)) for combination in zip(*parts, strict=True)]
     return np.array(names, dtype=str)
 
 
@@ -292,7 +292,7 @@ class Design(Value):
         for factors, found in zip(self.factors, codes, strict=True):
             if new_groups == "error" and (found < 0).any():
                 strangers = table.plain.loc[found < 0, list(factors.names)].drop_duplicates()
-                labels = [":".join(map(str, row)) for row in strangers.to_numpy().tolist()]
-                raise refused("new-groups", name=":".join(factors.names), got=labels[:10])
+                labels = [combined(row) for row in strangers.to_numpy().tolist()]
+                raise refused("new-groups", name=combined(factors.names), got=labels[:10])
         Z = tuple(recipe.columns(table.plain) for recipe in self.random)
         return NewRows(self.fixed.columns(table.plain), codes, Z, table.kept)
