@@ -11,10 +11,10 @@ from ..errors import InputError
 from ..inputs import Array, between_0_and_1
 from ..values import Value
 from .conditional import moments
-from .grid import Grids
 from .importance import Points
 from .parameters import Unknowns
 from .posterior import Given, Landscape
+from .quadrature import Grids
 from .summary import stacked, text
 
 NODES = {1: 400, 2: 54, 3: 36}
