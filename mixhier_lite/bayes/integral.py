@@ -11,10 +11,10 @@ from ..errors import InputError
 from ..inputs import Array, between_0_and_1, level_of
 from ..values import Value
 from .conditional import moments
-from .grid import Grids
 from .importance import Points
 from .parameters import OnDemand, Unknowns
 from .posterior import Given, Landscape
+from .quadrature import Grids
 from .summary import Shares, correlations_and_icc, names_of, text
 
 NODES = {1: 400, 2: 54, 3: 36}
@@ -237,7 +237,8 @@ class Integral(Value):
 
     def _mixture_of_alpha(self, least: float) -> tuple[Array, Array, Array]:
         """Weights (K,), means and standard deviations (K, p) of a mixture of normals."""
-        nodes, (_, back) = self.nodes, self.over.units
+        nodes = self.nodes
+        _, back = self.over.to_fixed
         node, m = np.nonzero(nodes.mass > least)
         given, tau = nodes.given[node], nodes.tau[node, m]
         z, variance = given.moments_of_z(tau)

@@ -129,11 +129,12 @@ class Landscape:
         log_det, S = criterion.evaluate(list(T))
         L = choleskies(np.moveaxis(S, 0, -1))
         L_inverse = forward(L[:p, :p], np.broadcast_to(np.eye(p)[..., None], (p, p, len(S))))
-        log_det = log_det + 2 * np.log(np.einsum("kkn->kn", L[:p, :p])).sum(axis=0)
         root = np.moveaxis(L_inverse, -1, 0).swapaxes(1, 2)
         alpha = np.einsum("nij,jn->ni", root, L[p, :p])
-        value = -(log_det + (likelihood.n - p) * np.log(2 * np.pi) + likelihood.constant) / 2
-        (_, back), fixed, (e, g) = self.units, self.fixed(alpha), np.zeros((2, len(S), p))
+        value = -likelihood.without_tau2(log_det, np.einsum("kkn->nk", L)) / 2
+        _, back = self.to_fixed
+        fixed = self.fixed(alpha)
+        e, g = np.zeros((2, len(S), p))
         P, h = self.on_fixed.precision, self.on_fixed.shift
         if P.any():
             seen = np.isfinite(root).all(axis=(1, 2))
@@ -158,13 +159,13 @@ class Landscape:
         )
 
     @cached_property
-    def units(self) -> tuple[Array, Array]:
+    def to_fixed(self) -> tuple[Array, Array]:
         """The reader's alpha is shift + back @ (scaled alpha)."""
         return self.assembly.to_fixed
 
     def fixed(self, alpha: Array) -> Array:
         """alpha in the reader's units, shape (N, p)."""
-        shift, back = self.units
+        shift, back = self.to_fixed
         return shift + alpha @ back.T
 
     def tau(self, given: Given, t: Array) -> Array:

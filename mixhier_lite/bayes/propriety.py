@@ -106,7 +106,7 @@ def _lowered(sds: tuple[Array, ...], F: Sequence[Subspace], left: float) -> tupl
 
 def _free(over: Landscape) -> Array:
     """Directions of (scaled) alpha on which the prior is flat, shape (p, free)."""
-    _, back = over.units
+    _, back = over.to_fixed
     values, vectors = np.linalg.eigh(back.T @ over.on_fixed.precision @ back)
     return np.asarray(vectors[:, values <= 1e-12 * max(float(values.max(initial=0.0)), 1e-300)])
 

@@ -5,8 +5,9 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..inputs import Array
-from .grid import Grid, Grids
+from .grid import Grid
 from .posterior import Given
+from .quadrature import Grids
 
 TRIES = 200
 """Proposals looked at for each draw, at most, and TRIES thousand more."""

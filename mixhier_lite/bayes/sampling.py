@@ -13,11 +13,11 @@ from ..inputs import count, generator
 from ..priors import Prior, SdPrior, as_prior
 from .conditional import draw_effects
 from .draws import Draws
-from .grid import settled, sketch
 from .importance import resample, weighted
 from .integral import Integral
 from .posterior import landscape
 from .propriety import existence
+from .quadrature import settled, sketch
 from .rejection import independent
 
 LARGEST = 10**9

@@ -26,7 +26,7 @@ from .aliased import Aliased
 from .frames import column_names, read, unknown_column
 from .grid import Grid
 from .hypotheses import hypotheses
-from .parse import BarTerm
+from .parse import BarTerm, combined
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,9 +253,9 @@ def _level_names(factors: Factors) -> Labels:
         levels[chosen].tolist()
         for levels, chosen in zip(factors.levels, factors.combinations.T, strict=True)
     ]
-    names = [":".join(map(str, combination)) for combination in zip(*parts, strict=True)]
+    names = [combined(combination) for combination in zip(*parts, strict=True)]
     if len(set(names)) < len(names):  # labels hold colons themselves: say where each one ends
-        names = [":".join(map(repr, combination)) for combination in zip(*parts, strict=True)]
+        names = [combined(map(repr, combination)) for combination in zip(*parts, strict=True)]
     return np.array(names, dtype=str)
 
 
@@ -324,8 +324,8 @@ class Design(Value):
         for factors, found in zip(self.factors, codes, strict=True):
             if new_groups == "error" and (found < 0).any():
                 strangers = table.plain.loc[found < 0, list(factors.names)].drop_duplicates()
-                labels = [":".join(map(str, row)) for row in strangers.to_numpy().tolist()]
-                raise refused("new-groups", name=":".join(factors.names), got=labels[:10])
+                labels = [combined(row) for row in strangers.to_numpy().tolist()]
+                raise refused("new-groups", name=combined(factors.names), got=labels[:10])
         Z = tuple(recipe.columns(table.plain) for recipe in self.random)
         X = self.fixed.columns(table.plain)
         strangers = tuple(

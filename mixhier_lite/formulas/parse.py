@@ -4,12 +4,19 @@ formulaic's tokens are read, so that a name in backticks and a word in quotes st
 stands between the bars is only cut out here; formulaic makes columns of it later.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import InputError, refused
 from .r_syntax import refuse_other_dialects
 
 _HELP = 'write for instance "y ~ x + (x | g)"'
+
+
+def combined(parts: Iterable[Any]) -> str:
+    """What a combination is called, of factors or of their levels: "A:B"."""
+    return ":".join(map(str, parts))
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,7 @@ class BarTerm:
     @property
     def name(self) -> str:
         """The grouping factor, "a:b" for an interaction."""
-        return ":".join(self.factors)
+        return combined(self.factors)
 
 
 @dataclass(frozen=True)

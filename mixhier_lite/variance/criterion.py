@@ -104,10 +104,18 @@ class Likelihood:
         diagonal = np.einsum("nkk->nk", L)
         r2 = diagonal[:, -1] ** 2
         tau2 = r2 / self.nu if self.known_tau2 is None else np.full(len(S), self.known_tau2)
-        value = log_det + self.nu * np.log(2 * np.pi * tau2) + r2 / tau2 + self.constant
+        value = self.without_tau2(log_det, diagonal) + self.nu * np.log(tau2) + r2 / tau2
+        return Profiled(value, tau2, L, self)
+
+    def without_tau2(self, log_det: Array, diagonal: Array) -> Array:
+        """The criterion at a tau2, less nu log tau2 + r2 / tau2, shape (N,).
+
+        ``diagonal``, (N, p + 1), is that of the roots of S, whose last entry is the root of r2.
+        """
+        value: Array = log_det + self.nu * np.log(2 * np.pi) + self.constant
         if self.reml:  # log det S_xx
             value = value + 2 * np.log(diagonal[:, :-1]).sum(axis=1)
-        return Profiled(value, tau2, L, self)
+        return value
 
     def solution(self, log_det: Array, S: Array) -> Solution | None:
         """Read the solution at the first point; None where S is not positive definite."""

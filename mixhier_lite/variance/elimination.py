@@ -104,7 +104,7 @@ class NormalEquations:
 
     def times(self, T: list[Array], rows: Array) -> Array:
         """Multiply T of each other term, (N, q, q), into rows of shape (N, m, r)."""
-        out = np.empty(rows.shape)
+        out = np.empty_like(rows)  # in the order of memory, whether or not that is turned
         for (a, b, q), t in zip(self.slices, T, strict=True):
             if q == 1:
                 np.multiply(t, rows[:, a:b], out=out[:, a:b])

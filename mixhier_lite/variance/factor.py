@@ -119,7 +119,8 @@ class Factor:
             A2 = A2 - equations.crossing.fill(levels.P)
             B2 = B2 - equations.crossing.from_levels(gram(levels.root, G))
         T2_turned = [t.swapaxes(1, 2) for t in T2]
-        M2 = equations.times(T2_turned, equations.times(T2_turned, A2).swapaxes(1, 2))
+        TA = equations.times(T2_turned, A2)
+        M2 = equations.times(T2_turned, TA.swapaxes(1, 2)).swapaxes(1, 2)  # T'A2 T
         np.einsum("nkk->nk", M2)[...] += 1.0
         L2 = roots(M2)
         F2 = solve_triangular(L2, equations.times(T2_turned, B2))
@@ -135,7 +136,7 @@ class Factor:
     @cached_property
     def inverse2(self) -> Array:
         """M22^-1, shape (N, m, m)."""
-        out = np.empty_like(self.L2)
+        out = np.empty(self.L2.shape)
         for inverse, L in zip(out, self.L2, strict=True):
             lower = dpotri(L, lower=1)[0] if L.size else L
             np.add(lower, lower.T, out=inverse)
@@ -150,7 +151,7 @@ class Factor:
     @cached_property
     def Q(self) -> Array:
         """T M22^-1 T', shape (N, m, m): what P is for the levels."""
-        return self.equations.times(self.T2, self.T_inverse2.swapaxes(1, 2))
+        return self.equations.times(self.T2, self.T_inverse2.swapaxes(1, 2)).swapaxes(1, 2)
 
     def solve(self, v: Array) -> tuple[Array, Array]:
         """T M^-1 T'Z'W[X y] v (:eq:`eq-effects-P`), for v of shape (N, p + 1, r) or (p + 1, r).

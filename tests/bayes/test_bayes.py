@@ -27,8 +27,9 @@ from mixhier_lite import (
     priors,
     sample,
 )
-from mixhier_lite.bayes.grid import Grid, settled, sketch
+from mixhier_lite.bayes.grid import Grid
 from mixhier_lite.bayes.importance import weighted
+from mixhier_lite.bayes.quadrature import settled, sketch
 from mixhier_lite.bayes.rejection import _steps
 from mixhier_lite.bayes.sampling import as_prior, landscape
 

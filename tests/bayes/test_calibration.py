@@ -20,8 +20,8 @@ import pytest
 from scipy.stats import chi2, norm
 
 from mixhier_lite import InputError, Prior, Term, fit, gaussian, priors, sample
-from mixhier_lite.bayes.grid import sketch
 from mixhier_lite.bayes.posterior import View, landscape
+from mixhier_lite.bayes.quadrature import sketch
 
 pytestmark = pytest.mark.slow
 LEVEL = 5e-7

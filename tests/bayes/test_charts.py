@@ -5,9 +5,9 @@ import pytest
 
 from mixhier_lite import InputError, Term, fit, gaussian, integrate, priors, sample
 from mixhier_lite.bayes.charts import charts
-from mixhier_lite.bayes.grid import settled
 from mixhier_lite.bayes.importance import weighted
 from mixhier_lite.bayes.posterior import landscape
+from mixhier_lite.bayes.quadrature import settled
 from mixhier_lite.priors import Prior, as_prior
 from mixhier_lite.variance.assembly import assemble
 
