@@ -54,26 +54,26 @@ FOAL = exercise(
 
 def _on_markers(rng: np.random.Generator) -> tuple[Any, ...]:
     X, D = data.design(rng)
-    M = 1.0 * rng.choice([-1.0, 1.0], (D.shape[1], int(rng.integers(12, 20))))
-    M += 0.1 * rng.standard_normal(M.shape)
-    return X, D, M, rng.normal(10, 3, len(X)), *data.variances(rng)
+    S = 1.0 * rng.choice([-1.0, 1.0], (D.shape[1], int(rng.integers(12, 20))))
+    S += 0.1 * rng.standard_normal(S.shape)
+    return X, D, S, rng.normal(10, 3, len(X)), *data.variances(rng)
 
 
-def marker_effects(X: Array, D: Array, M: Array, y: Array, sigma2: float, tau2: float) -> Array:
+def marker_effects(X: Array, D: Array, S: Array, y: Array, sigma2: float, tau2: float) -> Array:
     """Ridge on markers with the variance sigma2 / m for each, shape (m,)."""
-    m = M.shape[1]
-    return ridge(LinearMixedModel(X, D @ M, sigma2 / m * np.eye(m), tau2), y).random
+    m = S.shape[1]
+    return ridge(LinearMixedModel(X, D @ S, sigma2 / m * np.eye(m), tau2), y).random
 
 
 MARKERS = exercise(
     "kinship-2",
-    Function("f(X, D, M, y, sigma2, tau2)", _on_markers),
+    Function("f(X, D, S, y, sigma2, tau2)", _on_markers),
     marker_effects,
-    variance_of_a_strain=lambda X, D, M, y, s, t: marker_effects(X, D, M, y, s * M.shape[1], t),
-    upside_down=lambda X, D, M, y, s, t: marker_effects(X, D, M, y, t * M.shape[1] ** 2, s),
-    predictions=lambda X, D, M, y, s, t: M @ marker_effects(X, D, M, y, s, t),
-    K_left_out=lambda X, D, M, y, s, t: M.T @ M @ marker_effects(X, D, M, y, s, t) / M.shape[1],
-    without_fixed_effects=lambda X, D, M, y, s, t: marker_effects(X[:, :0], D, M, y, s, t),
+    variance_of_a_strain=lambda X, D, S, y, s, t: marker_effects(X, D, S, y, s * S.shape[1], t),
+    upside_down=lambda X, D, S, y, s, t: marker_effects(X, D, S, y, t * S.shape[1] ** 2, s),
+    predictions=lambda X, D, S, y, s, t: S @ marker_effects(X, D, S, y, s, t),
+    K_left_out=lambda X, D, S, y, s, t: S.T @ S @ marker_effects(X, D, S, y, s, t) / S.shape[1],
+    without_fixed_effects=lambda X, D, S, y, s, t: marker_effects(X[:, :0], D, S, y, s, t),
 )
 
 # --- kinship-3: another code for the same markers
@@ -82,10 +82,10 @@ MARKERS = exercise(
 def _recoded() -> str:
     rng = np.random.default_rng()
     for _ in range(50):
-        M = rng.choice([-1.0, 1.0], (12, 40))
+        S = rng.choice([-1.0, 1.0], (12, 40))
         labels = np.repeat(np.arange(12), 4)
-        y = 10 + (M @ rng.normal(0, 0.4, 40))[labels] + rng.standard_normal(48)
-        fits = [fit(y, np.ones((48, 1)), Term(labels, K=R @ R.T / 40)) for R in (M, (M + 1) / 2)]
+        y = 10 + (S @ rng.normal(0, 0.4, 40))[labels] + rng.standard_normal(48)
+        fits = [fit(y, np.ones((48, 1)), Term(labels, K=R @ R.T / 40)) for R in (S, (S + 1) / 2)]
         sigma2, tau2 = np.array([(f.Sigma[0].item(), f.tau2) for f in fits]).T
         if sigma2[0] > 0.5:
             break
@@ -144,12 +144,12 @@ ANCESTOR = exercise(
 
 def _with_clones(rng: np.random.Generator) -> tuple[Any, ...]:
     J = int(rng.integers(8, 12))
-    M = rng.choice([-1.0, 1.0], (J, 30)) + 0.3 * rng.standard_normal((1, 30))
+    S = rng.choice([-1.0, 1.0], (J, 30)) + 0.3 * rng.standard_normal((1, 30))
     order = rng.permutation(J)
     measured = np.zeros(J, dtype=bool)
     measured[order[:5]] = True
-    M[order[1]] = M[order[0]]  # two of the measured are clones
-    K = M @ M.T / 30
+    S[order[1]] = S[order[0]]  # two of the measured are clones
+    K = S @ S.T / 30
     return K, measured, K[np.ix_(measured, measured)] @ rng.standard_normal(5)
 
 

@@ -5,9 +5,9 @@ import numpy as np
 from mixhier_lite import LinearMixedModel, gls_blup
 
 
-def kernel(X, D, M, y, sigma2, tau2):
-    """gamma = sigma2 / m M'D'V^-1 (y - X alpha), by least squares on whitened rows."""
-    Z, m = D @ M, M.shape[1]
+def kernel(X, D, S, y, sigma2, tau2):
+    """gamma = sigma2 / m S'D'V^-1 (y - X alpha), by least squares on whitened rows."""
+    Z, m = D @ S, S.shape[1]
     V = sigma2 / m * Z @ Z.T + tau2 * np.eye(len(y))
     C = np.linalg.cholesky(V)
     Xw, yw = np.linalg.solve(C, X), np.linalg.solve(C, y)
@@ -15,8 +15,8 @@ def kernel(X, D, M, y, sigma2, tau2):
     return sigma2 / m * Z.T @ np.linalg.solve(C.T, yw - Xw @ alpha)
 
 
-def strains(X, D, M, y, sigma2, tau2):
-    return gls_blup(LinearMixedModel(X, D, sigma2 * M @ M.T / M.shape[1], tau2), y).random
+def strains(X, D, S, y, sigma2, tau2):
+    return gls_blup(LinearMixedModel(X, D, sigma2 * S @ S.T / S.shape[1], tau2), y).random
 
 
 def regression(K, measured, blup):
@@ -84,10 +84,10 @@ WRONG = {
         ([0.75, 0.25, 0.75], "covariance for the correlation"),
     ],
     "kinship-2": [
-        (lambda X, D, M, y, s, t: kernel(X, D, M, y, s, t / M.shape[1]), "penalty is that of a"),
-        (lambda X, D, M, y, s, t: kernel(X, D, M, y, t, s / M.shape[1] ** 2), "upside down"),
+        (lambda X, D, S, y, s, t: kernel(X, D, S, y, s, t / S.shape[1]), "penalty is that of a"),
+        (lambda X, D, S, y, s, t: kernel(X, D, S, y, t, s / S.shape[1] ** 2), "upside down"),
         (strains, "predictions of the strains"),
-        (lambda X, D, M, *rest: M.T @ strains(X, D, M, *rest) / M.shape[1], "M' alone"),
+        (lambda X, D, S, *rest: S.T @ strains(X, D, S, *rest) / S.shape[1], "S' alone"),
         (lambda X, *rest: kernel(X[:, :0], *rest), "fixed effects out"),
     ],
     "kinship-3": [
