@@ -182,7 +182,7 @@ class Integral(Value):
     def _alpha(self) -> tuple[Array, Array]:
         """Means and standard deviations of alpha, shape (p,)."""
         mass, first, second = self._z
-        given, (_, back) = self.nodes.given, self.over.units
+        given, (_, back) = self.nodes.given, self.over.to_fixed
         centre = self.over.model.fixed
         off = self.over.fixed(given.alpha) - centre
         spread = back @ given.root
