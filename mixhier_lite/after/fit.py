@@ -221,7 +221,7 @@ class Fit(Estimates):
 
     def profile(self, progress: bool = False) -> Profile:
         """Profile likelihood of every parameter."""
-        return profile(self, progress)
+        return replace(profile(self, progress), origin=self.origin)
 
     def table(self, level: float = 0.95, df: bool | None = None) -> Any:
         """Fixed effects with their standard errors, tests and intervals, as a data frame.

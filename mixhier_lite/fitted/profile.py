@@ -1,7 +1,7 @@
 """Profile likelihood: one parameter held fixed, all others at their best."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from ..values import Value
 from .constraint import Coefficient, Correlation, Held, Noise, Spread
 from .estimates import Estimates, estimate
 from .objective import Surface, gradient, surface
+from .tables import Origin
 
 STEP = 0.3
 """Distance of two grid points in zeta."""
@@ -75,6 +76,8 @@ class Profile(Value):
 
     curves: tuple[Curve, ...]
     """Standard deviations and correlations in the order of ``theta``, noise, fixed effects."""
+    origin: Origin = field(default=Origin(), repr=False)
+    """The data frame that was fitted, for tables."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -87,12 +90,10 @@ class Profile(Value):
 
     def table(self, level: float = 0.95) -> Any:
         """Estimates with likelihood intervals, as a data frame."""
-        import pandas as pd
-
         lower, upper = self.interval(level).T
-        estimates = [curve.estimate for curve in self.curves]
-        index = pd.Index(self.names, name="parameter")
-        return pd.DataFrame({"estimate": estimates, "lower": lower, "upper": upper}, index=index)
+        estimates = np.array([curve.estimate for curve in self.curves])
+        columns = {"estimate": estimates, "lower": lower, "upper": upper}
+        return self.origin.table({"parameter": np.array(self.names, dtype=object)}, columns)
 
 
 def profile(model: Estimates, progress: bool = False) -> Profile:

@@ -27,6 +27,7 @@ def test_anova_is_that_of_lmertest(name):
         "y ~ C(f, contr.helmert) * C(k, contr.sum) + x + (1 | g)",
         "y ~ C(f, levels=['c', 'a', 'b']) * C(k, contr.poly) + x + (1 | g)",
         "y ~ x + k * f + (1 | g)",
+        "y ~ 2:f + k + f:k + x + (1 | g)",
     ],
 )
 def test_the_coding_does_not_matter(formula):
