@@ -6,6 +6,15 @@ from ..errors import refused
 from ..inputs import Array
 from .gram import Gram
 
+CONSTANT = 1e-26
+"""Share of y'y that X leaves, below which y is in its span within rounding."""
+DEPENDENT_X = 1e-12
+"""Least eigenvalue of the correlations of X's columns, over their number, within rounding."""
+DEPENDENT_Z = 1e-13
+"""The same for the columns of a term."""
+INVOLVED = 1e-6
+"""Share of the largest part in a dependence from which on a column takes part in it."""
+
 
 def refuse_gram(gram: Gram, tau2: float | None) -> None:
     """Refuse data from which the variances cannot be estimated."""
@@ -13,39 +22,59 @@ def refuse_gram(gram: Gram, tau2: float | None) -> None:
         raise refused("no-term")
     if gram.n <= gram.p:
         raise refused("few-rows", n=gram.n, p=gram.p)
-    if columns := _dependent(gram):
+    columns = _dependent(gram)
+    if columns:
         raise refused("dependent", p=gram.p, columns=", ".join(columns))
-    if tau2 is None and left_of_y(gram) <= 1e-26 * abs(gram.H[:, -1] @ gram.C @ gram.H[:, -1]):
+    if tau2 is None and left_of_y(gram) <= CONSTANT * _of_y(gram):
         raise refused("constant")
     for t, block in enumerate(gram.blocks):
-        name, seen = block.name or f"term {t + 1}", int((block.rows > 0).sum())
+        name = block.name or f"term {t + 1}"
+        seen = int((block.rows > 0).sum())
         if seen < 2:
             raise refused("one-level", name=name, seen=seen)
-        if np.linalg.eigvalsh(_correlations(block.A.sum(axis=0)))[0] <= 1e-13 * block.q:
+        whole = block.A.sum(axis=0)
+        least = np.linalg.eigvalsh(_correlations(whole))[0]
+        if least <= DEPENDENT_Z * block.q:
             raise refused("columns", name=name, q=block.q)
 
 
 def left_of_y(gram: Gram) -> float:
     """Residual sum of squares of y given X alone."""
     R, p = _correlations(gram.C), gram.p
-    v = np.append(-np.linalg.solve(R[:p, :p], R[:p, p]), 1.0)
-    return float(max(v @ R @ v, 0.0) * gram.C[p, p])
+    alpha = np.linalg.solve(R[:p, :p], R[:p, p])
+    v = np.append(-alpha, 1.0)
+    share = max(v @ R @ v, 0.0)
+    return float(share * gram.C[p, p])
+
+
+def _of_y(gram: Gram) -> float:
+    """y'Wy."""
+    h = gram.H[:, -1]  # y in the Gram's columns
+    return float(abs(h @ gram.C @ h))
 
 
 def _correlations(C: Array) -> Array:
     """Scale to a unit diagonal; rows of zeros stay."""
-    d = np.sqrt(np.where(np.diag(C) > 0, np.diag(C), 1.0))
+    squares = np.diag(C)
+    d = np.sqrt(np.where(squares > 0, squares, 1.0))
     return np.asarray(C / np.outer(d, d))
 
 
 def _dependent(gram: Gram) -> list[str]:
     """Names of the columns of X that take part in a linear dependence."""
-    p, d = gram.p, np.sqrt(np.diag(gram.C)[: gram.p])
+    p = gram.p
+    d = np.sqrt(np.diag(gram.C)[:p])
     values, vectors = np.linalg.eigh(_correlations(gram.C[:p, :p]))
-    if (values >= 1e-12 * p).all():
+    vanishing = values < DEPENDENT_X * p
+    if not vanishing.any():
         return []
-    loose = vectors[:, values < 1e-12 * p] / np.where(d > 0, d, 1.0)[:, None]
-    null = gram.H_inverse[:p, :p] @ loose
-    share = np.abs(null) * np.sqrt(np.diag(gram.H.T @ gram.C @ gram.H)[:p, None])
-    large, zero = share > 1e-6 * share.max(initial=1e-300), (null != 0) & (d == 0)[:, None]
-    return [gram.names[k] for k in np.flatnonzero((large | zero).any(axis=1))]
+    scale = np.where(d > 0, d, 1.0)
+    in_gram = vectors[:, vanishing] / scale[:, None]
+    combinations = gram.H_inverse[:p, :p] @ in_gram  # of the reader's columns, that are zero
+    moments = gram.H.T @ gram.C @ gram.H
+    length = np.sqrt(np.diag(moments)[:p])
+    share = np.abs(combinations) * length[:, None]
+    large = share > INVOLVED * share.max(initial=1e-300)
+    zero = (combinations != 0) & (d == 0)[:, None]
+    involved = (large | zero).any(axis=1)
+    return [gram.names[k] for k in np.flatnonzero(involved)]

@@ -27,9 +27,8 @@ from mixhier_lite import (
     priors,
     sample,
 )
-from mixhier_lite.bayes.grid import Grid
 from mixhier_lite.bayes.importance import weighted
-from mixhier_lite.bayes.quadrature import settled, sketch
+from mixhier_lite.bayes.quadrature import Grids, settled, sketch
 from mixhier_lite.bayes.rejection import _steps
 from mixhier_lite.bayes.sampling import as_prior, landscape
 
@@ -160,7 +159,7 @@ def test_extreme_quantiles_of_a_standard_deviation(prior, density, p):
 def test_a_quantile_beyond_all_resolution_is_refused(monkeypatch):
     told = integrate(schools())
     for always in (0.0, 1.0):
-        monkeypatch.setattr(Grid, "distribution", lambda *_: lambda value: always)  # noqa: B023
+        monkeypatch.setattr(Grids, "distribution", lambda *_: lambda value: always)  # noqa: B023
         with pytest.raises(InputError, match="so close to 0 or 1"):
             told.quantile(0.5).sds  # noqa: B018
 
