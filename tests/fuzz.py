@@ -1151,6 +1151,28 @@ def _(rng):
     return s
 
 
+@calls("plot: pictures of a fit")
+def _(rng):
+    from matplotlib import pyplot as plt
+
+    from mixhier_lite import plot
+
+    s = Draw(rng)
+    model, t = s.either(s.one(*fits())), s.either(s.one(0, 0, 1))
+    axes = s.either(_axes())
+    picture = s.one(
+        lambda: plot.caterpillar(model, t, s.either(0), s.either(0.9), axes),
+        lambda: plot.residuals(model, axes),
+        lambda: plot.qq(model, s.one(None, t), s.either(0), axes),
+        lambda: plot.shrinkage(model, t, axes),
+    )
+    try:
+        assert picture().get_xlabel() is not None
+    finally:
+        plt.close("all")
+    return s
+
+
 @calls("plot.draw_intervals")
 def _(rng):
     from mixhier_lite import plot

@@ -12,7 +12,7 @@ from ..gram.term import Term
 from ..inputs import Array, flag, generator, level_of
 from ..labels import Labels
 from ..values import Value
-from .predictive import predictive
+from .predictive import predictive, with_groups
 from .summary import correlations_and_icc, names_of, text
 
 
@@ -101,9 +101,14 @@ class Draws(Value):
             As for ``Fit.predict``; random slopes whose columns are not given.
         """
         flag(noise, "noise")
-        generator_ = np.random.default_rng(0) if rng is None else generator(rng)
-        rows = self.model.read_rows(X, terms, new_groups)
-        return predictive(self, rows, noise, generator_)
+        source = np.random.default_rng(0) if rng is None else generator(rng)
+        rows = with_groups(self.model.read_rows(X, terms, new_groups), self.model.gram.blocks)
+        values = predictive(self.fixed, self.random, self.Sigma, rows, source)
+        if noise:
+            values += np.sqrt(self.tau2)[:, None] * source.standard_normal(values.shape)
+        out = np.full((len(values), len(rows.kept)), np.nan)
+        out[:, rows.kept] = values
+        return out
 
     def to_arviz(self) -> Any:
         """The draws as ArviZ's InferenceData (a DataTree from ArviZ 1.0 on); needs arviz.

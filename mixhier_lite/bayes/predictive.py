@@ -1,48 +1,20 @@
 """What draws from a posterior say of new rows."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
 
 from ..errors import InputError
 from ..fitted.prediction import NewRows
+from ..gram.gram import Block
 from ..inputs import Array
-from ..labels import Codes
-
-if TYPE_CHECKING:
-    from .draws import Draws
 
 
-def predictive(draws: "Draws", rows: NewRows, noise: bool, rng: np.random.Generator) -> Array:
-    """X alpha + Z beta of new rows at every draw, shape (S, n_new), nan where a row has gaps.
-
-    A group that the fit has not seen has beta ~ N(0, Sigma), drawn once for all of its rows.
-    """
-    values = draws.fixed @ rows.X.T
-    codes, Z, strangers = _groups(draws, rows)
-    terms = zip(codes, Z, strangers, draws.random, draws.Sigma, strict=True)
-    for seen, columns, strange, random, Sigma in terms:
-        known = seen >= 0
-        numbers, new = np.unique(strange[~known], return_inverse=True)
-        beta_new = _new_groups(Sigma, len(numbers), rng)
-        for k, column in enumerate(columns.T):
-            values[:, known] += column[known] * random[:, seen[known], k]
-            values[:, ~known] += column[~known] * beta_new[:, new, k]
-    if noise:
-        values += np.sqrt(draws.tau2)[:, None] * rng.standard_normal(values.shape)
-    out = np.full((len(values), len(rows.kept)), np.nan)
-    out[:, rows.kept] = values
-    return out
-
-
-def _groups(
-    draws: "Draws", rows: NewRows
-) -> tuple[Sequence[Codes], Sequence[Array], Sequence[Codes]]:
-    """Levels, columns of Z and new groups of every term; without terms every row is a group."""
+def with_groups(rows: NewRows, blocks: Sequence[Block]) -> NewRows:
+    """The same rows, where nothing was said of the groups each with a new one of its own."""
     if rows.codes is not None:
-        return rows.codes, rows.Z, rows.strangers
-    blocks, m = draws.model.gram.blocks, len(rows.X)
+        return rows
     if not all(block.constant for block in blocks):
         raise InputError(
             "the columns of the random effects are not known.",
@@ -50,9 +22,38 @@ def _groups(
             "terms=None and a fit with random slopes",
             "pass the terms, or after lmer a data frame and new_groups='population'",
         )
-    nowhere = np.full(m, -1, dtype=np.intp)
-    each = np.arange(m, dtype=np.intp)
-    return [nowhere] * len(blocks), [np.ones((m, 1))] * len(blocks), [each] * len(blocks)
+    m, terms = len(rows.X), len(blocks)
+    return replace(
+        rows,
+        codes=(np.full(m, -1, dtype=np.intp),) * terms,
+        Z=(np.ones((m, 1)),) * terms,
+        strangers=(np.arange(m, dtype=np.intp),) * terms,
+    )
+
+
+def predictive(
+    fixed: Array,
+    random: Sequence[Array],
+    Sigma: Sequence[Array],
+    rows: NewRows,
+    rng: np.random.Generator,
+) -> Array:
+    """X alpha + Z beta of new rows at every draw, shape (S, m), of the m rows without gaps.
+
+    A group that the fit has not seen has beta ~ N(0, Sigma), drawn once for all of its rows.
+    ``fixed``, ``random`` and ``Sigma`` have a draw in each of their S rows.
+    """
+    values: Array = fixed @ rows.X.T
+    assert rows.codes is not None  # see with_groups
+    terms = zip(rows.codes, rows.Z, rows.strangers, random, Sigma, strict=True)
+    for seen, Z, strange, beta, own in terms:
+        known = seen >= 0
+        numbers, new = np.unique(strange[~known], return_inverse=True)
+        beta_new = _new_groups(own, len(numbers), rng)
+        for k, column in enumerate(Z.T):
+            values[:, known] += column[known] * beta[:, seen[known], k]
+            values[:, ~known] += column[~known] * beta_new[:, new, k]
+    return values
 
 
 def _new_groups(Sigma: Array, groups: int, rng: np.random.Generator) -> Array:

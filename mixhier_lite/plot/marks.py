@@ -1,8 +1,4 @@
-"""The visual language of the book: one style, one meaning for each colour.
-
-Nothing imports this module; chapters and readers do. It needs ``matplotlib``
-(``pip install 'mixhier-lite[plot]'``).
-"""
+"""The visual language of the book: one style, one meaning for each colour."""
 
 import matplotlib as mpl
 import numpy as np
@@ -12,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import is_color_like
 from matplotlib.image import AxesImage
 
-from .errors import InputError
-from .inputs import Array, flag, instance, numbers, real, same_rows
+from ..errors import InputError
+from ..inputs import Array, flag, instance, numbers, real, same_rows
 
 FIXED = "#0072B2"
 """Blue: whatever belongs to the fixed effects."""

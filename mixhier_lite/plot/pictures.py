@@ -1,0 +1,253 @@
+"""Pictures of a fit: what lies behind its summary."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from ..after.fit import Fit
+from ..errors import InputError
+from ..fitted.profile import Profile
+from ..inputs import Array, instance, is_integer, level_of
+from .marks import FIXED, NOISE, RANDOM, TRUTH, draw_intervals, four_digits
+
+NAMED = 40
+"""Levels up to which each one is named on an axis."""
+
+
+def caterpillar(
+    fit: Fit, t: int = 0, column: int = 0, level: float = 0.95, ax: Axes | None = None
+) -> Axes:
+    """Random effects of one term in order of size, with intervals of their errors.
+
+    Parameters
+    ----------
+    fit : Fit
+    t : int
+        Which term, counted from 0.
+    column : int
+        Which column of its Z.
+    level : float
+        Of the intervals, whose variance is ``fit.random_cov[t]`` (PEV).
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure without it.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    InputError
+        No such term or column; level not between 0 and 1.
+    """
+    from scipy.special import ndtri
+
+    ax, name = _axes(ax), _column(fit, t, column)
+    effects, variances = fit.random[t][:, column], fit.random_cov[t][:, column, column]
+    order = np.argsort(-effects, kind="stable")
+    half = ndtri((1 + level_of(level)) / 2) * np.sqrt(variances)
+    draw_intervals(effects[order], half[order], ax, RANDOM)
+    ax.axvline(0, color=NOISE, lw=0.8)
+    if len(order) <= NAMED:
+        ax.set_yticks(np.arange(len(order)), [str(fit.levels[t][j]) for j in order])
+    else:
+        ax.set_yticks([])
+    ax.set(xlabel=f"effect on {name}", ylabel=fit.term_names[t])
+    return ax
+
+
+def residuals(fit: Fit, ax: Axes | None = None) -> Axes:
+    """Residuals against fitted values, given the random effects.
+
+    A trend says that X lacks something, a funnel that the noise is not everywhere the same.
+
+    Parameters
+    ----------
+    fit : Fit
+        A fit that holds its rows.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure without it.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _axes(ax)
+    _fit(fit)
+    ax.axhline(0, color=NOISE, lw=0.8)
+    ax.scatter(four_digits(fit.fitted), four_digits(fit.residuals), s=14, color=NOISE, alpha=0.7)
+    ax.set(xlabel="fitted value", ylabel="residual")
+    return ax
+
+
+def qq(fit: Fit, t: int | None = None, column: int = 0, ax: Axes | None = None) -> Axes:
+    """Quantiles of standardised residuals, or of random effects, against a normal's.
+
+    Each is divided by the standard deviation that it has under the model, so that the dashed line
+    is where they would lie. Predicted random effects look more normal than the true ones are,
+    since shrinkage averages them with a normal.
+
+    Parameters
+    ----------
+    fit : Fit
+    t : int, optional
+        Which term; the residuals of the rows without it.
+    column : int
+        Which column of its Z.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure without it.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    from scipy.special import ndtri
+
+    ax = _axes(ax)
+    _fit(fit)
+    if t is None:
+        values, of, color = _finite(fit.rows_table()["standardised"]), "residual", NOISE
+    else:
+        of, color = f"effect on {_column(fit, t, column)}", RANDOM
+        spread = np.sqrt(np.diagonal(fit.cond_var[t], axis1=1, axis2=2)[:, column])
+        own = np.sqrt(np.clip(fit.Sigma[t][column, column] - spread**2, 0.0, None))
+        told = own > 0  # the standard deviation of a BLUP; a level without rows has none
+        values = fit.random[t][told, column] / own[told]
+    values = np.sort(values)
+    normal = ndtri((np.arange(len(values)) + 0.5) / max(len(values), 1))
+    ends = np.array([-1.0, 1.0]) * (np.abs(normal).max(initial=1.0) + 0.2)
+    ax.plot(four_digits(ends), four_digits(ends), color=TRUTH, ls="--", lw=1)
+    ax.scatter(four_digits(normal), four_digits(values), s=14, color=color)
+    ax.set(xlabel="quantile of a standard normal", ylabel=f"{of}, standardised")
+    return ax
+
+
+def shrinkage(fit: Fit, t: int = 0, ax: Axes | None = None) -> Axes:
+    """How far each level moves from what its own rows say to its BLUP.
+
+    With two columns or more it is an arrow in the plane of the first two, with one a line from
+    left to right. Levels whose rows do not tell all columns apart have no own estimate.
+
+    Parameters
+    ----------
+    fit : Fit
+        A fit that holds its rows.
+    t : int
+        Which term, counted from 0.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure without it.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax, name = _axes(ax), _column(fit, t, 0)
+    own, blup = _own_estimates(fit, t), fit.random[t]
+    told = np.isfinite(own).all(axis=1)
+    own, blup = four_digits(own[told]), four_digits(blup[told])
+    if own.shape[1] == 1:
+        ends = np.column_stack([own[:, 0], blup[:, 0]]).T
+        ax.plot([0, 1], ends, color=NOISE, lw=1)
+        ax.scatter(np.zeros(len(own)), own, s=20, color=NOISE, zorder=3)
+        ax.scatter(np.ones(len(own)), blup, s=20, color=RANDOM, zorder=3)
+        ax.set_xticks([0, 1], ["own rows", "BLUP"])
+        ax.set(xlim=(-0.2, 1.2), ylabel=f"effect on {name}")
+        return ax
+    for start, end in zip(own, blup, strict=True):
+        arrow = {"arrowstyle": "->", "color": NOISE, "shrinkA": 3, "shrinkB": 3}
+        ax.annotate("", end[:2], start[:2], arrowprops=arrow)
+    ax.scatter(own[:, 0], own[:, 1], s=20, color=NOISE, label="own rows")
+    ax.scatter(blup[:, 0], blup[:, 1], s=20, color=RANDOM, label="BLUP")
+    ax.legend()
+    ax.set(xlabel=f"effect on {name}", ylabel=f"effect on {_column(fit, t, 1)}")
+    return ax
+
+
+def profile_zeta(profile: Profile, ax: Axes | None = None) -> Axes:
+    """The signed root of the rise of the criterion, for every parameter on one axis.
+
+    Each parameter is measured from its estimate in units of half its interval of 68 %. Where the
+    likelihood is as a normal's the line is straight; where it bends, an interval of plus and minus
+    two standard errors is wrong.
+
+    Parameters
+    ----------
+    profile : Profile
+        What ``fit.profile()`` returns.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure without it.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    instance(profile, Profile, "profile", "pass fit.profile()")
+    ax = _axes(ax)
+    ax.axline((0, 0), slope=1, color=TRUTH, ls="--", lw=1)
+    for curve in profile.curves:
+        low, high = curve.interval(0.6827)
+        inside = np.abs(curve.zeta) <= 3
+        at = (curve.values[inside] - curve.estimate) / ((high - low) / 2)
+        color = FIXED if curve.bounds == (-np.inf, np.inf) else RANDOM
+        ax.plot(four_digits(at), four_digits(curve.zeta[inside]), color=color, lw=1.2)
+        ax.annotate(curve.name, (at[-1], curve.zeta[inside][-1]), color=color, fontsize="small")
+    ax.set(xlabel="distance from the estimate, in halves of an interval of 68 %", ylabel="zeta")
+    return ax
+
+
+def _axes(ax: Axes | None) -> Axes:
+    """The axes that were given, or those of a new figure."""
+    if ax is None:
+        return plt.subplots()[1]
+    instance(ax, Axes, "ax", "make axes first: fig, ax = plt.subplots()")
+    return ax
+
+
+def _fit(fit: object) -> None:
+    instance(fit, Fit, "fit", "pass what fit(y, X, terms) or lmer(formula, data) returns")
+
+
+def _column(fit: Fit, t: int, column: int) -> str:
+    """The name of one column of one term, which must be there."""
+    _fit(fit)
+    term = _one_of(fit.term_names, t, "t", "term")
+    names = fit.gram.blocks[t].column_names
+    return f"{_one_of(names, column, 'column', f'column of {term}')}"
+
+
+def _one_of(names: Sequence[str], index: Any, letter: str, what: str) -> str:
+    """The name at an index, counted from 0."""
+    if not is_integer(index) or not 0 <= index < len(names):
+        raise InputError(
+            f"there is no such {what}.",
+            f"{letter} from 0 to {len(names) - 1}: {', '.join(names)}",
+            f"{letter} = {index!r:.60}",
+            "count from 0",
+        )
+    return str(names[index])
+
+
+def _finite(values: object) -> Array:
+    found = np.asarray(values, dtype=np.float64)
+    return found[np.isfinite(found)]
+
+
+def _own_estimates(fit: Fit, t: int) -> Array:
+    """Least squares of each level's own rows on Z, less what everything else explains: (J, q)."""
+    rest = fit.residuals  # of the rows that were used
+    rows = fit.rows
+    assert rows is not None  # residuals would have refused
+    term = rows.terms[t]
+    Z = np.ones((term.n, 1)) if term.Z is None else term.Z
+    own = rest + np.einsum("nq,nq->n", Z, fit.random[t][term.codes])
+    weights = np.ones(term.n) if rows.weights is None else rows.weights
+    out = np.full(fit.random[t].shape, np.nan)
+    for j in range(len(out)):
+        mine = term.codes == j
+        root = np.sqrt(weights[mine])
+        if np.linalg.matrix_rank(Z[mine]) == Z.shape[1]:
+            out[j] = np.linalg.lstsq(Z[mine] * root[:, None], own[mine] * root, rcond=None)[0]
+    return out

@@ -1,0 +1,107 @@
+"""Pictures of a fit show the numbers that they say they show."""
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+
+from mixhier_lite import InputError, Term, datasets, fit, lmer, plot
+
+mpl.use("agg")
+SLEEP = datasets.load("sleepstudy")
+MODEL = lmer("Reaction ~ Days + (Days | Subject)", SLEEP)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def points(ax, scatter=0):
+    return np.asarray(ax.collections[scatter].get_offsets())
+
+
+def test_caterpillar_in_order_of_size_with_intervals_of_the_errors():
+    ax = plot.caterpillar(MODEL, 0, column=1)
+    drawn, half = ax.containers[0], MODEL.random_cov[0][:, 1, 1] ** 0.5 * 1.959964
+    order = np.argsort(-MODEL.random[0][:, 1])
+    np.testing.assert_allclose(drawn[0].get_xdata(), MODEL.random[0][order, 1], rtol=1e-3)
+    segments = drawn[2][0].get_segments()
+    widths = [np.ptp(segment[:, 0]) / 2 for segment in segments]
+    np.testing.assert_allclose(widths, half[order], rtol=2e-3)
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert labels == [str(MODEL.levels[0][j]) for j in order]
+    assert ax.get_xlabel() == "effect on Days" and ax.get_ylabel() == "Subject"
+
+
+def test_residuals_against_fitted_values():
+    figure, own = plt.subplots()
+    assert plot.residuals(MODEL, ax=own) is own
+    expected = np.column_stack([MODEL.fitted, MODEL.residuals])
+    np.testing.assert_allclose(points(own), expected, rtol=1e-3, atol=1e-3)
+    assert len(figure.axes) == 1
+
+
+def test_quantiles_lie_on_the_line_where_the_model_is_true():
+    """Effects and residuals of a large simulated fit have a standard deviation of one."""
+    rng = np.random.default_rng(0)
+    g = np.repeat(np.arange(400), 3)
+    y = 2 * rng.normal(size=400)[g] + rng.normal(size=1200)
+    model = fit(y, np.ones((1200, 1)), Term(g))
+    for t in (None, 0):
+        at = points(plot.qq(model, t))
+        assert (np.diff(at, axis=0) >= 0).all()
+        slope, shift = np.polyfit(*at.T, 1)
+        assert slope == pytest.approx(1, abs=0.03) and shift == pytest.approx(0, abs=0.02)
+    assert len(points(plot.qq(model))) == 1200 and len(points(plot.qq(model, 0))) == 400
+
+
+def test_shrinkage_goes_from_the_own_line_of_a_person_to_the_blup():
+    ax = plot.shrinkage(MODEL)
+    for j, person in enumerate(MODEL.levels[0]):
+        rows = SLEEP[SLEEP["Subject"] == person]
+        slope, start = np.polyfit(rows["Days"], rows["Reaction"], 1)
+        own = points(ax)[j] + MODEL.fixed
+        np.testing.assert_allclose(own, [start, slope], rtol=2e-3, atol=0.02)
+    np.testing.assert_allclose(points(ax, 1), MODEL.random[0], rtol=1e-3)
+    one = lmer("Reaction ~ 1 + (1 | Subject)", SLEEP)
+    lines = plot.shrinkage(one).lines
+    means = SLEEP.groupby("Subject")["Reaction"].mean().to_numpy() - one.fixed
+    np.testing.assert_allclose([line.get_ydata()[0] for line in lines], means, rtol=2e-3)
+    np.testing.assert_allclose(
+        [line.get_ydata()[1] for line in lines], one.random[0][:, 0], rtol=1e-3
+    )
+
+
+def test_profile_zeta_is_straight_for_a_mean_and_bent_for_a_standard_deviation():
+    model = lmer("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff"), method="ML")
+    profile = model.profile()
+    ax = plot.profile_zeta(profile)
+    lines = ax.lines[1:]
+    assert [text.get_text() for text in ax.texts] == [curve.name for curve in profile.curves]
+    bend = {}
+    for line, curve in zip(lines, profile.curves, strict=True):
+        at, zeta = line.get_data()
+        ends = np.interp([-1, 1], zeta, at)
+        assert ends[1] - ends[0] == pytest.approx(2, abs=0.02)  # an interval of 68 % has two halves
+        bend[curve.name] = np.interp(2, zeta, at) / -np.interp(-2, zeta, at)
+    mean = bend.pop("(Intercept)")
+    assert mean == pytest.approx(1, abs=0.01) and all(ratio > 1.2 for ratio in bend.values())
+
+
+def test_misuse_in_words():
+    rows_gone = fit(MODEL.gram)
+    for call, words in [
+        (lambda: plot.caterpillar(MODEL, 1), "there is no such term"),
+        (lambda: plot.caterpillar(MODEL, 0, 2), "no such column of Subject"),
+        (lambda: plot.caterpillar(MODEL, 0, 0, 95), "level"),
+        (lambda: plot.caterpillar("fit"), "fit"),
+        (lambda: plot.qq(MODEL, "Subject"), "there is no such term"),
+        (lambda: plot.residuals(MODEL, ax=3), "ax is not an Axes"),
+        (lambda: plot.residuals(rows_gone), "no rows"),
+        (lambda: plot.shrinkage(rows_gone), "no rows"),
+        (lambda: plot.profile_zeta(MODEL), "profile"),
+    ]:
+        with pytest.raises(InputError, match=words):
+            call()
