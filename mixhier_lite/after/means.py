@@ -43,7 +43,7 @@ class Means(Contrast):
         ----------
         L : "pairs", array_like, shape (m, k), or str, or mapping, or a list of these two
             All differences of two means (with ``by``, of those that it puts side by side), or
-            what :meth:`Fit.contrast` takes, in the ``names`` of the means: ``"b - a"``.
+            what ``Fit.contrast`` takes, in the ``names`` of the means: ``"b - a"``.
         names : sequence of str, optional
 
         Returns

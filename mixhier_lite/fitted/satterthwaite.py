@@ -90,7 +90,7 @@ def of_denominator(df: Array) -> float:
 
 
 def satterthwaite(model: Estimates) -> Satterthwaite:
-    """Degrees of freedom from the curvature of the criterion, see :meth:`Precision.df`.
+    """Degrees of freedom from the curvature of the criterion, see ``Precision.df``.
 
     Where the fit is on the boundary, the direction that is not there adds nothing. Where tau2 is
     known it adds nothing. Without noise the curvature is that in Sigma.
