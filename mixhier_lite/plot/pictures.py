@@ -18,7 +18,7 @@ NAMED = 40
 
 
 def caterpillar(
-    fit: Fit, t: int = 0, column: int = 0, level: float = 0.95, ax: Axes | None = None
+    fit: Fit, t: int = 0, column: int = 0, level: float = 0.95, ax: "Axes | None" = None
 ) -> Axes:
     """Random effects of one term in order of size, with intervals of their errors.
 
@@ -59,7 +59,7 @@ def caterpillar(
     return ax
 
 
-def residuals(fit: Fit, ax: Axes | None = None) -> Axes:
+def residuals(fit: Fit, ax: "Axes | None" = None) -> Axes:
     """Residuals against fitted values, given the random effects.
 
     A trend says that X lacks something, a funnel that the noise is not everywhere the same.
@@ -83,7 +83,7 @@ def residuals(fit: Fit, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def qq(fit: Fit, t: int | None = None, column: int = 0, ax: Axes | None = None) -> Axes:
+def qq(fit: Fit, t: int | None = None, column: int = 0, ax: "Axes | None" = None) -> Axes:
     """Quantiles of standardised residuals, or of random effects, against a normal's.
 
     Each is divided by the standard deviation that it has under the model, so that the dashed line
@@ -125,7 +125,7 @@ def qq(fit: Fit, t: int | None = None, column: int = 0, ax: Axes | None = None) 
     return ax
 
 
-def shrinkage(fit: Fit, t: int = 0, ax: Axes | None = None) -> Axes:
+def shrinkage(fit: Fit, t: int = 0, ax: "Axes | None" = None) -> Axes:
     """How far each level moves from what its own rows say to its BLUP.
 
     With two columns or more it is an arrow in the plane of the first two, with one a line from
@@ -166,7 +166,7 @@ def shrinkage(fit: Fit, t: int = 0, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def profile_zeta(profile: Profile, ax: Axes | None = None) -> Axes:
+def profile_zeta(profile: Profile, ax: "Axes | None" = None) -> Axes:
     """The signed root of the rise of the criterion, for every parameter on one axis.
 
     Each parameter is measured from its estimate in units of half its interval of 68 %. Where the
@@ -198,7 +198,7 @@ def profile_zeta(profile: Profile, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _axes(ax: Axes | None) -> Axes:
+def _axes(ax: "Axes | None") -> Axes:
     """The axes that were given, or those of a new figure."""
     if ax is None:
         return plt.subplots()[1]
