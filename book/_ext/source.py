@@ -212,7 +212,9 @@ class folded_title(nodes.General, nodes.TextElement):
 
 
 def link(app, page, found, text):
-    """Link from a page to a definition on the page of its file."""
+    """Link from a page to a definition on the page of its file; a printed book has none."""
+    if app.builder.format != "html":
+        return nodes.inline("", text)
     address = f"{app.builder.get_relative_uri(page, found.page)}#{found.name}"
     return nodes.reference("", "", text, internal=True, refuri=address)
 
@@ -295,11 +297,17 @@ def open_fold(self, node):
     self.body.append(self.starttag(node, "details"))
 
 
+def write_nothing(self, node):
+    """On paper everything is open."""
+
+
 def setup(app):
     """Register the directive, the role, the nodes and the pages."""
+    on_paper = (write_nothing, write_nothing)
     app.add_node(
         folded,
         html=(open_fold, lambda self, node: self.body.append("</details>\n")),
+        latex=on_paper,
     )
     app.add_node(
         folded_title,
@@ -307,6 +315,7 @@ def setup(app):
             lambda self, node: self.body.append("<summary>"),
             lambda self, node: self.body.append("</summary>\n"),
         ),
+        latex=on_paper,
     )
     app.add_directive("source", Source)
     app.add_role("source", SourceRole())
