@@ -1,11 +1,8 @@
 """The one form in which the package refuses an input, and the words of its refusals."""
 
-import tomllib
+from functools import cache
 from importlib.resources import files
 from typing import Any
-
-WORDS = tomllib.loads((files(__package__) / "refusals.toml").read_text(encoding="utf-8"))
-"""What is wrong, expected, got and to do about it, for each refusal."""
 
 
 class InputError(ValueError):
@@ -32,6 +29,22 @@ class InputError(ValueError):
         return type(self), (self.wrong, self.expected, self.got, self.remedy)
 
 
-def refused(what: str, /, **facts: Any) -> InputError:
-    """Word a refusal in its four parts."""
-    return InputError(**{part: text.format(**facts) for part, text in WORDS[what].items()})
+def refused(key: str, /, **facts: Any) -> InputError:
+    """Word a refusal in its four parts.
+
+    Parameters
+    ----------
+    key : str
+        The name of the refusal in ``refusals.toml``.
+    **facts
+        What its words leave open, by name.
+    """
+    return InputError(**{part: words.format(**facts) for part, words in _words()[key].items()})
+
+
+@cache
+def _words() -> dict[str, dict[str, str]]:
+    """What is wrong, expected, got and to do about it; read when something is first refused."""
+    import tomllib
+
+    return tomllib.loads((files(__package__) / "refusals.toml").read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from .errors import InputError
+from .errors import refused
 from .inputs import Array, real
 from .labels import Labels, keys, look_up, read_labels
 from .values import Value
@@ -39,12 +39,7 @@ class Relatedness(Value, NDArrayOperatorsMixin):
         matrix = real(self.matrix, "matrix", 2)
         levels = read_labels(self.levels, "levels").copy()
         if matrix.shape != (len(levels), len(levels)) or len(set(keys(levels))) < len(levels):
-            raise InputError(
-                "the labels do not match the matrix.",
-                "one label for each row and column, each once",
-                f"{len(levels)} labels and a matrix of shape {matrix.shape}",
-                "pass the labels in the order of the rows",
-            )
+            raise refused("labels-not-of-the-matrix", n_labels=len(levels), shape=matrix.shape)
         levels.setflags(write=False)
         object.__setattr__(self, "matrix", matrix)
         object.__setattr__(self, "levels", levels)
@@ -54,12 +49,7 @@ class Relatedness(Value, NDArrayOperatorsMixin):
         levels = read_labels(levels, "levels")
         place = look_up(levels, self.levels)
         if (place < 0).any():
-            raise InputError(
-                "K does not carry the levels of the data.",
-                "a row and a column of K for every level",
-                f"levels without a row in K: {levels[place < 0].tolist()[:10]}",
-                "add these individuals to K, or drop their rows",
-            )
+            raise refused("levels-not-in-kinship", strangers=levels[place < 0].tolist()[:10])
         found: Array = self.matrix[np.ix_(place, place)]
         return found
 
@@ -156,24 +146,13 @@ def _as_mapping(parents: Any) -> Pedigree:
     listed = getattr(parents, "column_names", getattr(parents, "columns", ()))  # pyarrow, others
     names = list(listed) if isinstance(listed, Iterable) else []
     if len(names) != 3 or len(set(map(str, names))) < 3:
-        raise InputError(
-            "parents is not a pedigree.",
-            "a mapping, or a data frame with three columns of different names: individual, parent, "
-            "parent",
-            f"{type(parents).__name__} with columns {names}",
-            "write for instance {'calf': ('dam', None), 'dam': (None, None)}",
-        )
+        raise refused("not-a-pedigree", kind=type(parents).__name__, columns=names)
     columns = [_list(parents[name]) for name in names]
     for individual in columns[0]:
         _refuse_changeable(individual)
     found = dict(zip(columns[0], zip(columns[1], columns[2], strict=True), strict=True))
     if len(found) < len(columns[0]):
-        raise InputError(
-            "an individual stands in the pedigree twice.",
-            "one row for each individual",
-            f"{len(columns[0])} rows, {len(found)} individuals",
-            "drop the repeated rows",
-        )
+        raise refused("individual-twice", n_rows=len(columns[0]), n_individuals=len(found))
     return found
 
 
@@ -182,11 +161,8 @@ def _refuse_changeable(label: Any) -> None:
     try:
         hash(label)
     except TypeError:
-        raise InputError(
-            "a label of the pedigree can be changed, so that nobody can be looked up by it.",
-            "numbers, strings or tuples",
-            f"{label!r:.60} of type {type(label).__name__}",
-            "write for instance {'calf': ('dam', None), 'dam': (None, None)}",
+        raise refused(
+            "changeable-label-in-pedigree", label=label, kind=type(label).__name__
         ) from None
 
 
@@ -210,23 +186,14 @@ def _pair(
 ) -> tuple[int, ...]:
     """Positions of the known parents of one individual."""
     if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise InputError(
-            f"{name!r} does not have two parents.",
-            "two labels, None where a parent is unknown",
-            f"{pair!r}",
-            "write for instance ('dam', None)",
-        )
+        raise refused("not-two-parents", individual=name, parents=pair)
     for parent in pair:
         _refuse_changeable(parent)
     known = [parent for parent in pair if not _is_unknown(parent, place)]
     strangers = [parent for parent in known if parent not in place]
     if strangers:
-        raise InputError(
-            f"a parent of {name!r} is not in the pedigree.",
-            "every known parent as an individual of its own",
-            f"{strangers}",
-            f"write None for an unknown parent; if {strangers[0]!r} is an animal, "
-            f"add {strangers[0]!r}: (None, None)",
+        raise refused(
+            "parent-not-in-pedigree", individual=name, strangers=strangers, first=strangers[0]
         )
     return tuple(place[parent] for parent in known if parent is not None)
 
@@ -237,9 +204,6 @@ def _elders_first(pairs: Mapping[int, tuple[int, ...]], names: list[Hashable]) -
         return list(TopologicalSorter(pairs).static_order())
     except CycleError as circle:
         loop = [names[j] for j in circle.args[1]]
-        raise InputError(
-            "the pedigree runs in a circle.",
-            "nobody among their own ancestors",
-            " is a parent of ".join(map(repr, loop[:10])),
-            "check these individuals for swapped or mistyped labels",
+        raise refused(
+            "pedigree-in-a-circle", circle=" is a parent of ".join(map(repr, loop[:10]))
         ) from None

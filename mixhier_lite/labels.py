@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InputError
+from .errors import refused
 from .values import Value
 
 Codes = npt.NDArray[np.intp]
@@ -62,20 +62,12 @@ def coded(groups: npt.ArrayLike | Coded, levels: npt.ArrayLike | None = None) ->
         return _distinct(labels)
     order = read_labels(levels, "levels").copy()
     if (distinct := len(set(keys(order)))) < len(order):
-        raise InputError(
-            "levels holds a label twice.",
-            "each level once",
-            f"{len(order)} levels, {distinct} of them distinct",
-            "remove the repeated labels",
-        )
+        raise refused("level-twice", n_levels=len(order), n_distinct=distinct)
     codes = look_up(labels, order)
     if (codes < 0).any():
         strangers = list(dict.fromkeys(labels[codes < 0].tolist()))
-        raise InputError(
-            "groups holds a label that is not among levels.",
-            f"labels from {order.tolist()[:10]}",
-            f"{strangers[:10]}",
-            "add the label to levels, or drop its rows",
+        raise refused(
+            "label-not-among-levels", levels=order.tolist()[:10], strangers=strangers[:10]
         )
     return Coded(codes, order)
 
@@ -119,12 +111,7 @@ def _key(label: Any) -> Hashable:
     try:
         hash(label)
     except TypeError:
-        raise InputError(
-            "a label can be changed, so that nothing can be looked up by it.",
-            "numbers, strings, dates or tuples",
-            f"{label!r} of type {type(label).__name__}",
-            "turn each label into a string or a tuple",
-        ) from None
+        raise refused("changeable-label", label=label, kind=type(label).__name__) from None
     found: Hashable = label
     return found
 
@@ -147,23 +134,13 @@ def read_labels(values: npt.ArrayLike, name: str) -> Labels:
     """Read a vector of labels and refuse missing ones."""
     labels = _vector(values)
     if labels.ndim != 1:
-        raise InputError(
-            f"{name} is not a vector of labels.",
-            "shape (n,), one label for each observation",
-            f"shape {labels.shape}",
-            f"pass one column of labels, for instance {name}.ravel()",
-        )
+        raise refused("not-a-vector-of-labels", name=name, shape=labels.shape)
     missing = _missing(labels)
     if np.ma.isMaskedArray(values):
         missing = missing | np.ma.getmaskarray(values)
     if missing.any():
         first = int(np.argmax(missing))
-        raise InputError(
-            f"{name} has missing labels.",
-            "a label in every row",
-            f"{int(missing.sum())} missing, the first in row {first} (rows count from 0)",
-            "drop these rows in every input alike, or give them a level of their own",
-        )
+        raise refused("missing-labels", name=name, n_missing=int(missing.sum()), first=first)
     return labels
 
 
@@ -223,10 +200,5 @@ def _in_order(distinct: dict[Hashable, Any]) -> list[Hashable]:
     except TypeError:
         ascending = False
     if not ascending:
-        raise InputError(
-            "groups mixes labels that cannot be sorted together.",
-            "labels of one kind, which has an order",
-            f"labels of kinds {kinds}",
-            "convert all of them to strings, or pass levels in the order you want",
-        )
+        raise refused("labels-without-order", kinds=kinds)
     return order

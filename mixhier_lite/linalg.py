@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 
-from .errors import InputError
+from .errors import InputError, refused
 from .inputs import Array, real
 
 EXACT = 1e-10
@@ -26,23 +26,21 @@ def symmetric(
     not_one_number(value, name, size, of)
     S = real(value, name, 2)
     if S.shape != (size, size):
-        raise InputError(
-            f"{name} has the wrong shape.",
-            f"({size}, {size}), a row and a column for each {of}",
-            f"{S.shape}",
-            f"for independent effects of variance sigma2 pass sigma2 * np.eye({size})",
-        )
+        raise refused("not-a-square-matrix", name=name, size=size, each=of, shape=S.shape)
     scale = max(S.max(initial=0.0), -S.min(initial=0.0))
     bands = (slice(k, k + 64) for k in range(0, size, 64))  # of rows, that fit into the cache
     gap = max((np.abs(S[k, : k.stop] - S[: k.stop, k].T).max() for k in bands), default=0.0)
     if gap > rounding * scale:
         i, j = np.unravel_index(np.argmax(np.abs(S - S.T)), S.shape)
-        raise InputError(
-            f"{name} is not symmetric.",
-            f"{name}[i, j] == {name}[j, i]",
-            f"{name}[{i}, {j}] = {S[i, j]:g} and {name}[{j}, {i}] = {S[j, i]:g}, a difference of "
-            f"{gap / scale:.2g} times the largest entry (rounding may leave {rounding:g})",
-            f"pass ({name} + {name}.T) / 2 if the difference is rounding",
+        raise refused(
+            "not-symmetric",
+            name=name,
+            i=i,
+            j=j,
+            entry=S[i, j],
+            mirrored=S[j, i],
+            share=gap / scale,
+            rounding=rounding,
         )
     if gap > 0:
         S = (S + S.T) / 2
@@ -53,12 +51,7 @@ def symmetric(
 def not_one_number(value: object, name: str, size: int, of: str) -> None:
     """Refuse a variance where a matrix is meant."""
     if isinstance(value, (int, float, np.number)) or getattr(value, "shape", None) == ():
-        raise InputError(
-            f"{name} is one number.",
-            f"({size}, {size}), a row and a column for each {of}",
-            f"{value!s:.60}",
-            f"for independent effects of variance sigma2 pass sigma2 * np.eye({size})",
-        )
+        raise refused("one-number-for-a-matrix", name=name, size=size, each=of, given=value)
 
 
 def square_root(S: Array, name: str, rounding: float = EXACT) -> Array:
@@ -77,12 +70,12 @@ def square_root(S: Array, name: str, rounding: float = EXACT) -> Array:
     if rounding > EXACT:
         least = max(least, rounding * np.sqrt(len(S)) * np.abs(S).max())
     if values[0] < -least or values[-1] < 0:
-        raise InputError(
-            f"{name} is not positive semi-definite, so it is no covariance matrix.",
-            "no negative eigenvalue",
-            f"smallest eigenvalue {values[0]:.4g}, largest {values[-1]:.4g} (rounding may leave "
-            f"{-least:.2g})",
-            "check how it was built; a correlation outside [-1, 1] is a common cause",
+        raise refused(
+            "not-positive-semidefinite",
+            name=name,
+            smallest=values[0],
+            largest=values[-1],
+            rounding=-least,
         )
     L: Array = vectors * np.sqrt(np.clip(values, 0.0, None))
     L.setflags(write=False)
@@ -137,13 +130,7 @@ def cholesky_factor(A: Array, what: str) -> tuple[Array, Array]:
 
 
 def _not_precise(what: str, got: str) -> InputError:
-    return InputError(
-        f"{what} is singular to working precision.",
-        "a positive definite matrix, and numbers of which rounding leaves five digits or more",
-        got,
-        "check for nearly dependent columns (subtract a typical value from a covariate that is "
-        "far from zero), and for variances of very different size",
-    )
+    return refused("singular-within-rounding", matrix=what, sign=got)
 
 
 def solve_and_invert(A: Array, b: Array, what: str) -> tuple[Array, Array]:
@@ -183,14 +170,7 @@ def identified(X: Array) -> None:
     """Refuse an X whose columns are linearly dependent: alpha would not be identified."""
     columns = dependent_columns(X)
     if columns:
-        raise InputError(
-            "alpha is not identified, and the flat-prior posterior is improper: "
-            "the columns of X are linearly dependent.",
-            f"X of full column rank {X.shape[1]}",
-            f"a linear dependence among columns {columns} (counted from 0)",
-            "drop one of these columns, or give alpha a proper prior: "
-            "posterior(model, y, gaussian(mean, cov))",
-        )
+        raise refused("alpha-not-identified", p=X.shape[1], columns=columns)
 
 
 # Many small triangular systems at once: loops run over q, and numpy runs over the rest. Arrays

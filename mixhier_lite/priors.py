@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, refused
 from .inputs import Array, instance, is_number, real
 from .known.hierarchical import GaussianFactor
 from .values import Value
@@ -31,12 +31,7 @@ class SdPrior:
         for name, power in (("tail", self.tail), ("origin", self.origin)):
             huge = isinstance(power, int) and abs(power) > 1e9
             if not is_number(power) or power != power or huge:
-                raise InputError(
-                    f"{name} is the power of a density.",
-                    "a number; infinite is a tail that falls faster than every power",
-                    f"{power!r:.60}",
-                    "a density like s^-3 far out has tail=3; one that is positive at 0, origin=0",
-                )
+                raise refused("not-a-power", name=name, given=power)
         _probe(self.log_density)
 
     def __repr__(self) -> str:
@@ -57,13 +52,7 @@ def _probe(log_density: object) -> None:
         got = f"{log_density!r:.60}, which ends in {type(problem).__name__}: {problem!s:.60}"
         good = False
     if not good:
-        raise InputError(
-            "log_density is not the log of a density.",
-            "a function that takes an array s > 0 of any shape and gives as many numbers below "
-            "infinity, -inf where the density is zero",
-            got,
-            "write for instance lambda s: -(s / 5) ** 2 / 2",
-        )
+        raise refused("not-a-log-density", answer=got)
 
 
 # The densities are functions of this module with their parameters bound, so that they pickle.
@@ -170,57 +159,32 @@ class Prior(Value):
         if not isinstance(self.noise, SdPrior):
             raise _not_on_sds("noise", self.noise)
         if not isinstance(self.fixed, (GaussianFactor, type(None))):
-            raise InputError(
-                "fixed is not a prior on alpha.",
-                "fixed=gaussian(mean, cov), or fixed=mixhier_lite.flat(p)",
-                f"fixed of type {type(self.fixed).__name__}",
-                "densities of mixhier_lite.priors are for standard deviations: sd=... or noise=...",
-            )
+            raise refused("fixed-no-prior-on-alpha", kind=type(self.fixed).__name__)
 
     def on_sds(self, q: Sequence[int]) -> list[list[SdPrior]]:
         """One prior for each column of each term; ``q`` are their numbers of columns."""
         terms = [self.sd] * len(q) if isinstance(self.sd, SdPrior) else list(self.sd)
         if len(terms) != len(q):
-            raise InputError(
-                "the prior and the model have different numbers of terms.",
-                f"one SdPrior for all, or a list with one entry for each of {len(q)} terms",
-                f"a list of {len(terms)}",
-                "give one entry for each term, in the order of the model",
-            )
+            raise refused("prior-of-other-terms", n_terms=len(q), n_priors=len(terms))
         found = [
             [part] * k if isinstance(part, SdPrior) else _columns(part)
             for part, k in zip(terms, q, strict=True)
         ]
         for t, (part, k) in enumerate(zip(found, q, strict=True)):
             if len(part) != k or not all(isinstance(one, SdPrior) for one in part):
-                raise InputError(
-                    f"the prior of term {t + 1} does not match its columns.",
-                    f"one SdPrior, or a list of {k}, one for each column of Z",
-                    f"{part!r:.60}",
-                    "see mixhier_lite.priors for the densities",
-                )
+                raise refused("prior-of-other-columns-of-Z", number=t + 1, q=k, given=part)
         return found
 
     def on_fixed(self, p: int) -> GaussianFactor:
         """The factor over alpha."""
         factor = self.fixed or GaussianFactor(np.zeros((p, p)), np.zeros(p))
         if len(factor.shift) != p:
-            raise InputError(
-                "the prior on alpha and X do not match.",
-                f"a prior on {p} fixed effects, one for each column of X",
-                f"a prior on {len(factor.shift)}",
-                f"pass gaussian(mean, cov) with {p} entries, or leave it out for a flat prior",
-            )
+            raise refused("prior-on-other-alpha", p=p, n_effects=len(factor.shift))
         return factor
 
 
 def _not_on_sds(name: str, given: object) -> InputError:
-    return InputError(
-        f"{name} is not a prior on a standard deviation.",
-        f"{name}=priors.half_normal(25), or another density of mixhier_lite.priors",
-        f"{name} of type {type(given).__name__}",
-        "gaussian(mean, cov) and mixhier_lite.flat(p) are priors on alpha: fixed=...",
-    )
+    return refused("not-a-prior-on-an-sd", name=name, kind=type(given).__name__)
 
 
 def _columns(part: object) -> list[SdPrior]:
@@ -235,22 +199,12 @@ def as_prior(prior: Prior | SdPrior | None) -> Prior:
     if isinstance(prior, SdPrior):
         return Prior(sd=prior)
     if not isinstance(prior, Prior):
-        raise InputError(
-            "prior is not a prior.",
-            "Prior(sd=..., noise=..., fixed=...), or one density such as priors.half_normal(25)",
-            f"{type(prior).__name__}",
-            "from mixhier_lite import Prior, priors",
-        )
+        raise refused("not-a-prior", kind=type(prior).__name__)
     return prior
 
 
 def _scale(value: float, name: str = "scale") -> float:
     number = float(real(value, name, 0))
     if not 1e-100 < number < 1e100:
-        raise InputError(
-            f"{name} must be positive, and neither tiny nor huge.",
-            f"{name} > 0, in the units of the standard deviation",
-            f"{name} = {number:g}",
-            "a typical size that you would not be surprised by is a good scale",
-        )
+        raise refused("scale-out-of-range", name=name, given=number)
     return number

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TypeVar
 
-from .errors import InputError
+from .errors import refused
 from .inputs import flag
 
 Item = TypeVar("Item")
@@ -22,11 +22,6 @@ def shown(items: Iterable[Item], progress: bool) -> Iterable[Item]:
     try:
         from tqdm.auto import tqdm
     except ImportError as missing:
-        raise InputError(
-            "progress=True needs tqdm, which is not installed.",
-            "tqdm",
-            "no module of that name",
-            "pip install tqdm, or leave progress out",
-        ) from missing
+        raise refused("tqdm-missing") from missing
     bar: Iterable[Item] = tqdm(items)
     return bar

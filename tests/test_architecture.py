@@ -4,7 +4,9 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from graphlib import TopologicalSorter
+from string import Formatter
 
 import pytest
 from conftest import ROOT, project_files
@@ -205,6 +207,79 @@ def test_importing_the_package_loads_nothing_heavy():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8"
     )
     assert run.stdout.strip() == "[]", run.stdout + run.stderr
+
+
+# --- the words of refusals stand in one file
+
+WORDS = PACKAGE / "refusals.toml"
+REFUSALS = tomllib.loads(WORDS.read_text(encoding="utf-8"))
+
+
+def _calls(text, name):
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == name:
+            yield node
+
+
+def _refusals(text):
+    """Keys that a module's calls of ``refused`` may raise, each with the facts that it gets."""
+    for call in _calls(text, "refused"):
+        first = call.args[0]
+        for key in [first.body, first.orelse] if isinstance(first, ast.IfExp) else [first]:
+            assert isinstance(key, ast.Constant), f"{ast.unparse(call)} names no key"
+            yield key.value, [fact.arg for fact in call.keywords]
+
+
+def _open(parts):
+    """What the words of a refusal leave open."""
+    fields = (field for text in parts.values() for field in Formatter().parse(text))
+    return {name for _, name, _, _ in fields if name is not None}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_name)
+def test_refusals_have_their_words_in_the_file(module):
+    text = module.read_text(encoding="utf-8")
+    worded_elsewhere = list(_calls(text, "InputError"))
+    assert worded_elsewhere == [] or _room(module) == "errors", ast.unparse(worded_elsewhere[0])
+    for key, facts in _refusals(text):
+        assert key in REFUSALS, f"no refusal is called {key}"
+        assert sorted(facts) == sorted(_open(REFUSALS[key])), key
+
+
+@pytest.mark.parametrize("key", REFUSALS)
+def test_a_refusal_has_four_parts_without_line_breaks(key):
+    assert list(REFUSALS[key]) == ["wrong", "expected", "got", "remedy"]
+    assert all(text.strip() == text and text.isprintable() for text in REFUSALS[key].values())
+
+
+def test_every_refusal_is_raised_and_stands_with_the_first_room_that_does():
+    raised = {}
+    for module in sorted(MODULES, key=lambda module: ROOMS.index(_room(module))):
+        for key, _ in _refusals(module.read_text(encoding="utf-8")):
+            raised.setdefault(key, _room(module))
+    room, placed = None, {}
+    for line in WORDS.read_text(encoding="utf-8").splitlines():
+        if line.startswith("# --- "):
+            room = line.removeprefix("# --- ")
+        elif line.startswith("["):
+            placed[line.strip("[]")] = room
+    assert placed == raised
+    rooms = list(dict.fromkeys(placed.values()))
+    assert rooms == sorted(rooms, key=ROOMS.index)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("raise refused('a')", [("a", [])]),
+        ("raise refused('a', n=1) from None", [("a", ["n"])]),
+        ("raise errors.refused('a' if x else 'b', n=n)", [("a", ["n"]), ("b", ["n"])]),
+        ("refused('a', **facts)", [("a", [None])]),
+        ("refused.append('a')", []),
+    ],
+)
+def test_the_reader_of_refusals_sees_every_form(text, expected):
+    assert list(_refusals(text)) == expected
 
 
 # --- the book refers backwards

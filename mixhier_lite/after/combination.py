@@ -47,16 +47,16 @@ def read_combinations(
         What cannot be read; names that no coefficient has; a combination of nothing.
     """
     if not names:
-        raise refused("no-coefficients")
+        raise refused("no-fixed-effects")
     rows, own = _rows(given, names)
     L = np.array([row[:-1] for row in rows]).reshape(-1, len(names))
     shift = -np.array([row[-1] for row in rows])
     if labels is not None:
         own = list(texts(labels, "names"))
     if len(own) != len(L):
-        raise refused("contrast-names", k=len(L), got=len(own))
+        raise refused("names-of-combinations", k=len(L), n_names=len(own))
     if not len(L) or not L.any(axis=1).all():
-        raise refused("contrast-of-nothing", got=f"{given!r:.60}")
+        raise refused("combination-of-nothing", given=f"{given!r:.60}")
     small_enough(np.column_stack([L, shift]), "L")
     large_enough(L.T, "L")
     return Combinations(L, shift, tuple(own))
@@ -92,7 +92,7 @@ def _one(part: Any, names: Sequence[str]) -> Array:
         return _weighted(part, names)
     matrix = _matrix(part, len(names))
     if len(matrix) != 1:
-        raise refused("contrast-shape", p=len(names), shape=matrix.shape)
+        raise refused("shape-of-combinations", p=len(names), shape=matrix.shape)
     return np.append(matrix[0], 0.0)
 
 
@@ -101,7 +101,7 @@ def _matrix(given: Any, p: int) -> Array:
     array = numbers(given, "L", "a matrix, one row a combination")
     array = real(array[None] if array.ndim == 1 else array, "L", 2)
     if array.shape[1] != p:
-        raise refused("contrast-shape", p=p, shape=array.shape)
+        raise refused("shape-of-combinations", p=p, shape=array.shape)
     return array
 
 
@@ -116,7 +116,7 @@ def _weighted(given: Mapping[Any, Any], names: Sequence[str]) -> Array:
 def _place(name: Any, names: Sequence[str]) -> int:
     """Which coefficient a name is."""
     if name not in names:
-        raise refused("no-coefficient", name=f"{name!r:.60}", names=", ".join(names)[:300])
+        raise refused("unknown-coefficient", name=f"{name!r:.60}", names=", ".join(names)[:300])
     return list(names).index(name)
 
 
@@ -233,4 +233,4 @@ class _Reader:
 
 
 def _unreadable(text: str, got: str) -> InputError:
-    return refused("contrast-text", text=f"{text!r:.60}", got=got)
+    return refused("unreadable-combination", text=f"{text!r:.60}", problem=got)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import refused
 from ..inputs import Array, instance
 from ..values import Value
 from .fit import Fit
@@ -55,23 +55,13 @@ def compare(*fits: Fit) -> Any:
         larger model that fits less well, so that it cannot contain the smaller one.
     """
     if len(fits) < 2:
-        raise InputError(
-            "there is nothing to compare.",
-            "two fits or more",
-            f"{len(fits)}",
-            "pass the fits one by one: compare(a, b, c)",
-        )
+        raise refused("nothing-to-compare", n_fits=len(fits))
     for k, model in enumerate(fits):
         instance(model, Fit, f"fit {k + 1}", "pass fits: what fit or lmer returns")
     first = fits[0]
     for other in fits[1:]:
         if first.n != other.n or not _same_response(first, other):
-            raise InputError(
-                "the fits are not of the same data.",
-                "one response and one set of rows",
-                f"{first.n} rows and {other.n} rows, or other values of y or weights",
-                "fit all models to the same rows",
-            )
+            raise refused("fits-of-different-data", first=first.n, other=other.n)
     comparable, again = _comparable(fits)
     order = sorted(range(len(fits)), key=lambda k: comparable[k].df)
     if len(fits) == 2:
@@ -95,19 +85,9 @@ def _tested(small: Fit, large: Fit, again: bool) -> Comparison:
     """The test of two models."""
     df = large.df - small.df
     if df == 0:
-        raise InputError(
-            "the fits have equally many parameters, so neither is nested in the other.",
-            "a smaller and a larger model",
-            f"{small.df} parameters in both",
-            "compare their AIC instead",
-        )
+        raise refused("equally-many-parameters", n_parameters=small.df)
     if not _may_contain(large, small):
-        raise InputError(
-            "the model with more parameters has the higher criterion: it cannot contain the other.",
-            "a smaller model that is a special case of the larger one",
-            f"criteria {small.criterion:.6g} and {large.criterion:.6g}",
-            "compare their AIC if they are not nested; if they are, please report the larger fit",
-        )
+        raise refused("not-nested", small=small.criterion, large=large.criterion)
     statistic = small.criterion - large.criterion
     note = "The models differ in fixed effects: the p-value is asymptotic."
     if len(large.theta) > len(small.theta):

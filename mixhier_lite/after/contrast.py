@@ -76,7 +76,7 @@ def contrast(
     one_of(method, "method", METHODS, "satterthwaite is for variances that are estimated")
     L = combinations.L
     if len(L) > MOST:
-        raise refused("many-combinations", k=len(L), most=MOST)
+        raise refused("too-many-combinations", k=len(L), most=MOST)
     estimate = L @ model.fixed - combinations.shift
     how = _uncertainty(model, known, method)
     cov, df = how.cov(L), how.df(L)

@@ -183,7 +183,7 @@ class Fit(Estimates):
         rows = by_row.held(self.rows, "refit(y)")
         values = unchecked(y, "y", 1)
         if len(values) != self.n:
-            raise refused("refit", n=self.n, got=len(values))
+            raise refused("response-of-other-rows", n=self.n, n_values=len(values))
         gram = Gram.from_arrays(values, rows.X, rows.terms, rows.weights, self.names)
         found = estimate(gram, self.method, self.known_tau2)
         return replace(self, **vars(found), rows=replace(rows, y=values.copy()))
@@ -376,13 +376,13 @@ class Fit(Estimates):
         if isinstance(t, str) and names.count(t) == 1:
             return names.index(t)
         if not is_integer(t) or not 0 <= int(t) <= last:
-            raise refused("no-such-term", last=last, names=", ".join(names), got=f"{t!r:.60}")
+            raise refused("no-such-term", last=last, names=", ".join(names), given=f"{t!r:.60}")
         return int(t)
 
     def _read_by(self, verb: str) -> "Reader":
         """What has read the formula, or the reason why there is none."""
         if self.design is None:
-            raise refused("no-formula-kept", verb=verb)
+            raise refused("fit-without-formula", verb=verb)
         return self.design
 
     @cached_property
@@ -460,7 +460,7 @@ def fit(
     one_of(method, "method", ("REML", "ML"), "see chapter variance")
     if isinstance(y, Gram):
         if any(given is not None for given in (X, terms, weights, names)):
-            raise refused("both")
+            raise refused("gram-beside-arrays")
         gram, rows = y, None
     else:
         if X is None or terms is None:

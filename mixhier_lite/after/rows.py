@@ -42,7 +42,7 @@ class RowByRow(Value):
 def held(rows: Rows | None, verb: str) -> Rows:
     """The rows of a fit, or the reason why there are none."""
     if rows is None:
-        raise refused("no-rows", verb=verb)
+        raise refused("gram-has-no-rows", verb=verb)
     return rows
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
+from ..errors import refused
 from ..inputs import Array
 from .posterior import Given, Landscape, View
 
@@ -137,11 +137,11 @@ def weighted(over: Landscape, count: int, rng: np.random.Generator) -> Points:
     pairs = zip(proposals, counts, strict=True)
     found = Points.joined([proposal.draw(int(n), rng)[1] for proposal, n in pairs])
     if found.effective < POOR * count:
-        raise InputError(
-            "the posterior is too rough for importance sampling.",
-            f"an effective share of the draws of at least {POOR:.0%}",
-            f"{found.effective:.0f} of {count}",
-            "fewer variances (drop correlations), or tighter priors",
+        raise refused(
+            "too-rough-for-importance-sampling",
+            least_share=POOR,
+            effective=found.effective,
+            draws=count,
         )
     return found
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import refused
 from ..inputs import Array, between_0_and_1, level_of
 from ..values import Value
 from .conditional import moments
@@ -116,7 +116,7 @@ class Integral(Value):
             0 or 1 that quadrature does not resolve it.
         """
         remedy = "pass for instance 0.5 for the median, and call again for each further quantile"
-        probability = between_0_and_1(probability, "probability is not one number.", remedy)
+        probability = between_0_and_1(probability, "probability", "not one number", remedy)
         return OnDemand(
             fixed=partial(self._quantile_of_alpha, probability),
             random=partial(self._quantile_of_beta, probability),
@@ -304,12 +304,7 @@ def _first_beyond(excess: Callable[[float], float], start: float, step: float) -
         place = start + k * step
         if excess(place) * step >= 0:
             return place
-    raise InputError(
-        "probability is so close to 0 or 1 that quadrature does not resolve it.",
-        "a probability with more mass beyond it than the stated error",
-        f"no standard deviation out to e^{place:.3g} has it",
-        "ask for a quantile that is less extreme",
-    )
+    raise refused("quantile-too-extreme", log_sd=place)
 
 
 def _negligible(mass: Array) -> float:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import refused
 from ..fitted.prediction import NewRows
 from ..gram.gram import Block
 from ..inputs import Array
@@ -16,12 +16,7 @@ def with_groups(rows: NewRows, blocks: Sequence[Block]) -> NewRows:
     if rows.codes is not None:
         return rows
     if not all(block.constant for block in blocks):
-        raise InputError(
-            "the columns of the random effects are not known.",
-            "terms, one Term for each term of the fit, with its columns Z for the new rows",
-            "terms=None and a fit with random slopes",
-            "pass the terms, or after lmer a data frame and new_groups='population'",
-        )
+        raise refused("columns-of-random-effects-unknown")
     m, terms = len(rows.X), len(blocks)
     return replace(
         rows,

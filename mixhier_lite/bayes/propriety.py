@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
+from ..errors import InputError, refused
 from ..inputs import Array
 from .conditional import moments
 from .growth import Subspace, growths
@@ -153,22 +153,12 @@ def _refuse_origins(over: Landscape) -> None:
     """Refuse a posterior with too much mass near zero."""
     for t, i in over.sds:
         if over.on_sds[t][i].origin <= -1:
-            raise InputError(
-                "the posterior is improper: it piles up at a standard deviation of zero.",
-                f"a density with a finite integral near zero for {_name(over, t, i)}",
-                f"{over.on_sds[t][i]!r}; the likelihood at zero is positive, whatever the data",
-                "flat on log sd is never proper; priors.flat() or priors.half_normal(scale) is",
-            )
+            raise refused("prior-piles-up-at-zero", sd=_name(over, t, i), density=over.on_sds[t][i])
     if over.tau_known is None and over.on_noise.origin <= -1:
         T = [np.eye(k.q) * np.array(FAR)[:, None, None] for k in over.model.gram.blocks]
         r2 = over.given(T).r2
         if not r2[1] > 0.1 * r2[0]:
-            raise InputError(
-                "the posterior is improper: the random effects can fit the data perfectly.",
-                "some scatter within groups, or another prior on the noise",
-                f"no residual, and {over.on_noise!r} on the noise",
-                "priors.flat() on the noise has no such pole",
-            )
+            raise refused("random-effects-can-fit-perfectly", density=over.on_noise)
 
 
 def _improper(over: Landscape, F: Sequence[Subspace], r: int) -> InputError:
@@ -176,23 +166,19 @@ def _improper(over: Landscape, F: Sequence[Subspace], r: int) -> InputError:
     names = " and ".join(_name(over, t, i) for t, i in grow)
     densities = ", ".join(repr(over.on_sds[t][i]) for t, i in grow)
     combination = "a combination of columns: " if sum(k.size for k in F) < len(grow) else ""
-    return InputError(
-        f"the posterior is improper: the data cannot bound {names} from above.",
-        f"a likelihood that falls faster than sd^{-_room(over, F):g} (flat needs r >= 2 for one "
-        "sd)",
-        f"{combination}sd^-{r}, r = rank[X D] - rank X = {r}, with {densities}",
-        "give it a proper prior, for instance Prior(sd=priors.half_normal(scale))",
+    return refused(
+        "sds-not-bounded",
+        names=names,
+        power=-_room(over, F),
+        combination=combination,
+        rank=r,
+        densities=densities,
     )
 
 
 def _few_rows(over: Landscape, F: Sequence[Subspace], free: int) -> InputError:
     rows = free + _room(over, F) + 1 - over.on_noise.tail
-    return InputError(
-        "the posterior is improper: too few rows to bound the noise from above.",
-        f"more than {rows:g} rows for these priors",
-        f"{over.model.n} rows",
-        "give the standard deviations proper priors, for instance priors.half_normal(scale)",
-    )
+    return refused("too-few-rows-to-bound-the-noise", too_few=rows, n=over.model.n)
 
 
 def _name(over: Landscape, t: int, i: int) -> str:

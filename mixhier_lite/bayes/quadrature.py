@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
+from ..errors import refused
 from ..inputs import Array
 from .grid import DEPTH, Grid, combinations, grid
 from .marginal import Distribution, distribution_over
@@ -123,12 +123,7 @@ def settled(over: Landscape) -> tuple[Grids, float]:
         if change < ACCURACY[over.size]:
             break
     if change > ENOUGH:
-        raise InputError(
-            "the posterior of the variances is too rough for quadrature.",
-            "results that change by less than 1e-3 with more nodes",
-            f"{change:.2g} at {len(found.parts[0].axes[0])} nodes a side",
-            "a tighter prior, or more groups, makes it smoother",
-        )
+        raise refused("too-rough-for-quadrature", change=change, nodes=len(found.parts[0].axes[0]))
     return found, change
 
 

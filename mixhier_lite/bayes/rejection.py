@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
+from ..errors import refused
 from ..inputs import Array
 from .grid import Grid
 from .posterior import Given
@@ -40,11 +40,11 @@ def independent(grids: Grids, draws: int, rng: np.random.Generator) -> tuple[Arr
         if found.share < POOR and finer:
             found = _Kept(found.grids.refined(finer.pop(0)))
         elif found.tried > TRIES * (draws + 1000):
-            raise InputError(
-                "the posterior of the variances is too rough for rejection sampling.",
-                f"one proposal in {TRIES} that lies under the density, at least",
-                f"{found.number} of {found.tried}",
-                "a tighter prior, or fewer variances; integrate(model) may still tell its moments",
+            raise refused(
+                "too-rough-for-rejection-sampling",
+                most_tries=TRIES,
+                accepted=found.number,
+                tried=found.tried,
             )
     return found.first(draws, rng)
 

@@ -8,7 +8,7 @@ given the variances are Gaussian.
 import numpy as np
 
 from ..after.fit import Fit
-from ..errors import InputError
+from ..errors import refused
 from ..inputs import count, generator
 from ..priors import Prior, SdPrior, as_prior
 from .conditional import draw_effects
@@ -125,9 +125,4 @@ def integrate(model: Fit, prior: Prior | SdPrior | None = None) -> Integral:
 
 def _has_data(model: Fit) -> None:
     if not isinstance(model, Fit):
-        raise InputError(
-            "model is not a fit.",
-            "what fit(y, X, terms) or lmer(formula, data) returns; it lends the data",
-            f"{type(model).__name__}",
-            "fit first; the estimates of the fit are not used",
-        )
+        raise refused("model-is-no-fit", kind=type(model).__name__)

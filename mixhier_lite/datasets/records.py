@@ -4,7 +4,7 @@ import json
 from importlib.resources import files
 from typing import Any
 
-from ..errors import InputError
+from ..errors import refused
 
 RECORDS = {
     "lme4": "Fits by lme4, an R package; tests/reference/rosetta/lme4.R writes them.",
@@ -29,12 +29,7 @@ def record(name: str) -> dict[str, Any]:
         An unknown name.
     """
     if not isinstance(name, str) or name not in RECORDS:
-        raise InputError(
-            "this record is unknown.",
-            f"one of {', '.join(RECORDS)}",
-            repr(name),
-            "check the spelling; data sets are read by load",
-        )
+        raise refused("unknown-record", known=", ".join(RECORDS), name=name)
     text = files(__package__).joinpath(f"{name}.json").read_text(encoding="utf-8")
     found: dict[str, Any] = json.loads(text)
     return found

@@ -6,7 +6,7 @@ from importlib.resources import files
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
+from ..errors import refused
 from ..inputs import one_of
 
 if TYPE_CHECKING:
@@ -94,33 +94,18 @@ def load(name: str, backend: str = "pandas") -> Any:
         was published here.
     """
     if not isinstance(name, str) or name not in SOURCES:
-        raise InputError(
-            "this data set is unknown.",
-            f"one of {', '.join(SOURCES)}",
-            repr(name),
-            "check the spelling; upper and lower case differ",
-        )
+        raise refused("unknown-data-set", known=", ".join(SOURCES), name=name)
     one_of(backend, "backend", ("pandas", "polars", "pyarrow"), "leave it out for pandas")
     try:
         import pandas as pd
     except ModuleNotFoundError:
-        raise InputError(
-            "data sets come as data frames of the package pandas.",
-            "pandas installed",
-            "no module of this name",
-            "pip install 'mixhier-lite[frames]'",
-        ) from None
+        raise refused("pandas-missing") from None
     source = SOURCES[name]
     raw = files(__package__).joinpath(f"{name}.csv").read_bytes()
     raw = raw.replace(b"\r\n", b"\n")  # a checkout on Windows may end lines in two bytes
     found = sha256(raw).hexdigest()
     if found != source.sha256:
-        raise InputError(
-            f"the file of {name} has been changed.",
-            f"SHA-256 {source.sha256}",
-            found,
-            "install the package again",
-        )
+        raise refused("data-file-changed", name=name, recorded=source.sha256, found=found)
     data = pd.read_csv(BytesIO(raw), dtype=dict.fromkeys(source.labels, str))
     data.attrs = {
         "name": name,
@@ -144,9 +129,4 @@ def _of_another_library(data: "pd.DataFrame", backend: str) -> Any:
 
         return pyarrow.table(columns)
     except ModuleNotFoundError:
-        raise InputError(
-            f"the package {backend} is not there.",
-            f"{backend} installed",
-            "no module of this name",
-            f"pip install {backend}, or leave backend out",
-        ) from None
+        raise refused("backend-missing", backend=backend) from None

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
+from ..errors import refused
 from ..inputs import Array
 from ..known.flat import flat
 from ..known.hierarchical import posterior
@@ -42,12 +42,7 @@ def three_names(model: LinearMixedModel, y: npt.ArrayLike, name: str = "three-na
     y, X, D, tau2 = model.response(y), model.X, model.D, model.tau2
     n, J = D.sum(axis=0), model.J
     if not (np.isin(D, (0, 1)).all() and (D.sum(axis=1) == 1).all() and n.all()):
-        raise InputError(
-            "The dial shows one intercept a group.",
-            "an indicator D with rows in every group",
-            "another D",
-            "make it with indicator(groups)",
-        )
+        raise refused("dial-needs-indicator")
 
     def effects(position: float) -> tuple[Array, Array, Array, Array]:
         turned = LinearMixedModel(X, D, tau2 / 10.0**position * np.eye(J), tau2)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ..after.fit import fit
 from ..datasets import FourGroups
-from ..errors import InputError
+from ..errors import refused
 from ..gram.term import Term
 from ..inputs import Array
 from ..known.mixed import LinearMixedModel, gls_blup
@@ -47,12 +47,7 @@ def which_slope(
     rows = [np.flatnonzero(data.groups == j) for j in range(4)]
     most = min(map(len, rows))
     if most < 3:
-        raise InputError(
-            "The dial turns through group sizes.",
-            "three rows a group or more",
-            f"{most}",
-            "draw more, for instance four_groups(rng, 30)",
-        )
+        raise refused("dial-needs-larger-groups", largest=most)
     weights = {n: _weight(*_first(data, rows, n)) for n in range(2, most + 1)}
     points = [np.column_stack([data.x[r], data.y[r]]) for r in rows]
     average = average or {}

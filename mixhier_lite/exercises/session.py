@@ -6,7 +6,7 @@ from html import escape
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import refused
 from .framework.definition import Exercise
 from .framework.verdict import Verdict
 from .registry import chapters, everything, find, of_chapter
@@ -119,11 +119,6 @@ def progress(chapter: str | None = None) -> Progress:
         No chapter of that name has exercises.
     """
     if not (chapter is None or (isinstance(chapter, str) and chapter in chapters())):
-        raise InputError(
-            "no chapter of this name has exercises.",
-            f"one of {', '.join(chapters())}",
-            repr(chapter),
-            "pass the slug alone, or nothing for the whole book",
-        )
+        raise refused("chapter-without-exercises", known=", ".join(chapters()), chapter=chapter)
     exercises = everything() if chapter is None else of_chapter(chapter)
     return Progress(tuple((e, *_seen.get(e.id, (0, False))) for e in exercises))

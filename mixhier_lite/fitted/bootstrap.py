@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import refused
 from ..gram.gram import Gram
 from ..inputs import Array, count, generator, level_of
 from ..progress import shown
@@ -67,12 +67,7 @@ def bootstrap(
     count(draws, "draws", 2, "data sets to draw", "pass for instance draws=1000")
     generator(rng)
     if len(model.gram.blocks) > 1 and rows is None:
-        raise InputError(
-            "with several terms the bootstrap needs the rows.",
-            "a fit from arrays or a formula, or one term",
-            "fit(gram) with several terms",
-            "call fit(y, X, terms)",
-        )
+        raise refused("bootstrap-needs-rows")
     steps = shown(range(draws), progress)
     found = [estimate(_redrawn(model, rows, rng), model.method, model.known_tau2) for _ in steps]
     Sigma = tuple(np.stack([f.Sigma[t] for f in found]) for t in range(len(model.roots)))

@@ -191,9 +191,9 @@ def _with_noise(
     at = criterion.solve(T)
     y_unit2 = assembly.scale[-1] ** 2
     if at is None or (known_tau2 is None and at.tau2 * y_unit2 * gram.n <= 1e-12 * left_of_y(gram)):
-        raise refused("perfect")
+        raise refused("perfect-fit")
     if not found.arrived or (known_tau2 is not None and _is_far(assembly, T)):
-        raise refused("search", tried=found.tried, criterion=at.value)
+        raise refused("no-minimum-found", tried=found.tried, criterion=at.value)
     tau2 = float(at.tau2 * y_unit2)
     shift, back = assembly.to_fixed
     root = back @ at.root

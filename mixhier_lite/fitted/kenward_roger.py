@@ -80,9 +80,9 @@ def kenward_roger(model: Estimates) -> KenwardRoger:
     m = sum(block.J * block.q for block in blocks)
     if not model.reml or model.tau2 == 0:
         got = "a fit by ML" if not model.reml else "a noise that is estimated as zero"
-        raise refused("kenward-roger", got=got)
+        raise refused("kenward-roger-without-reml-or-noise", fit=got)
     if m > MOST:
-        raise refused("kenward-roger-size", most=MOST, got=m)
+        raise refused("kenward-roger-too-large", most=MOST, n_effects=m)
     parts = Parts.of(model.gram, True, model.known_tau2)
     assembly = parts.assembled()
     T, tau2 = assembly.inwards(model.T), model.tau2 / assembly.scale[-1] ** 2

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError, refused
+from ..errors import refused
 from ..gram.gram import Block, Gram
 from ..gram.term import Term, as_terms
 from ..inputs import Array, level_of, one_of, real
@@ -76,12 +76,7 @@ class NewRows(Value):
 def check_new_groups(new_groups: str) -> None:
     """Refuse what is no way to treat groups that the fit has not seen."""
     if not isinstance(new_groups, str) or new_groups not in ("error", "population"):
-        raise InputError(
-            "new_groups is unknown.",
-            "'error' or 'population'",
-            repr(new_groups),
-            "'population' averages over groups that the fit has not seen",
-        )
+        raise refused("unknown-new-groups", given=new_groups)
 
 
 def new_rows(
@@ -90,11 +85,8 @@ def new_rows(
     """Read new rows from arrays."""
     X = real(X, "X", 2)
     if X.shape[1] != gram.p:
-        raise InputError(
-            "X does not match the fit.",
-            f"{gram.p} columns: {', '.join(gram.names)}",
-            f"{X.shape[1]} columns",
-            "build X as for the fit",
+        raise refused(
+            "columns-not-of-the-fit", p=gram.p, names=", ".join(gram.names), n_columns=X.shape[1]
         )
     kept = np.ones(len(X), dtype=bool)
     if terms is None:
@@ -149,27 +141,19 @@ def _matched(
 ) -> tuple[list[Codes], list[Array]]:
     """Positions of the new rows' labels among the fit's levels, -1 where new; and Z."""
     if len(terms) != len(blocks):
-        raise InputError(
-            "terms do not match the fit.",
-            f"{len(blocks)} terms",
-            f"{len(terms)} terms",
-            "pass one Term for each term of the fit, in the same order",
-        )
+        raise refused("terms-not-of-the-fit", fitted=len(blocks), given=len(terms))
     codes, Z = [], []
     for t, (term, block) in enumerate(zip(terms, blocks, strict=True)):
         name = block.name or f"term {t + 1}"
         if term.n != n or term.q != block.q:
-            raise InputError(
-                f"{name} does not match X and the fit.",
-                f"{n} rows and {block.q} columns of Z",
-                f"{term.n} rows and {term.q} columns",
-                "build X and the terms from the same new rows",
+            raise refused(
+                "term-not-of-the-fit", name=name, n=n, q=block.q, n_given=term.n, q_given=term.q
             )
         at = look_up(term.levels, block.levels)
         found = at[term.codes] if len(at) else term.codes
         if new_groups == "error" and (found < 0).any():
             strangers = [x for x, j in zip(term.levels.tolist(), at, strict=True) if j < 0]
-            raise refused("new-groups", name=name, got=strangers[:10])
+            raise refused("unseen-groups", name=name, strangers=strangers[:10])
         codes.append(found)
         Z.append(np.ones((n, 1)) if term.Z is None else term.Z)
     return codes, Z

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, refused
+from ..errors import refused
 from ..inputs import Array, level_of
 from ..progress import shown
 from ..values import Value
@@ -41,12 +41,7 @@ class Curve(Value):
 
         z = float(ndtri((1 + level_of(level)) / 2))
         if z > REACH - 0.1:
-            raise InputError(
-                "the profile does not reach so far.",
-                "a level of at most 0.999",
-                f"{level!r}",
-                "use a smaller level",
-            )
+            raise refused("level-beyond-profile", level=level)
         return np.array([self._end(z, -1), self._end(z, 1)])
 
     def _end(self, z: float, side: int) -> float:
@@ -116,7 +111,7 @@ def profile(model: Estimates, progress: bool = False) -> Profile:
     if model.method != "ML":
         model = estimate(model.gram, "ML", model.known_tau2)
     if model.noiseless is not None:
-        raise refused("no-profile")
+        raise refused("no-profile-without-noise")
     over = surface(model)
     return Profile(tuple(_curve(held, over) for held in shown(_parameters(over), progress)))
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError, refused
+from ..errors import refused
 from ..fitted.prediction import NewRows
 from ..fitted.tables import Origin
 from ..inputs import Array
@@ -95,12 +95,7 @@ class Recipe:
                 built = self.spec.get_model_matrix(plain[list(self.uses)], context=self.context)
             return _values(built, len(plain))
         except Exception as problem:
-            raise InputError(
-                "the columns of the fit cannot be built from the new data.",
-                "the fit's columns, and factor levels that it has seen",
-                _first_line(problem),
-                "check the names and levels of the new data",
-            ) from None
+            raise refused("new-columns-cannot-be-built", problem=_first_line(problem)) from None
 
 
 @dataclass(frozen=True)
@@ -115,11 +110,8 @@ def _refuse_unsaved(name: str, value: Any) -> None:
     try:
         pickle.dumps(value)
     except Exception as problem:
-        raise InputError(
-            f"the fit cannot be saved, since its formula uses {name!r}.",
-            "functions of a module, and numbers",
-            f"{type(value).__name__} that cannot be pickled ({_first_line(problem):.100})",
-            f"define {name} at the top of a module, or make a column of what it computes",
+        raise refused(
+            "unpicklable-name", name=name, kind=type(value).__name__, problem=_first_line(problem)
         ) from None
 
 
@@ -142,11 +134,12 @@ def build(
             built = formulaic.model_matrix(text, own, context=context, na_action="ignore")
         values = _values(built, len(plain))
     except Exception as problem:
-        raise InputError(
-            f"{what} cannot be built from the data.",
-            f"columns among {list(plain.columns)[:20]}, and functions of them",
-            f"{text!r}: {_first_line(problem)}",
-            "check the names in the formula",
+        raise refused(
+            "column-cannot-be-built",
+            what=what,
+            columns=list(plain.columns)[:20],
+            text=text,
+            problem=_first_line(problem),
         ) from None
     spec = built.model_spec
     _refuse_odd_factors(spec, plain)
@@ -154,7 +147,9 @@ def build(
     for name, column in zip(names, values.T, strict=True):
         if (bad := int((~np.isfinite(column)).sum())) > 0:
             first = int(np.flatnonzero(~np.isfinite(column))[0])
-            raise refused("not-finite", what=what, name=name, bad=bad, n=len(plain), first=first)
+            raise refused(
+                "column-not-finite", what=what, name=name, n_bad=bad, n=len(plain), first=first
+            )
     return Columns(values, names, Recipe(text, uses, spec, context))
 
 
@@ -176,10 +171,12 @@ def _refuse_odd_factors(spec: Any, plain: Any) -> None:
             continue
         name, levels = str(factor), list(state["categories"])
         if len(levels) < 2:
-            raise refused("one-factor-level", name=name, level=repr(levels[0]) if levels else "-")
+            raise refused(
+                "factor-of-one-level", name=name, level=repr(levels[0]) if levels else "-"
+            )
         odd = {type(level).__name__ for level in levels if not isinstance(level, _LEVELS)}
         if odd and name in plain.columns:
-            raise refused("odd-covariate", name=name, got=", ".join(sorted(odd)))
+            raise refused("not-a-covariate", name=name, kinds=", ".join(sorted(odd)))
 
 
 _LEVELS = (str, bool, int, float, np.number, np.bool_)
@@ -325,7 +322,7 @@ class Design(Value):
             if new_groups == "error" and (found < 0).any():
                 strangers = table.plain.loc[found < 0, list(factors.names)].drop_duplicates()
                 labels = [combined(row) for row in strangers.to_numpy().tolist()]
-                raise refused("new-groups", name=combined(factors.names), got=labels[:10])
+                raise refused("unseen-groups", name=combined(factors.names), strangers=labels[:10])
         Z = tuple(recipe.columns(table.plain) for recipe in self.random)
         X = self.fixed.columns(table.plain)
         strangers = tuple(
@@ -348,7 +345,7 @@ class Design(Value):
     def hypotheses(self) -> list[tuple[str, Array]]:
         """L of the hypothesis of type III of every term of the fixed part."""
         if self.left_out is not None:
-            raise refused("anova-aliased", dropped=", ".join(self.aliased))
+            raise refused("cells-without-data", dropped=", ".join(self.aliased))
         return hypotheses(self.fixed.spec)
 
     def averages(self, factor: str, by: str | None) -> tuple[list[tuple[Any, ...]], Array]:
@@ -362,7 +359,7 @@ class Design(Value):
         if by is not None:
             self.grid.refuse_unknown(by, "by")
             if by == factor:
-                raise refused("by-itself", name=factor)
+                raise refused("factor-by-itself", name=factor)
         X = self.fixed.columns(pd.DataFrame(self.grid.cells()))
         cells, L = self.grid.averages(X, [factor] if by is None else [factor, by])
         if self.left_out is not None:

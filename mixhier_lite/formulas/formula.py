@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..after.fit import Fit, fit
-from ..errors import InputError, refused
+from ..errors import refused
 from ..gram.gram import Gram
 from ..gram.term import Term
 from ..inputs import Array, one_of, unchecked
@@ -137,7 +137,7 @@ def _refuse_unknown(piece: Names, known: set[str], names: list[Any]) -> None:
     for name in sorted(piece.bare - known):
         raise unknown_column(name, names)
     if "Intercept" in (piece.bare | piece.inside) & known:
-        raise refused("intercept-name")
+        raise refused("column-called-intercept")
 
 
 def _weights(weights: Any, data: Any, names: list[Any]) -> Array | None:
@@ -151,23 +151,13 @@ def _weights(weights: Any, data: Any, names: list[Any]) -> Array | None:
         weights = column.to_numpy() if hasattr(column, "to_numpy") else column
     w = unchecked(weights, "weights", 1)
     if len(w) != len(data):
-        raise InputError(
-            "weights do not match the data.",
-            f"{len(data)} weights, one for each row",
-            f"{len(w)} weights",
-            "pass the name of a column, or an array in the order of the rows",
-        )
+        raise refused("weights-of-other-rows", n=len(data), n_weights=len(w))
     return w
 
 
 def _one_column(response: Columns, text: str) -> Array:
     if response.values.shape[1] != 1:
-        raise InputError(
-            "the response is not one column of numbers.",
-            "a numeric column, or a function of one",
-            f"{text!r}, which gives {response.values.shape[1]} columns",
-            "wrap arithmetic in I(), and use a numeric response",
-        )
+        raise refused("response-not-one-column", text=text, n_columns=response.values.shape[1])
     return response.values[:, 0]
 
 
@@ -183,19 +173,13 @@ def _groups(
 ) -> list[tuple[Factors, Coded, Any]]:
     """The factors, the coded rows and the relatedness of every term."""
     if not isinstance(relatedness, Mapping):
-        raise InputError(
-            "relatedness does not say whose it is.",
-            "a mapping from a grouping factor to its K",
-            type(relatedness).__name__,
-            "pass for instance relatedness={'strain': K}",
-        )
+        raise refused("relatedness-no-mapping", kind=type(relatedness).__name__)
     strangers = set(relatedness) - {bar.name for bar in bars}
     if strangers:
-        raise InputError(
-            "relatedness names a factor that is not in the formula.",
-            f"keys among {[bar.name for bar in bars]}",
-            f"{sorted(map(str, strangers))}",
-            "use the grouping factor's name as key",
+        raise refused(
+            "relatedness-of-unknown-factor",
+            factors=[bar.name for bar in bars],
+            strangers=sorted(map(str, strangers)),
         )
     found: list[tuple[Factors, Coded, Any]] = []
     for bar in bars:
@@ -216,25 +200,20 @@ def _labelled(K: Any, rows: Coded, bar: BarTerm, plain: Any) -> Relatedness:
         own = Relatedness(np.asarray(K, dtype=np.float64), np.asarray(K.index))
         across = coded(np.asarray(K.columns)).levels
         if len(across) != len(own) or (look_up(across, own.levels) < 0).any():
-            raise InputError(
-                f"K of {bar.name} does not carry the levels of the data.",
-                "rows and columns labelled alike, each level once",
-                "rows and columns differ",
-                "label K's index and columns with the levels",
-            )
+            raise refused("kinship-labelled-unlike", factor=bar.name)
         order = look_up(own.levels, np.asarray(K.columns))
         return Relatedness(own.matrix[:, order], own.levels)
     matrix = unchecked(K, "K", 2)
     numbered = np.array_equal(rows.levels, np.arange(len(rows.levels)))
     if not numbered and not hasattr(plain[bar.factors[0]], "cat"):
-        raise InputError(
-            f"K of {bar.name} has no labels, and its levels have no order of their own.",
-            "a labelled data frame, or what pedigree_relatedness returns",
-            f"an array of shape {matrix.shape}, and levels such as {rows.levels[:3].tolist()}",
-            "pass pandas.DataFrame(K, index=levels, columns=levels)",
+        raise refused(
+            "kinship-without-labels",
+            factor=bar.name,
+            shape=matrix.shape,
+            levels=rows.levels[:3].tolist(),
         )
     if matrix.shape != (len(rows.levels), len(rows.levels)):
-        raise refused("K", J=len(rows.levels), shape=matrix.shape)
+        raise refused("size-of-kinship", J=len(rows.levels), shape=matrix.shape)
     return Relatedness(matrix, rows.levels)
 
 

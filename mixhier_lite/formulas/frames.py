@@ -33,11 +33,11 @@ class Table:
 def column_names(data: Any) -> list[Any]:
     """The names of a data frame's columns; refused where it is none."""
     if isinstance(data, str):
-        raise refused("frame-order", got=repr(data[:40]))
+        raise refused("text-for-a-data-frame", start=data[:40])
     if type(data).__name__ == "LazyFrame":  # which warns when it is asked for its columns
-        raise refused("lazy", got=type(data).__name__)
+        raise refused("lazy-data-frame", kind=type(data).__name__)
     if not hasattr(data, "columns") or callable(data.columns):
-        raise refused("no-frame", got=type(data).__name__)
+        raise refused("not-a-data-frame", kind=type(data).__name__)
     if hasattr(data, "column_names"):  # of pyarrow, where columns are the columns themselves
         return list(data.column_names)
     return list(data.columns)
@@ -64,7 +64,7 @@ def read(data: Any, wanted: Iterable[str], also_complete: Mask | None = None) ->
     names, wanted = column_names(data), list(dict.fromkeys(wanted))
     for name in wanted:
         if (count := names.count(name)) != 1:
-            raise unknown_column(name, names) if count == 0 else refused("twice", name=name)
+            raise unknown_column(name, names) if count == 0 else refused("column-twice", name=name)
     frame = _eager(data)
     columns = {name: _pandas(frame[name]) for name in wanted}
     kept = np.ones(len(frame), dtype=bool) if also_complete is None else also_complete.copy()
@@ -82,12 +82,7 @@ def unknown_column(
     name: str, names: Iterable[Any], remedy: str = "check the spelling"
 ) -> InputError:
     """The refusal of a column that is not there."""
-    return InputError(
-        f"the data have no column {name!r}.",
-        f"one of {[str(c) for c in names][:20]}",
-        repr(name),
-        remedy,
-    )
+    return refused("unknown-column", name=name, columns=[str(c) for c in names][:20], remedy=remedy)
 
 
 def _library(data: Any) -> str:
@@ -110,14 +105,16 @@ def _eager(data: Any) -> Any:
     try:
         import narwhals
     except ModuleNotFoundError:
-        raise refused("formulaic") from None
+        raise refused("formulaic-missing") from None
     if _library(data) == "pandas":
         data = data.loc[:, ~data.columns.duplicated()]  # doubles that nobody wants
     try:
         return narwhals.from_native(data, eager_only=True)
     except TypeError:
         lazy = _library(data) in ("dask", "polars", "duckdb", "ibis", "pyspark")
-        raise refused("lazy" if lazy else "no-frame", got=type(data).__name__) from None
+        raise refused(
+            "lazy-data-frame" if lazy else "not-a-data-frame", kind=type(data).__name__
+        ) from None
 
 
 def _pandas(column: Any) -> Any:
@@ -152,7 +149,7 @@ def _plain(name: str, column: Any) -> Any:
     if types.is_bool_dtype(dtype):
         return column.astype(bool)
     if types.is_complex_dtype(dtype):
-        raise refused("complex", name=name)
+        raise refused("complex-column", name=name)
     if types.is_unsigned_integer_dtype(dtype):
         return column.astype(np.uint64)
     if types.is_integer_dtype(dtype):
@@ -170,7 +167,7 @@ def _plain_objects(name: str, values: list[Any]) -> Any:
 
     kinds = set(map(type, values))
     if any(issubclass(k, complex | np.complexfloating) for k in kinds):
-        raise refused("complex", name=name)
+        raise refused("complex-column", name=name)
     real = numbers.Real | decimal.Decimal | np.bool_
     if kinds and all(issubclass(k, real) for k in kinds):
         if all(issubclass(k, bool | np.bool_) for k in kinds):
@@ -178,7 +175,7 @@ def _plain_objects(name: str, values: list[Any]) -> Any:
         whole = all(issubclass(k, numbers.Integral) for k in kinds)
         return pd.Series(values, dtype=np.int64 if whole else np.float64)
     if any(issubclass(k, str) for k in kinds) and any(issubclass(k, real) for k in kinds):
-        raise refused("mixed", name=name, got=sorted(k.__name__ for k in kinds))
+        raise refused("mixed-column", name=name, kinds=sorted(k.__name__ for k in kinds))
     found = np.empty(len(values), dtype=object)
     for row, value in enumerate(values):  # one by one: numpy looks into none of them
         found[row] = value

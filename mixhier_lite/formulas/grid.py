@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, refused
+from ..errors import refused
 from ..inputs import Array
 from ..labels import Labels
 from ..values import Value
@@ -31,7 +31,7 @@ class Grid(Value):
         sizes = [len(levels) for levels in self.factors.values()]
         count = int(np.prod(sizes, dtype=np.float64))
         if count > MOST_CELLS:
-            raise refused("large-grid", count=count, most=MOST_CELLS)
+            raise refused("too-many-cells", count=count, most=MOST_CELLS)
         rows = list(product(*[levels.tolist() for levels in self.factors.values()]))
         columns = {name: [row[k] for row in rows] for k, name in enumerate(self.factors)}
         return columns | {name: [mean] * count for name, mean in self.covariates.items()}
@@ -59,11 +59,8 @@ class Grid(Value):
             remedy = "C(x) in the formula makes a factor of a column of numbers"
             if isinstance(name, str) and name in self.covariates:
                 remedy = f"for the slope of a covariate: contrast({name!r}), or predict"
-            raise InputError(
-                f"{role} is no factor of the fixed part of the formula.",
-                f"one of its factors: {shown}",
-                f"{name!r:.60}",
-                remedy,
+            raise refused(
+                "no-factor-of-the-formula", role=role, factors=shown, name=name, remedy=remedy
             )
 
 

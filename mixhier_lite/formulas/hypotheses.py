@@ -110,7 +110,7 @@ def _widths(terms: Sequence[FormulaTerm], levels: dict[str, int]) -> dict[str, i
                 widths[unknown.pop()] = term.columns // counts
     every = {f for term in terms for piece in term.pieces for f, _ in piece.factors}
     if strangers := every - set(levels) - set(widths):
-        raise refused("anova-product", got=", ".join(sorted(strangers)))
+        raise refused("columns-of-no-one-term", strangers=", ".join(sorted(strangers)))
     return widths
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from ..errors import InputError
+from ..errors import refused
 from .parse import tokens_of
 
 _BACKTICKS = re.compile(r"`([^`]*)`")
@@ -52,12 +52,7 @@ def _tree(expression: str) -> ast.AST:
     try:
         return ast.parse(expression, mode="eval")
     except SyntaxError:
-        raise InputError(
-            "a function in the formula cannot be read.",
-            "an expression of Python",
-            repr(expression),
-            "functions are Python's: I(x**2), np.log(x); odd names stand in backticks",
-        ) from None
+        raise refused("unreadable-function", expression=expression) from None
 
 
 def _root(function: ast.expr) -> int:
@@ -93,11 +88,8 @@ def captured(names: Names, columns: set[str], caller: Mapping[str, Any], n: int)
             continue
         value = caller[name]
         if _is_column(value, n):
-            raise InputError(
-                f"{name!r} is no column of the data, but has an entry for each row.",
-                "columns of the data, and functions and numbers from outside",
-                f"{type(value).__name__} with {n} entries",
-                f"add it to the data: data[{name!r}] = {name}",
+            raise refused(
+                "entries-outside-the-data", name=name, kind=type(value).__name__, n_entries=n
             )
         found[name] = _by_value(value)
     return found

@@ -8,10 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import InputError, refused
+from ..errors import refused
 from .r_syntax import refuse_other_dialects
-
-_HELP = 'write for instance "y ~ x + (x | g)"'
 
 
 def combined(parts: Iterable[Any]) -> str:
@@ -64,24 +62,17 @@ def parse(formula: str) -> Formula:
         What is no formula; offsets; ``.``; a random term that cannot be read.
     """
     if not isinstance(formula, str):
-        raise refused("no-formula", got=type(formula).__name__)
+        raise refused("formula-no-text", kind=type(formula).__name__)
     refuse_other_dialects(formula)
     tokens = tokens_of(formula)
     if any(token.text == "." for token in tokens):
-        raise InputError(
-            "'.' in a formula is not supported: it would be every column, the response's own too.",
-            "the names of the columns",
-            repr(formula),
-            "write the columns out: y ~ x1 + x2 + (1 | g)",
-        )
+        raise refused("dot-in-formula", formula=formula)
     tildes = [k for k, token in enumerate(tokens) if token.text == "~"]
     if len(tildes) != 1 or tildes[0] == 0 or not _balanced(tokens):
-        raise InputError("the formula cannot be read.", "response ~ columns", repr(formula), _HELP)
+        raise refused("formula-not-of-two-sides", formula=formula)
     left, right = tokens[: tildes[0]], tokens[tildes[0] + 1 :]
     if any("|" in token.text and token.kind == "operator" for token in left):
-        raise InputError(
-            "a random term stands in the response.", "one column ~ columns", repr(formula), _HELP
-        )
+        raise refused("random-term-in-response", formula=formula)
     fixed: list[str] = []
     bars: list[BarTerm] = []
     for sign, piece in _pieces(right):
@@ -90,11 +81,9 @@ def parse(formula: str) -> Formula:
         if not bar:
             fixed.append(f"{sign} {text}")
         elif not _one_bracket(piece):
-            raise InputError(
-                "a random term stands without brackets.", "(columns | factor)", repr(text), _HELP
-            )
+            raise refused("random-term-without-brackets", text=text)
         elif sign == "-":
-            raise InputError("a random term is subtracted.", "+ (columns | factor)", text, _HELP)
+            raise refused("random-term-subtracted", text=text)
         else:
             bars += _bars(formula, piece[1:-1])
     response = formula[left[0].start : left[-1].stop]
@@ -107,7 +96,7 @@ def tokens_of(formula: str) -> list[Token]:
         from formulaic.errors import FormulaSyntaxError
         from formulaic.parser.algos.tokenize import tokenize
     except ModuleNotFoundError:
-        raise refused("formulaic") from None
+        raise refused("formulaic-missing") from None
     found: list[Token] = []
     try:
         for token in tokenize(formula):
@@ -120,12 +109,7 @@ def tokens_of(formula: str) -> list[Token]:
             else:
                 found.append(Token(token.token, token.kind.value, start, stop))
     except FormulaSyntaxError:
-        raise InputError(
-            "the formula cannot be read.",
-            "brackets and quotes that are closed",
-            repr(formula),
-            _HELP,
-        ) from None
+        raise refused("formula-left-open", formula=formula) from None
     return found
 
 
@@ -178,12 +162,7 @@ def _bars(formula: str, inner: list[Token]) -> list[BarTerm]:
     readable = len(at) == 1 and columns and len(names) == len(links) + 1
     if not readable or 2 * len(names) - 1 != len(factors) or not set(links) <= {":", "/"}:
         text = formula[inner[0].start : inner[-1].stop] if inner else ""
-        raise InputError(
-            "a random term cannot be read.",
-            "(columns | factor), with factors a, a:b or a/b, each a column of the data",
-            f"({text}) in {formula!r}",
-            "write (1 | a) + (1 | b) for two factors, and make a column of what is computed",
-        )
+        raise refused("unreadable-random-term", text=text, formula=formula)
     groups: list[tuple[str, ...]] = []
     so_far: list[str] = []
     for token, link in zip(names, [*links, "/"], strict=True):

@@ -19,23 +19,23 @@ INVOLVED = 1e-6
 def refuse_gram(gram: Gram, tau2: float | None) -> None:
     """Refuse data from which the variances cannot be estimated."""
     if not gram.blocks:
-        raise refused("no-term")
+        raise refused("no-random-effects")
     if gram.n <= gram.p:
-        raise refused("few-rows", n=gram.n, p=gram.p)
+        raise refused("too-few-rows", n=gram.n, p=gram.p)
     columns = _dependent(gram)
     if columns:
-        raise refused("dependent", p=gram.p, columns=", ".join(columns))
+        raise refused("dependent-columns-of-X", p=gram.p, columns=", ".join(columns))
     if tau2 is None and left_of_y(gram) <= CONSTANT * _of_y(gram):
-        raise refused("constant")
+        raise refused("nothing-left-of-y")
     for t, block in enumerate(gram.blocks):
         name = block.name or f"term {t + 1}"
         seen = int((block.rows > 0).sum())
         if seen < 2:
-            raise refused("one-level", name=name, seen=seen)
+            raise refused("one-level-with-data", name=name, n_seen=seen)
         whole = block.A.sum(axis=0)
         least = np.linalg.eigvalsh(_correlations(whole))[0]
         if least <= DEPENDENT_Z * block.q:
-            raise refused("columns", name=name, q=block.q)
+            raise refused("dependent-columns-of-Z", name=name, q=block.q)
 
 
 def left_of_y(gram: Gram) -> float:

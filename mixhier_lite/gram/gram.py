@@ -157,12 +157,14 @@ class Gram(Value):
         same_rows(y=y, X=X, **codes)
         w = None if weights is None else real(weights, "weights", 1)
         if w is not None and (len(w) != len(y) or (w <= 0).any()):
-            raise refused("weights", n=len(y), got=len(w), bad=int((w <= 0).sum()))
+            raise refused(
+                "weights-not-positive", n=len(y), n_weights=len(w), n_bad=int((w <= 0).sum())
+            )
         labels = (
             tuple(f"x{k}" for k in range(X.shape[1])) if names is None else texts(names, "names")
         )
         if len(labels) != X.shape[1]:
-            raise refused("names", p=X.shape[1], got=len(labels))
+            raise refused("names-of-columns-of-X", p=X.shape[1], n_names=len(labels))
         with np.errstate(all="ignore"):
             found = gathered(y, X, terms, w)
         finite_sums = all(np.isfinite(total).all() for total in found.sums)
@@ -191,14 +193,14 @@ class Gram(Value):
         """``sum(grams)`` starts from the number 0."""
         if isinstance(other, int) and other == 0:
             return self
-        raise refused("not-gram", got=type(other).__name__)
+        raise refused("not-a-gram", kind=type(other).__name__)
 
     def __add__(self, other: "Gram") -> "Gram":
         """Merge with the Gram of other rows; levels are united by their labels."""
         from scipy.sparse import block_diag, csr_matrix, eye, kron
 
         if not isinstance(other, Gram):
-            raise refused("not-gram", got=type(other).__name__)
+            raise refused("not-a-gram", kind=type(other).__name__)
         _mergeable(self, other)
         basis = shared(self.basis, other.basis, self.C, other.C)
         # from either side's columns to those of the sum: [X' y'] H = [X'' y''] H''
@@ -267,11 +269,11 @@ def _mergeable(a: Gram, b: Gram) -> None:
         return g.names, [(k.name, k.q, k.correlated, k.constant, k.K is None) for k in g.blocks]
 
     if model(a) != model(b):
-        raise refused("models", a=model(a), b=model(b))
+        raise refused("grams-of-different-models", first=model(a), second=model(b))
     for k, m in zip(a.blocks, b.blocks, strict=True):
         if k.K is not None and m.K is not None:
             if not (np.array_equal(k.levels, m.levels) and np.array_equal(k.K, m.K)):
-                raise refused("kinships", a=k.J, b=m.J)
+                raise refused("grams-of-different-kinship", first=k.J, second=m.J)
 
 
 def _unite(a: Labels, b: Labels) -> tuple[Codes, Labels]:

@@ -7,7 +7,7 @@ when a machine dies, once more.
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..errors import InputError, refused
+from ..errors import refused
 from ..inputs import count
 from .gram import Gram
 from .stream import Chunk, gather, has_rows
@@ -63,27 +63,17 @@ def gather_partitions(
     try:
         from dask.delayed import delayed
     except ModuleNotFoundError:
-        raise InputError(
-            "gather_partitions needs the package dask.",
-            "dask installed",
-            "no module of this name",
-            "pip install 'mixhier-lite[distributed]', or gather chunks on one machine: gather",
-        ) from None
+        raise refused("dask-missing") from None
     split_every = count(
         split_every, "split_every", 2, "Grams that a task adds", "leave split_every out"
     )
     if not callable(to_gram):
-        raise InputError(
-            "to_gram is not a function.",
-            "a function of one partition",
-            f"{to_gram!r:.60} of type {type(to_gram).__name__}",
-            "the order is gather_partitions(data, to_gram)",
-        )
+        raise refused("to-gram-no-function", given=to_gram, kind=type(to_gram).__name__)
     given = data.to_delayed() if hasattr(data, "to_delayed") else data
     try:
         parts = iter(given)
     except TypeError:
-        raise refused("chunks", got=type(data).__name__) from None
+        raise refused("not-chunks", kind=type(data).__name__) from None
     leaf, node = delayed(_leaf, pure=False), delayed(_node, pure=False)
     function = delayed(to_gram, traverse=False)  # shipped once, with the K that it may hold
     sums = [leaf(function, part) for part in parts]

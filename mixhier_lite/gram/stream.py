@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..errors import InputError, refused
+from ..errors import refused
 from ..inputs import numbers
 from ..progress import shown
 from .gram import Gram
@@ -44,15 +44,13 @@ def gather(chunks: Iterable[Chunk], progress: bool = False) -> Gram:
     """
     several = isinstance(chunks, Iterable) and getattr(chunks, "shape", None) != ()
     if isinstance(chunks, Gram | Mapping) or not several:
-        raise refused("chunks", got=type(chunks).__name__)
+        raise refused("not-chunks", kind=type(chunks).__name__)
     whole: Gram | None = None
     for chunk in filter(has_rows, shown(chunks, progress)):
         part = chunk if isinstance(chunk, Gram) else Gram.from_arrays(**chunk)
         whole = part if whole is None else whole + part
     if whole is None:
-        raise InputError(
-            "there is nothing to gather.", "at least one chunk with rows", "none", "pass chunks"
-        )
+        raise refused("nothing-to-gather")
     return whole
 
 
@@ -61,7 +59,7 @@ def has_rows(chunk: Chunk) -> bool:
     if isinstance(chunk, Gram):
         return chunk.n > 0
     if not isinstance(chunk, Mapping):
-        raise refused("chunk", got=f"a chunk of type {type(chunk).__name__}")
+        raise refused("not-a-chunk", given=f"a chunk of type {type(chunk).__name__}")
     if not {"y", "X", "terms"} <= set(chunk) <= ARGUMENTS:
-        raise refused("chunk", got=f"a dictionary with {sorted(map(str, chunk))}")
+        raise refused("not-a-chunk", given=f"a dictionary with {sorted(map(str, chunk))}")
     return numbers(chunk["y"], "y").size > 0

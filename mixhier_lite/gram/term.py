@@ -70,12 +70,14 @@ class Term(Value):
         Z = None if self.Z is None else _columns(self.Z, len(rows))
         K, asymmetry = (None, 0.0) if self.K is None else _relatedness(self.K, rows.levels)
         if not (self.name is None or isinstance(self.name, str)):
-            raise refused("term-name", got=repr(self.name))
+            raise refused("term-name-no-text", given=self.name)
         if not isinstance(self.correlated, bool | np.bool_):
-            raise refused("correlated", got=repr(self.correlated))
+            raise refused("correlated-no-flag", given=self.correlated)
         columns = texts(self.columns, "columns")
         if columns and len(columns) != (1 if Z is None else Z.shape[1]):
-            raise refused("term-columns", q=1 if Z is None else Z.shape[1], got=len(columns))
+            raise refused(
+                "names-of-columns-of-Z", q=1 if Z is None else Z.shape[1], n_names=len(columns)
+            )
         read = {"groups": rows, "levels": rows.levels, "Z": Z, "K": K, "columns": columns}
         read["asymmetry"] = asymmetry
         for name, value in read.items():
@@ -111,7 +113,7 @@ def as_terms(terms: Any) -> tuple[Term, ...]:
     """One term or several, as a tuple; refused what is none."""
     several = (terms,) if isinstance(terms, Term) else terms
     if not isinstance(several, list | tuple) or not all(isinstance(k, Term) for k in several):
-        raise refused("not-terms", got=f"{terms!r:.60} of type {type(terms).__name__}")
+        raise refused("not-a-term", name="terms", given=f"{terms!r:.60}", kind=type(terms).__name__)
     return tuple(several)
 
 
@@ -119,7 +121,7 @@ def _columns(Z: Any, n: int) -> Array:
     """Read Z, (n, q)."""
     read = real(Z, "Z", 2)
     if len(read) != n or read.shape[1] == 0:
-        raise refused("Z", n=n, shape=read.shape)
+        raise refused("rows-of-Z", n=n, shape=read.shape)
     return read
 
 
@@ -133,7 +135,7 @@ def _relatedness(K: Any, levels: Labels) -> tuple[Array, float]:
     not_one_number(K, "K", len(levels), "level")
     given = unchecked(K, "K", 2)
     if given.shape != (len(levels), len(levels)):
-        raise refused("K", J=len(levels), shape=given.shape)
+        raise refused("size-of-kinship", J=len(levels), shape=given.shape)
     read = symmetric(given, "K", len(levels), "level", WRITTEN)
     if len(read) <= 500:
         square_root(read, "K", WRITTEN)  # refuses it at once; where that takes long, the fit does

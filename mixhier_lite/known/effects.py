@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..errors import InputError
+from ..errors import refused
 from ..inputs import Array, real
 from ..values import Value
 
@@ -29,12 +29,7 @@ class Effects(Value):
         size = len(fixed) + len(random)
         cov = real(self.cov, "cov", 2)
         if cov.shape != (size, size):
-            raise InputError(
-                "cov does not match fixed and random.",
-                f"shape ({size}, {size}), ordered (alpha, beta)",
-                f"shape {cov.shape}",
-                "pass the joint covariance of all effects",
-            )
+            raise refused("covariance-of-effects", size=size, shape=cov.shape)
         for name, value in (("fixed", fixed), ("random", random), ("cov", cov)):
             object.__setattr__(self, name, value)
 

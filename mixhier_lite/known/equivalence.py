@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import refused
 from ..inputs import Array
 from ..linalg import dependent_columns
 from ..values import Value
@@ -55,12 +55,7 @@ class Equivalence(Value):
         try:
             left, right = self.left(model, y), self.right(model, y)
         except (np.linalg.LinAlgError, ZeroDivisionError, IndexError):
-            raise InputError(
-                f"{self.label} is out of its scope, and one of its sides does not exist.",
-                self.scope,
-                "a model out of scope",
-                "ask in_scope(model) first",
-            ) from None
+            raise refused("out-of-scope", label=self.label, scope=self.scope) from None
         scale = max(np.abs(left).max(initial=0.0), np.abs(right).max(initial=0.0))
         with np.errstate(all="ignore"):  # nan where a side is beyond what a computer holds
             return float(np.abs(left - right).max(initial=0.0) / scale) if scale else 0.0

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
+from ..errors import refused
 from ..inputs import Array
 from ..labels import coded
 
@@ -43,9 +43,7 @@ def indicator(groups: npt.ArrayLike, levels: npt.ArrayLike | None = None) -> Arr
     """
     rows = coded(groups, levels)
     if len(rows) == 0:
-        raise InputError(
-            "groups is empty.", "a label for each observation", "no label", "pass at least one row"
-        )
+        raise refused("no-groups")
     D = np.zeros((len(rows), len(rows.levels)))
     D[np.arange(len(rows)), rows.codes] = 1.0
     return D

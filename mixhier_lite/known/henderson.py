@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 
-from ..errors import InputError
+from ..errors import refused
 from ..inputs import Array, real, small_enough
 from ..linalg import identified, is_singular, solve_and_invert
 from .effects import Effects
@@ -34,12 +34,7 @@ def precision(Sigma: Array) -> Array:
     """Sigma^-1 by Cholesky, or a refusal where Sigma is singular."""
     singular, smallest = is_singular(Sigma)
     if singular:
-        raise InputError(
-            "Sigma is singular, and Henderson's equations need its inverse.",
-            "a positive definite Sigma",
-            f"smallest eigenvalue of the correlations {smallest:.2g} (zero within rounding)",
-            "use gls_blup, ridge or posterior: they need only a root of Sigma",
-        )
+        raise refused("singular-Sigma", smallest=smallest)
     inverse: Array = cho_solve(cho_factor(Sigma, lower=True), np.eye(len(Sigma)))
     return (inverse + inverse.T) / 2
 
@@ -100,11 +95,8 @@ def log_joint(
     small_enough(alpha, "alpha")
     small_enough(beta, "beta")
     if (len(alpha), len(beta)) != (model.p, model.J):
-        raise InputError(
-            "alpha and beta do not match the model.",
-            f"{model.p} fixed and {model.J} random effects",
-            f"{len(alpha)} and {len(beta)}",
-            "pass one entry for each column of X, and one for each column of D",
+        raise refused(
+            "effects-not-of-the-model", p=model.p, J=model.J, n_alpha=len(alpha), n_beta=len(beta)
         )
     e = y - model.X @ alpha - model.D @ beta
     penalty = beta @ precision(model.Sigma) @ beta

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import block_diag, lstsq
 
-from ..errors import InputError
+from ..errors import refused
 from ..inputs import Array, instance, real
 from ..linalg import (
     covariance,
@@ -49,12 +49,7 @@ class HierarchicalModel(Value):
         """Read and check the inputs."""
         U, D = real(self.U, "U", 2), real(self.D, "D", 2)
         if len(U) != D.shape[1]:
-            raise InputError(
-                "U and D do not match.",
-                f"U with {D.shape[1]} rows, one for each column of D",
-                f"U of shape {U.shape}, D of shape {D.shape}",
-                "U holds covariates of the groups; covariates of observations belong into X",
-            )
+            raise refused("U-and-D", J=D.shape[1], shape_of_U=U.shape, shape_of_D=D.shape)
         checked = LinearMixedModel(D @ U, D, self.Sigma, self.tau2)
         read = {"U": U, "D": checked.D, "Sigma": checked.Sigma, "tau2": checked.tau2}
         for name, value in read.items():
@@ -110,13 +105,7 @@ def some_covariates(model: LinearMixedModel) -> Array:
     if outside.any():
         columns = np.flatnonzero(outside).tolist()
         k = columns[int(np.argmax(outside[columns]))]
-        raise InputError(
-            "The model has no centred form: X is not D U for any U.",
-            "every column of X in the column space of D (constant within groups)",
-            f"columns {columns} of X outside it; {100 * outside[k]:.2g} % of the sum of "
-            f"squares of column {k} cannot be represented",
-            "keep such columns in X, and move only the group-level ones into U",
-        )
+        raise refused("no-centred-form", columns=columns, percent=100 * outside[k], worst=k)
     return U
 
 
@@ -133,15 +122,7 @@ def _constants(model: LinearMixedModel, loose: list[int]) -> Array:
     constants = every @ model.X / (every @ every)
     unknown = np.flatnonzero(_outside(model.X, np.outer(every, constants)))
     if len(unknown):
-        raise InputError(
-            "The model has many centred forms: covariates of some levels are not known.",
-            "columns of D that are linearly independent, so that every level has rows; or "
-            "covariates that are constant",
-            f"linear dependence among columns {loose} of D (a column of zeros is a level without "
-            f"rows), and columns {unknown.tolist()} of X that vary",
-            "leave these levels out, or say what their covariates are: "
-            "HierarchicalModel(U, D, Sigma, tau2)",
-        )
+        raise refused("many-centred-forms", loose=loose, varying=unknown.tolist())
     return np.tile(constants, (model.J, 1))
 
 
@@ -170,11 +151,8 @@ class GaussianFactor(Value):
         remedy = "multiply factors: gaussian(mean, cov), flat(p), GaussianFactor(P, h)"
         instance(other, GaussianFactor, "a factor", remedy)
         if len(self.shift) != len(other.shift):
-            raise InputError(
-                "The two factors are over different coefficients.",
-                "factors of one size",
-                f"{len(self.shift)} and {len(other.shift)} coefficients",
-                "write both over the same vector, with zeros where one of them says nothing",
+            raise refused(
+                "factors-of-different-sizes", first=len(self.shift), second=len(other.shift)
             )
         return GaussianFactor(self.precision + other.precision, self.shift + other.shift)
 
@@ -197,12 +175,7 @@ def gaussian(mean: npt.ArrayLike, cov: npt.ArrayLike) -> GaussianFactor:
     cov, _ = covariance(cov, "cov", len(mean), "entry of mean")
     singular, smallest = is_singular(cov)
     if singular:
-        raise InputError(
-            "cov is singular, so the prior has no density.",
-            "a positive definite cov",
-            f"smallest eigenvalue of the correlations {smallest:.2g} (zero within rounding)",
-            "a coefficient that is known belongs on the left: subtract it from y",
-        )
+        raise refused("singular-prior", smallest=smallest)
     shift, precision = solve_and_invert(cov, mean, "cov")
     return GaussianFactor(precision, shift)
 
@@ -238,20 +211,10 @@ def posterior(model: LinearMixedModel, y: npt.ArrayLike, prior: GaussianFactor) 
     """
     y = response(model, y)
     if not isinstance(prior, GaussianFactor):
-        raise InputError(
-            "prior is not a prior on alpha.",
-            "flat(p), or gaussian(mean, cov)",
-            f"{type(prior).__name__}",
-            "the variances are given here; for priors on them see integrate and sample",
-        )
+        raise refused("not-a-prior-on-alpha", kind=type(prior).__name__)
     p, J = model.p, model.J
     if len(prior.shift) != p:
-        raise InputError(
-            "The prior and X do not match.",
-            f"a prior on {p} fixed effects, one for each column of X",
-            f"a prior on {len(prior.shift)}",
-            f"pass flat({p}), or a mean with {p} entries",
-        )
+        raise refused("prior-of-other-columns", p=p, n_effects=len(prior.shift))
     values, vectors = np.linalg.eigh(prior.precision)
     prior_root = np.sqrt(np.clip(values, 0.0, None))[:, None] * vectors.T
     identified(np.vstack([model.X / np.sqrt(model.tau2), prior_root]))

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import qr, solve_triangular
 
-from ..errors import InputError
+from ..errors import refused
 from ..inputs import (
     Array,
     generator,
@@ -69,9 +69,7 @@ class LinearMixedModel(Value):
         X, D = real(self.X, "X", 2), real(self.D, "D", 2)
         same_rows(X=X, D=D)
         if len(X) == 0:
-            raise InputError(
-                "X and D have no rows.", "at least one observation", "n = 0", "pass some data"
-            )
+            raise refused("no-observations")
         Sigma, L = covariance(self.Sigma, "Sigma", D.shape[1], "column of D")
         tau2 = positive(self.tau2, "tau2")
         for name, values in (("X", X), ("D", D), ("Sigma", Sigma)):
@@ -128,12 +126,7 @@ class LinearMixedModel(Value):
         """
         alpha = real(alpha, "alpha", 1)
         if len(alpha) != self.p:
-            raise InputError(
-                "alpha does not match X.",
-                f"{self.p} entries, one for each column of X",
-                f"{len(alpha)} entries",
-                "pass one fixed effect a column, np.zeros(0) if there is none",
-            )
+            raise refused("alpha-of-other-columns", p=self.p, n_entries=len(alpha))
         generator(rng)
         beta = self.L @ rng.standard_normal(self.J)
         eps = np.sqrt(self.tau2) * rng.standard_normal(self.n)

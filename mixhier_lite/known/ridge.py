@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import block_diag, qr, solve_triangular
 
-from ..errors import InputError
+from ..errors import refused
 from ..inputs import Array
 from ..linalg import identified, well_conditioned
 from .effects import Effects
@@ -85,10 +85,4 @@ def _enough_digits(A: Array, e: Array, root: Array, tau: float) -> None:
     rounding = np.finfo(float).eps * (np.abs(root @ root.T) @ (np.abs(A).T @ np.abs(e)))
     share = rounding / (tau * np.sqrt((root**2).sum(axis=1)))
     if (worst := float(share.max(initial=0.0))) > 1e-4:
-        raise InputError(
-            "rounding leaves too little of the estimates.",
-            "an error of rounding below 1e-4 standard errors",
-            f"up to {worst:.2g} standard errors",
-            "check for variances of very different size (tau2 beside Sigma), and subtract a "
-            "typical value from a covariate that is far from zero",
-        )
+        raise refused("rounding-too-large", error=worst)

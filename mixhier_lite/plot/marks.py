@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import is_color_like
 from matplotlib.image import AxesImage
 
-from ..errors import InputError
+from ..errors import refused
 from ..inputs import Array, flag, instance, numbers, real, same_rows
 
 FIXED = "#0072B2"
@@ -87,11 +87,10 @@ def draw_groups(
     x, y, codes = real(x, "x", 1), real(y, "y", 1), real(groups, "groups", 1)
     same_rows(x=x, y=y, groups=codes)
     if not np.isin(codes, range(len(GROUPS))).all():
-        raise InputError(
-            "groups holds a label that has no colour.",
-            f"labels among {list(range(len(GROUPS)))}",
-            f"{sorted(set(codes.tolist()))[:10]}",
-            "number the groups from 0",
+        raise refused(
+            "label-without-colour",
+            known=list(range(len(GROUPS))),
+            given=sorted(set(codes.tolist()))[:10],
         )
     x, y, groups = four_digits(x), four_digits(y), codes.astype(int)
     for j in np.unique(groups):
@@ -113,9 +112,7 @@ def draw_matrix(matrix: npt.ArrayLike, ax: Axes, title: str = "") -> AxesImage:
     _on(ax)
     matrix = four_digits(real(matrix, "matrix", 2))
     if not matrix.size:
-        raise InputError(
-            "matrix has no entries.", "a row at least", f"shape {matrix.shape}", "pass some"
-        )
+        raise refused("matrix-without-entries", shape=matrix.shape)
     limit = float(np.abs(matrix).max(initial=0.0)) or 1.0
     image = ax.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
     ax.set(title=title, xticks=[], yticks=[])
@@ -142,16 +139,9 @@ def draw_intervals(
     centre, half_width = real(centre, "centre", 1), real(half_width, "half_width", 1)
     same_rows(centre=centre, half_width=half_width)
     if not isinstance(color, str | tuple) or not is_color_like(color):
-        raise InputError(
-            "color is not a colour.", "FIXED or RANDOM", f"{color!r:.60}", "pass color=plot.FIXED"
-        )
+        raise refused("not-a-colour", given=color)
     if (half_width < 0).any():
-        raise InputError(
-            "half_width is negative.",
-            "half the width of each interval",
-            f"{float(half_width.min()):.3g}",
-            "pass for instance 1.96 times the standard errors",
-        )
+        raise refused("negative-half-width", smallest=float(half_width.min()))
     centre, half_width = four_digits(centre), four_digits(half_width)
     row = np.arange(len(centre)) + float(real(shift, "shift", 0))
     ax.errorbar(centre, row, xerr=half_width, fmt="o", ms=4, color=color, capsize=0)

@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from ..after.fit import Fit
-from ..errors import InputError
+from ..errors import refused
 from ..fitted.profile import Profile
 from ..inputs import Array, instance, is_integer, level_of
 from .marks import FIXED, NOISE, RANDOM, TRUTH, draw_intervals, four_digits
@@ -221,11 +221,13 @@ def _column(fit: Fit, t: int, column: int) -> str:
 def _one_of(names: Sequence[str], index: Any, letter: str, what: str) -> str:
     """The name at an index, counted from 0."""
     if not is_integer(index) or not 0 <= index < len(names):
-        raise InputError(
-            f"there is no such {what}.",
-            f"{letter} from 0 to {len(names) - 1}: {', '.join(names)}",
-            f"{letter} = {index!r:.60}",
-            "count from 0",
+        raise refused(
+            "no-such-index",
+            thing=what,
+            letter=letter,
+            last=len(names) - 1,
+            names=", ".join(names),
+            given=index,
         )
     return str(names[index])
 

@@ -233,10 +233,13 @@ def refuse_unidentified(parts: Parts) -> None:
         own = found.term == t
         if found.vanishing(own) is not None:
             within_itself = found.vanishing(own, on_contrasts=False) is not None
-            what = "within-term" if within_itself else "taken-by-X"
-            raise refused(what, name=names[t], columns=", ".join(block.column_names))
+            raise refused(
+                "not-told-apart-within-a-term" if within_itself else "not-told-apart-from-X",
+                name=names[t],
+                columns=", ".join(block.column_names),
+            )
     together = found.vanishing(of_terms)
-    kind, directions = ("noise", vanishing) if together is None else ("terms", together)
+    directions = vanishing if together is None else together
     involved = found.term[unknown if together is None else of_terms]
     share = np.abs(directions).max(axis=1)
     parties = [t for t in range(len(names)) if share[involved == t].max() > INVOLVED]
@@ -246,7 +249,7 @@ def refuse_unidentified(parts: Parts) -> None:
         for J, t in zip(seen, parties, strict=True)
     ]
     raise refused(
-        f"{kind}-not-told-apart",
+        "noise-not-told-apart" if together is None else "terms-not-told-apart",
         names=" and ".join(names[t] for t in parties),
         sizes=", ".join(sizes),
         n=gram.n,

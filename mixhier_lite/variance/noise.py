@@ -98,7 +98,7 @@ def lowest(parts: Parts) -> tuple[Assembly, Optimum, WithoutNoise | None]:
     if zero.value > _value(entries, found) + EQUAL:
         return assembly, found, None
     if not zero.found.arrived:
-        raise refused("search", tried=zero.found.tried, criterion=zero.value)
+        raise refused("no-minimum-found", tried=zero.found.tried, criterion=zero.value)
     return assembly, found, zero
 
 
@@ -153,7 +153,7 @@ def regular_rows(parts: Parts, shapes: Sequence[Shape]) -> SaturatedRows | None:
         return None
     bounded = is_bounded(rows, shapes, reml)
     if bounded is False or (bounded is None and not reml):
-        raise refused("no-bound", n=parts.gram.n)
+        raise refused("likelihood-without-bound", n=parts.gram.n)
     return rows
 
 
@@ -169,7 +169,7 @@ def without_noise(
         found = _searched(entries, entries.pack(start)[None] if start else None)
     at = criterion.solve(found.T)
     if at is None or _dives(criterion, shapes, found.T):
-        raise refused("no-bound", n=criterion.likelihood.n)
+        raise refused("likelihood-without-bound", n=criterion.likelihood.n)
     slope, sd = criterion.slope_of_noise(found.T)
     return WithoutNoise(criterion, shapes, found, at[0], slope / sd)
 
