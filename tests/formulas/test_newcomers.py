@@ -73,6 +73,27 @@ def test_the_first_page_has_the_same_ten_lines():
     assert len(lines) == 10
 
 
+# --- pictures
+
+
+def test_every_picture_of_the_table_is_drawn():
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    from mixhier_lite import plot
+
+    plot.style()
+    table = API.partition("(pictures)=")[2].partition("```")[0]
+    calls = re.findall(r"`(plot\.[^`]+)`", table)
+    names = {"m": lmer("y ~ x + (x | g)", DATA), "t": 0, "plot": plot}
+    drawn = [eval(call, names) for call in calls]  # noqa: S307
+    named = set(re.findall(r"autofunction:: (\w+)", API.partition("(pictures)=")[2])) - {"style"}
+    assert {call[5:].partition("(")[0] for call in calls} <= named and len(drawn) == 6
+    for ax in drawn:
+        assert ax.get_ylabel() or ax.get_xlabel()
+        assert ax.has_data()
+    plt.close("all")
+
+
 # --- save and load
 
 
