@@ -88,11 +88,12 @@ class Recipe:
         """
         from formulaic.errors import DataMismatchWarning
 
+        own = _with_factors(plain[list(self.uses)], self.spec)
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("error", DataMismatchWarning)
-                built = self.spec.get_model_matrix(plain[list(self.uses)], context=self.context)
+                built = self.spec.get_model_matrix(own, context=self.context)
             return _values(built, len(plain))
         except Exception as problem:
             raise refused("new-columns-cannot-be-built", problem=_first_line(problem)) from None
@@ -151,6 +152,32 @@ def build(
                 "column-not-finite", what=what, name=name, n_bad=bad, n=len(plain), first=first
             )
     return Columns(values, names, Recipe(text, uses, spec, context))
+
+
+def _with_factors(plain: Any, spec: Any) -> Any:
+    """New rows in which numbers that name a level of the fit's factor are that level.
+
+    A spreadsheet read anew has forgotten that its days were categories; formulaic would multiply
+    a coefficient by them.
+    """
+    import pandas as pd
+
+    categories = {
+        str(factor): state["categories"]
+        for factor, (kind, state) in spec.encoder_state.items()
+        if kind.value == "categorical" and str(factor) in plain.columns
+    }
+    own = {}
+    for name, levels in categories.items():
+        if plain[name].dtype.kind not in "biuf":
+            continue  # text and categories have kept what they are
+        labels = _labels(plain[name])
+        codes = look_up(labels, np.asarray(levels))
+        if (codes < 0).any():
+            got = list(dict.fromkeys(labels[codes < 0].tolist()))
+            raise refused("new-levels", name=name, levels=list(levels)[:10], got=got[:10])
+        own[name] = pd.Categorical.from_codes(codes, categories=levels)
+    return plain.assign(**own) if own else plain
 
 
 def _values(built: Any, n: int) -> Array:

@@ -232,6 +232,80 @@ def test_the_calls_in_the_table_from_lme4():
     assert weighted.criterion == pytest.approx(1806.426, abs=6e-4)
 
 
+def _rows(label):
+    """The calls in each row of a table of the API page: those on the left, those on the right."""
+    page = (ROOT / "book" / "api.md").read_text(encoding="utf-8")
+    table = page.partition(f"({label})=")[2].partition("\n\nNot here")[0]
+    rows = re.findall(r"^\| (.*?) (?<!\\)\| (.*) \|$", table, re.MULTILINE)[1:]
+    return [
+        [re.findall("`([^`]+)`", cell.replace("\\|", "|")) for cell in (left, right)]
+        for left, right in rows
+    ]
+
+
+def _numbers(value):
+    """What two programs can be compared by, one array; None for a text."""
+    name = type(value).__name__
+    if name == "MixedLMResultsWrapper":
+        return value.llf
+    if name == "Fit":
+        return value.loglik
+    if name == "ContrastResults":
+        return np.stack([value.effect, np.ravel(value.sd)])
+    if name == "Contrast":
+        return np.stack([value.estimate, value.se])
+    if name == "WaldTestResults":
+        return np.array([np.ravel(chi2)[0] / df for chi2, _, df in value.table.to_numpy()[1:]])
+    if isinstance(value, dict):
+        return np.stack([np.asarray(each) for each in value.values()])
+    if isinstance(value, pd.DataFrame) and "F" in value:
+        return value["F"].to_numpy()
+    return None if value is None or name == "Summary" else np.asarray(value, dtype=float)
+
+
+@pytest.mark.slow
+def test_the_calls_in_the_table_from_statsmodels():
+    """Every call runs, and the first on the right has the numbers of the one on the left."""
+    formula_api = pytest.importorskip("statsmodels.formula.api")
+    from statsmodels.regression.mixed_linear_model import MixedLM
+
+    d = datasets.load("sleepstudy").rename(columns={"Subject": "g", "Reaction": "y"})
+    d["half"] = np.where(d["Days"] > 4, "late", "early")
+    X = np.column_stack([np.ones(len(d)), d["Days"]])
+    names = {
+        "np": np,
+        "p": datasets.load("Penicillin"),
+        "d": d,
+        "y": d["y"].to_numpy(),
+        "X": X,
+        "Z": X,
+        "g": d["g"].to_numpy(),
+    }
+    names |= {"mixedlm": formula_api.mixedlm, "MixedLM": MixedLM}
+    names |= {"lmer": lmer, "fit": fit, "Term": Term}
+    by_slope = "y ~ Days + (Days | g)"
+    theirs, theirs_by_ml = (
+        formula_api.mixedlm("y ~ Days", d, groups="g", re_formula="Days") for _ in range(2)
+    )  # two models: a second fit of one changes what the first one tells
+    names |= {"s": theirs.fit(), "s1": theirs_by_ml.fit(reml=False)}
+    names |= {"m": lmer(by_slope, d), "m1": lmer(by_slope, d, method="ML")}
+    rows, compared = _rows("from-statsmodels"), 0
+    for (left, *more), (right, *others) in rows:
+        assert more == []
+        for call in others:
+            if "(" in call or "." in call:
+                assert eval(call, names) is not None  # noqa: S307
+        there, here = (_numbers(eval(call, names)) for call in (left, right))  # noqa: S307
+        if there is None:
+            continue
+        close = 1e-7 if np.ndim(there) == 0 and "scale" not in left else 3e-4
+        np.testing.assert_allclose(
+            here, there, rtol=0, atol=close * np.abs(there).max(), err_msg=f"{left}: {right}"
+        )
+        compared += 1
+    assert len(rows) == 24 and compared == 23
+
+
 def test_compare_refuses_what_cannot_be_nested():
     data = datasets.load("sleepstudy")
     better = lmer("Reaction ~ Days + (1 | Subject)", data, method="ML")

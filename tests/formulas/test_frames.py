@@ -102,6 +102,31 @@ def test_categories_that_no_row_has_are_no_levels():
     assert lmer("y ~ 1 + (1 | f)", some).levels[0].tolist() == ["c", "a", "b"]
 
 
+@pytest.mark.parametrize(
+    "formula", ["y ~ day + (1 | g)", "y ~ x:day + (1 | g)", "y ~ x + (day | g)"]
+)
+@pytest.mark.parametrize("numbers", [np.int64, np.float32, "Int8"])
+def test_categories_of_numbers_are_found_by_numbers(formula, numbers):
+    """A file read anew has forgotten that days were categories."""
+    day = pd.Categorical(DATA["whole"] % 3)
+    model = lmer(formula, DATA.assign(day=day))
+    new = pd.DataFrame({"x": [1.0, 2.0, 3.0], "g": ["s1", "s2", "s3"]})
+    as_fitted = model.predict(new.assign(day=pd.Categorical([2, 1, 2]))).mean
+    again = model.predict(new.assign(day=pd.array([2, 1, 2]).astype(numbers))).mean
+    assert again == pytest.approx(as_fitted, rel=1e-14)
+    with pytest.raises(InputError, match="day has levels that the fit has not seen") as refusal:
+        model.predict(new.assign(day=[2, 5, 2]))
+    assert "[5]" in str(refusal.value)
+
+
+def test_texts_of_numbers_are_not_found_by_numbers():
+    model = lmer("y ~ day + (1 | g)", DATA.assign(day=(DATA["whole"] % 3).astype(str)))
+    new = pd.DataFrame({"day": [2, 1], "g": ["s1", "s2"]})
+    assert model.predict(new.astype(str)).mean.shape == (2,)
+    with pytest.raises(InputError, match="a number is not its text"):
+        model.predict(new)
+
+
 @pytest.mark.parametrize("dtype", ["object", "string", "category"])
 def test_a_factor_of_one_level_is_refused(dtype):
     data = DATA.assign(sex=pd.Series(["f"] * N, dtype=dtype))

@@ -1,0 +1,212 @@
+"""What the README and the API page tell people who come from elsewhere: it runs, and is true."""
+
+import contextlib
+import io
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from mixhier_lite import InputError, Term, datasets, fit, integrate, lmer, sample
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+INDEX = (ROOT / "book" / "index.md").read_text(encoding="utf-8")
+API = (ROOT / "book" / "api.md").read_text(encoding="utf-8")
+DATA = datasets.load("sleepstudy").rename(columns={"Subject": "g", "Reaction": "y", "Days": "x"})
+
+
+# --- ten lines
+
+
+def blocks(page, language):
+    """The blocks of one language in a page's ten lines, without the options of a cell."""
+    section = page.partition("## Ten lines")[2].partition("\n## ")[0]
+    found = re.findall(rf"(?ms)^```{language}\n(?:---\n.*?\n---\n)?(.*?)^```", section)
+    return [block.rstrip("\n") for block in found]
+
+
+def start(line):
+    """What a line of the program begins with: two programs differ in lines of one beginning."""
+    return line.split(" ")[0]
+
+
+def printed(program):
+    """What a program prints; its figures are closed."""
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    names = {}
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(program, names)  # noqa: S102
+    assert len(plt.gcf().axes) == 1 and names["plot"].residuals(names["m"]).get_xlabel()
+    plt.close("all")
+    return out.getvalue().rstrip("\n")
+
+
+def with_other_lines(program, others):
+    """A program with some of its lines put in the place of those that begin alike."""
+    place = {start(line): line for line in others.splitlines()}
+    lines = program.splitlines()
+    assert sum(start(line) in place for line in lines) == len(place)
+    return "\n".join(place.get(start(line), line) for line in lines)
+
+
+def test_the_ten_lines_print_what_the_readme_shows():
+    program, others = blocks(README, "python")
+    shown = blocks(README, "text")
+    assert [printed(program)] == shown
+    polars = with_other_lines(program, others)
+    assert "pd" not in re.findall(r"\w+", polars)
+    assert [printed(polars)] == shown
+
+
+def test_the_first_page_has_the_same_ten_lines():
+    assert blocks(INDEX, "{code-cell} ipython3") + blocks(INDEX, "python") == blocks(
+        README, "python"
+    )
+    lines = [line for line in blocks(README, "python")[0].splitlines() if line]
+    assert len(lines) == 10
+
+
+# --- pictures
+
+
+def test_every_picture_of_the_table_is_drawn():
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    from mixhier_lite import plot
+
+    plot.style()
+    table = API.partition("(pictures)=")[2].partition("```")[0]
+    calls = re.findall(r"`(plot\.[^`]+)`", table)
+    names = {"m": lmer("y ~ x + (x | g)", DATA), "t": 0, "plot": plot}
+    drawn = [eval(call, names) for call in calls]  # noqa: S307
+    named = set(re.findall(r"autofunction:: (\w+)", API.partition("(pictures)=")[2])) - {"style"}
+    assert {call[5:].partition("(")[0] for call in calls} <= named and len(drawn) == 6
+    for ax in drawn:
+        assert ax.get_ylabel() or ax.get_xlabel()
+        assert ax.has_data()
+    plt.close("all")
+
+
+# --- save and load
+
+
+def test_the_two_lines_that_save_and_load(tmp_path, monkeypatch):
+    program = re.search(r"(?s)\(save\)=.*?```python\n(.*?)```", API)[1]
+    monkeypatch.chdir(tmp_path)
+    before = lmer("y ~ np.log(x + 1) + (x | g)", DATA)
+    names = {"m": before, "Path": Path, "pickle": pickle}
+    exec(program, names)  # noqa: S102
+    after = names["m"]
+    assert after is not before and (tmp_path / "m.pickle").stat().st_size > 1000
+    new = pd.DataFrame({"x": [3, 10], "g": ["308", "nobody"]})
+    ours, again = (m.predict(new, new_groups="population") for m in (before, after))
+    assert np.array_equal(ours.interval(), again.interval())
+    assert before.summary() == after.summary() and np.array_equal(before.theta, after.theta)
+
+
+def test_a_saved_fit_is_read_by_another_program(tmp_path):
+    before = lmer("y ~ np.log(x + 1) + (x | g)", DATA)
+    (tmp_path / "m.pickle").write_bytes(pickle.dumps(before))
+    program = "import pickle; print(pickle.load(open('m.pickle', 'rb')).fixed.tolist())"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(before.fixed.tolist())
+
+
+def test_what_comes_out_of_a_fit_can_be_saved():
+    m = lmer("y ~ x + (1 | g)", DATA)
+    draws = sample(m, 20, np.random.default_rng(1))
+    again = pickle.loads(pickle.dumps(draws))
+    assert np.array_equal(again.fixed, draws.fixed)
+    posterior = integrate(m)
+    assert np.array_equal(pickle.loads(pickle.dumps(posterior)).mean.fixed, posterior.mean.fixed)
+    for value in (m.profile(), m.contrast("x"), m.gram, m.predict(DATA), m.r2):
+        assert repr(pickle.loads(pickle.dumps(value))) == repr(value)
+
+
+@pytest.mark.parametrize("kind", ["lambda", "local"])
+def test_a_function_without_a_home_is_refused_when_saved(kind):
+    def local(values):
+        return values + 1
+
+    own = local if kind == "local" else lambda values: values + 1  # noqa: F841
+    m = lmer("y ~ own(x) + (1 | g)", DATA)
+    assert np.isfinite(m.predict(DATA).mean).all()
+    with pytest.raises(InputError, match="uses 'own'"):
+        pickle.dumps(m)
+
+
+# --- the four traps
+
+
+def test_a_mean_in_a_formula_is_that_of_the_rows_at_hand():
+    late = DATA[DATA["x"] >= 5]
+    true = lmer("y ~ x + (1 | g)", DATA).predict(late).mean
+    trap = lmer("y ~ I(x - x.mean()) + (1 | g)", DATA)
+    slope = trap.fixed[1]
+    shift = late["x"].mean() - DATA["x"].mean()
+    assert trap.predict(late).mean == pytest.approx(true - slope * shift)
+    assert abs(slope * shift) > 25  # milliseconds
+    for right in ("center(x)", "scale(x)"):
+        m = lmer(f"y ~ {right} + (1 | g)", DATA)
+        assert m.predict(late).mean == pytest.approx(true)
+        assert m.predict(late[:1]).mean == pytest.approx(true[:1])
+
+
+def test_weights_in_a_series_are_read_by_position():
+    w = 1.0 + (DATA["x"] > 4)
+    mixed_up = w.sample(frac=1, random_state=1)
+    by_column = lmer("y ~ x + (1 | g)", DATA.assign(w=mixed_up), weights="w")  # pandas aligns here
+    in_order = lmer("y ~ x + (1 | g)", DATA, weights=w)
+    trap = lmer("y ~ x + (1 | g)", DATA, weights=mixed_up)
+    assert by_column.criterion == pytest.approx(in_order.criterion, rel=1e-12)
+    assert abs(trap.criterion - in_order.criterion) > 1
+    by_position = lmer("y ~ x + (1 | g)", DATA, weights=mixed_up.to_numpy())
+    assert trap.criterion == by_position.criterion
+
+
+def test_ordered_factors_have_treatment_coding():
+    third = pd.cut(DATA["x"], [-1, 2, 5, 9], labels=["low", "mid", "high"], ordered=True)
+    data = DATA.assign(dose=third)
+    m = lmer("y ~ dose + (1 | g)", data)
+    assert m.names == ("(Intercept)", "dosemid", "dosehigh")
+    polynomial = lmer("y ~ C(dose, contr.poly) + (1 | g)", data)
+    assert [name[-2:] for name in polynomial.names[1:]] == [".L", ".Q"]
+    low, mid, high = np.cumsum(m.fixed * [1, 0, 0]) + [0, *m.fixed[1:]]
+    by_hand = [(high - low) / np.sqrt(2), (low - 2 * mid + high) / np.sqrt(6)]
+    assert polynomial.fixed[1:] == pytest.approx(by_hand)
+    assert polynomial.fitted == pytest.approx(m.fitted)
+    assert polynomial.anova()["F"].iloc[0] == pytest.approx(m.anova()["F"].iloc[0])
+    gap = polynomial.criterion - m.criterion
+    by_ml, polynomial_by_ml = (each.update(method="ML") for each in (m, polynomial))
+    assert abs(gap) > 1 and polynomial_by_ml.criterion == pytest.approx(by_ml.criterion)
+
+
+def test_whole_numbers_are_a_slope_and_a_category_of_them_a_factor():
+    data = DATA.assign(day=pd.Categorical(DATA["x"]))
+    factor, slope = (lmer(f"y ~ {name} + (1 | g)", data) for name in ("day", "x"))
+    assert len(factor.names) == 10 and len(slope.names) == 2
+    assert lmer("y ~ C(x) + (1 | g)", data).fixed == pytest.approx(factor.fixed)
+    read_anew = pd.DataFrame({"day": [3, 4], "g": ["308", "308"]})
+    means = factor.fixed[0] + factor.fixed[3:5] + factor.random[0][0]
+    assert factor.predict(read_anew).mean == pytest.approx(means)
+    for odd in ([3, 11], ["3", "4"]):
+        with pytest.raises(InputError, match="not seen|cannot be built"):
+            factor.predict(read_anew.assign(day=odd))
+
+
+def test_arrays_take_a_term_as_the_readme_writes_it():
+    program = README.partition("or from arrays:")[2].partition("```python\n")[2].partition("```")[0]
+    names = {"np": np, "y": [1.0, 2.0, 4.0, 5.0, 4.5, 9.0]}
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(program, names)  # noqa: S102
+    by_hand = fit(names["y"], np.ones((6, 1)), Term(list("aabbbc")))
+    assert out.getvalue().strip() == by_hand.summary().strip()
