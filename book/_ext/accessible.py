@@ -1,6 +1,11 @@
-"""What the theme leaves without a name gets one, and no id stands twice on a page."""
+"""What the theme leaves without a name gets one, and no id stands twice on a page.
+
+Sentences that code prints are told from tables, so that they can break.
+"""
 
 import re
+
+from docutils import nodes
 
 SUBSTITUTES = [
     # The arrow that unfolds a chapter's pages in the sidebar.
@@ -39,8 +44,22 @@ def mend_every_page(app):
     templates.render = lambda *names: mend(render(*names))
 
 
+def holds_sentences(output):
+    """Tell whether a long line was printed whose words are one space apart: no table."""
+    lines = (line.strip() for line in output.splitlines())
+    return any(len(line) > 84 and "  " not in line for line in lines)
+
+
+def mark_sentences(app, doctree, page):
+    """Give what code prints a class of its own where it holds sentences."""
+    for output in doctree.findall(nodes.literal_block):
+        if "output" in output["classes"] and holds_sentences(output.astext()):
+            output["classes"].append("sentences")
+
+
 def setup(app):
     """Connect the step, and add the script that goes with it."""
     app.connect("builder-inited", mend_every_page, priority=900)
+    app.connect("doctree-resolved", mark_sentences)
     app.add_js_file("accessible.js")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -21,7 +21,7 @@ STATEMENT = re.compile(
 WRITTEN_OUT = """:::{{exercise}} {title}
 :label: ex-{id}
 
-`{id}` · *{level} · {kind} · answer: {asks}*
+`check("{id}", answer)` · *{level} · {kind} · answer: {asks}*
 
 {text}
 {{ref}}`Solution <sol-{id}>`

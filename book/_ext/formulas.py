@@ -1,8 +1,9 @@
 """Formulas are drawn when the book is built: a page shows them at once and does not jump.
 
 MathJax, taken from its installed package, runs inside V8 here rather than in every browser. A
-formula becomes an SVG picture whose letters the page shares, and MathML for those who listen to
-it. A formula that MathJax cannot read is a warning of the build.
+formula becomes an element <m-f>: an SVG picture whose letters the page shares, MathML for those
+who listen to it, and the TeX for those who copy it. A formula that MathJax cannot read is a
+warning of the build.
 """
 
 import atexit
@@ -40,6 +41,16 @@ MOVE = re.compile(r"(translate|scale)\(([^)]*)\)")
 LETTER = re.compile(r'<use href="#(\w+-[0-9A-F]+(?:\*[^"]+)?)"')
 SVG = "{http://www.w3.org/2000/svg}"
 SAID = {"mathvariant", "display", "accent", "linethickness"}
+# Where a wide formula may break on a narrow page.
+TOKEN = re.compile(
+    r"\\(?:left|right)(?![A-Za-z])\s*(?:\\[A-Za-z]+|\\.|.)|\\[A-Za-z]+\s*|\\.|.", re.DOTALL
+)
+GAPS = {r"\quad", r"\qquad"}
+BREAKS = {"=", "+", "-", r"\propto", r"\sim", r"\succeq", r"\to", r"\le", r"\approx", r"\cdot"}
+OPENING = {"{", "(", "[", r"\{", r"\lVert", r"\lvert", r"\begin"}
+CLOSING = {"}", ")", "]", r"\}", r"\rVert", r"\rvert", r"\end"}
+PHONE = 44.0  # what a phone shows, in ex
+SHORT = 9.0  # a piece that is not worth a line of its own
 LOGGER = logging.getLogger(__name__)
 OUTLINES: dict[str, str] = {}  # of each letter drawn so far, by its id
 
@@ -126,6 +137,13 @@ def upside_down(node):
     return f"{whole(x)} {whole(-y - height)} {whole(width)} {whole(height)}"
 
 
+def attribute(name, value):
+    """Write an attribute, without quotation marks where HTML needs none."""
+    value = " ".join(value.split()).replace("&", "&amp;").replace('"', "&quot;")
+    bare = re.fullmatch(r"[^\s\"'=<>`/]+", value)
+    return f" {name}={value}" if bare else f' {name}="{value}"'
+
+
 def spoken(node):
     """Write the MathML of a formula: what it says, without how it looks."""
     node.tag = node.tag.rpartition("}")[2]
@@ -137,19 +155,67 @@ def spoken(node):
     return ElementTree.tostring(node, encoding="unicode")
 
 
-@functools.cache
-def draw(tex, display):
-    """Draw a formula; return its HTML and remember the outlines of its letters."""
+def picture_of(tex, display):
+    """Draw TeX; return the SVG picture, the MathML of the whole, and the width in ex."""
     picture, (math,) = ElementTree.fromstring(engine().call("draw", tex, display))
     for outline in picture.iter(f"{SVG}path"):
         OUTLINES[outline.get("id").partition("-TEX-")[2]] = lean.path(outline.get("d"), flip=-1)
     lines = "".join(part for node in picture.find(f"{SVG}g") for part in flat(node, Place()))
     window = " ".join(whole(float(length)) for length in picture.get("viewBox").split())
-    size = f'width="{ex(picture.get("width"))}" height="{ex(picture.get("height"))}"'
+    size = f"width={ex(picture.get('width'))} height={ex(picture.get('height'))}"
     style = f"vertical-align:{ex(picture.get('style').partition(':')[2])}"
-    svg = f'<svg style="{style}" {size} viewBox="{window}" aria-hidden="true">{lines}</svg>'
-    where = ' display="true"' if display else ""
-    return f"<mjx-container{where}>{svg}{spoken(math)}</mjx-container>"
+    svg = f'<svg style={style} {size} viewBox="{window}" aria-hidden=true>{lines}</svg>'
+    return svg, spoken(math), float(picture.get("width").removesuffix("ex"))
+
+
+def pieces(tex):
+    """Cut a formula where it may break: after a statement, and before = or + outside brackets.
+
+    Returns pairs of what stands in front, "" or a space, and the TeX of the piece. A formula with
+    lines or columns of its own is one piece.
+    """
+    depth, last, found = 0, "{", [["", ""]]
+    for token in TOKEN.findall(tex):
+        word = token.strip()
+        if depth == 0 and word in ("\\\\", "&"):
+            return [("", tex)]
+        if depth == 0 and word in GAPS:
+            found.append([" ", ""])
+        elif depth == 0 and word in BREAKS and last not in BREAKS and found[-1][1].strip():
+            found.append(["", "{}" + token])
+        else:
+            found[-1][1] += token
+        side = re.match(r"\\(left|right)(?![A-Za-z])", word)
+        opens = side[1] == "left" if side else word in OPENING
+        closes = side[1] == "right" if side else word in CLOSING
+        depth += opens - closes
+        last = word or last
+    return [(gap, piece) for gap, piece in found]
+
+
+def joined_again(cut):
+    """Draw the pieces of a wide formula; a short one goes with what stands before it."""
+    parts = []
+    for gap, piece in cut:
+        width = picture_of(piece, True)[2]
+        before = parts[-1] if parts and not gap else ("", "", PHONE)
+        if min(width, before[2]) < SHORT and width + before[2] < PHONE:
+            piece = before[1] + piece.removeprefix("{}")
+            parts[-1] = (before[0], piece, picture_of(piece, True)[2])
+        else:
+            parts.append((gap, piece, width))
+    return "".join(gap + picture_of(piece, True)[0] for gap, piece, _ in parts)
+
+
+@functools.cache
+def draw(tex, display):
+    """Draw a formula; return its HTML and remember the outlines of its letters."""
+    svg, said, width = picture_of(tex, display)
+    cut = pieces(tex) if display and width > PHONE else []
+    if len(cut) > 1:
+        svg = joined_again(cut)
+    where = " display=true" if display else ""
+    return f"<m-f{where}{attribute('tex', tex)}>{svg}{said}</m-f>"
 
 
 def drawn(node, tex, display):
@@ -174,6 +240,18 @@ def keep_marks(app, doctree, page):
             after.parent[place] = nodes.Text(after[len(mark) :])
 
 
+def single_parentheses(app, doctree, page):
+    """Write the number of an equation that stands in parentheses alone without its own."""
+    for node in doctree.findall(nodes.reference):
+        number = re.fullmatch(r"\(([\w.]+)\)", node.astext())
+        place = node.parent.index(node)
+        before = node.parent[place - 1].astext() if place else ""
+        after = node.parent[place + 1].astext() if place + 1 < len(node.parent) else ""
+        if number and before.endswith("(") and after.startswith(")"):
+            for text in list(node.findall(nodes.Text)):
+                text.parent.replace(text, nodes.Text(number[1]))
+
+
 def visit_inline(self, node):
     """Write a formula in a line of text."""
     self.body.append(self.starttag(node, "span", "", CLASS="math notranslate"))
@@ -184,7 +262,7 @@ def visit_inline(self, node):
 def visit_display(self, node):
     """Write a formula on a line of its own, with its number."""
     tex = node.astext()
-    if "\\\\" in tex and not node["nowrap"]:
+    if len(pieces(tex)) == 1 and "\\\\" in tex and not node["nowrap"]:
         tex = rf"\begin{{split}}{tex}\end{{split}}"
     self.body.append(self.starttag(node, "div", CLASS="math notranslate"))
     if node["number"]:
@@ -219,5 +297,7 @@ def setup(app):
     """Register the renderer that ``html_math_renderer: drawn`` asks for."""
     app.add_html_math_renderer("drawn", (visit_inline, None), (visit_display, None))
     app.connect("doctree-resolved", keep_marks)
+    app.connect("doctree-resolved", single_parentheses)
     app.connect("html-page-context", add_letters)
+    app.add_js_file("formulas.js")
     return {"parallel_read_safe": True, "parallel_write_safe": False}

@@ -6,11 +6,34 @@ for (const kind of ["toggle", "click"])
       dispatchEvent(new Event("resize"));
   }, true);
 
-// A display wider than its box scrolls, so keys must reach it.
-const stops = () => {
-  for (const formula of document.querySelectorAll("mjx-container[display]"))
-    if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
-    else formula.removeAttribute("tabindex");
-};
-addEventListener("load", stops);
-addEventListener("resize", stops);
+// A display wider than its box scrolls, so keys must reach it; it fades where there is more, and
+// so does code.
+{
+  const fade = box => {
+    const hidden = box.scrollWidth - box.clientWidth;
+    box.classList.toggle("more-left", hidden > 1 && box.scrollLeft > 1);
+    box.classList.toggle("more-right", hidden - box.scrollLeft > 1);
+    return hidden > 1;
+  };
+  const stops = () => {
+    for (const box of document.querySelectorAll("article pre")) fade(box);
+    for (const formula of document.querySelectorAll("m-f[display]"))
+      if (fade(formula)) formula.tabIndex = 0;
+      else formula.removeAttribute("tabindex");
+  };
+  addEventListener("load", stops);
+  addEventListener("resize", stops);
+  addEventListener("scroll", event => {
+    if (event.target.matches?.("article pre, m-f[display]")) fade(event.target);
+  }, true);
+}
+
+// A link to a solution opens it: the solution's own button does.
+{
+  const open = () => {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    target?.closest(".toggle-hidden")?.querySelector(".toggle-button-hidden")?.click();
+  };
+  addEventListener("load", open);
+  addEventListener("hashchange", open);
+}

@@ -157,7 +157,7 @@ def test_figures_are_not_pale(name):
 def test_axe_finds_nothing_in_what_opens(browser, site):
     """Whole formulas, a moved dial, the sidebars of a narrow screen, download, a link, search."""
     with visit(browser, f"file://{site}/book/05-flat.html", 390) as (page, _):
-        stops = page.locator("main mjx-container[tabindex='0']")
+        stops = page.locator("main m-f[tabindex='0']")
         wide = stops.evaluate_all("all => all.map(e => e.scrollWidth > e.clientWidth)")
         assert 0 < len(wide) < 20 and all(wide)
         page.emulate_media(reduced_motion="reduce")

@@ -13,7 +13,7 @@ def check_formulas(page):
     """All formulas are drawn, each with letters that the page has; folded ones cannot be seen."""
     undrawn = page.evaluate(
         """() => [...document.querySelectorAll('article .math')].filter(formula => {
-             const parts = [...formula.querySelectorAll('mjx-container > svg *')];
+             const parts = [...formula.querySelectorAll('m-f > svg *')];
              const seen = formula.checkVisibility() ? part => part.getBBox().width > 0 : () => true;
              return !parts.some(seen) || parts.some(part => part.href
                && !document.getElementById(part.getAttribute('href').slice(1)));
@@ -93,6 +93,55 @@ def test_nothing_jumps(opened):
         assert page.evaluate(SHIFTS) < 0.02
 
 
+COPIED = """where => {
+  getSelection().selectAllChildren(where);
+  const clipboardData = new DataTransfer();
+  where.dispatchEvent(
+    new ClipboardEvent('copy', {clipboardData, bubbles: true, cancelable: true}));
+  getSelection().removeAllRanges();
+  return clipboardData.getData('text/plain');
+}"""
+
+
+def test_what_is_copied_holds_the_formulas_as_tex(opened):
+    """All of them that can be seen, in order; a page without leaves copying to the browser."""
+    _, page, troubles = opened
+    shown = page.evaluate(
+        """() => [...document.querySelectorAll('article m-f')]
+             .filter(formula => formula.checkVisibility({visibilityProperty: true}))
+             .map(formula => formula.getAttribute('tex').replace(/\\s+/g, ' '))"""
+    )
+    copied = " ".join(page.locator("article").first.evaluate(COPIED).split())
+    assert bool(shown) == bool(copied)
+    at = 0
+    for tex in shown:
+        at = copied.find(f"${tex}$", at) if f"${tex}$" in copied else copied.find(f"$$ {tex} ", at)
+        assert at >= 0, f"{tex} is missing, or not in its place"
+        at += len(tex)
+    assert troubles == []
+
+
+LONE_PERMALINKS = """() => [
+  ...document.querySelectorAll('article :is(h1, h2, h3, h4) > a.headerlink')
+].filter(link => {
+    const words = document.createRange();
+    words.setStart(link.parentElement, 0);
+    words.setEndBefore(link);
+    const bottom = Math.max(...[...words.getClientRects()].map(line => line.bottom));
+    return link.checkVisibility() && link.getBoundingClientRect().top > bottom - 10;
+  }).map(link => link.parentElement.textContent)"""
+CUT = """boxes => [...document.querySelectorAll(boxes)]
+  .filter(box => box.checkVisibility() && box.scrollWidth > box.clientWidth + 1)
+  .map(box => box.textContent)"""
+
+
+def test_nothing_is_cut_on_a_wide_screen(opened):
+    """No formula, and no sentence that code prints; no permalink has a line of its own."""
+    _, page, _ = opened
+    assert page.evaluate(CUT, "article div.math > m-f, article .sentences pre") == []
+    assert page.evaluate(LONE_PERMALINKS) == []
+
+
 def check_dark_and_narrow(page):
     """The page is dark, and does not scroll sideways on a telephone."""
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
@@ -105,6 +154,8 @@ def test_page_becomes_dark_and_narrow(opened):
     axe.switch(page, "dark")
     page.set_viewport_size({"width": 390, "height": 900})
     check_dark_and_narrow(page)
+    assert page.evaluate(LONE_PERMALINKS) == []
+    assert page.evaluate(CUT, "article .sentences pre") == []
     assert troubles == []
 
 
@@ -129,6 +180,28 @@ def test_axe_finds_nothing(opened):
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_timeout(350)  # the theme waits as well before it measures what scrolls
         assert axe.violations(page, words=False) == [], width
+
+
+def test_a_fade_says_where_a_formula_scrolls(turned, site):
+    page, _ = turned(f"file://{site}/book/05-flat.html", width=390)
+    formula = page.locator("m-f[tabindex='0']").first
+    assert formula.get_attribute("class") == "more-right"
+    formula.evaluate("box => box.scrollTo(20, 0)")
+    page.wait_for_selector("m-f.more-left.more-right")
+    formula.evaluate("box => box.scrollTo(1e4, 0)")
+    page.wait_for_selector("m-f.more-left:not(.more-right)")
+
+
+def test_a_link_to_a_solution_opens_it(turned, site):
+    """It alone; from another page, and on the page."""
+    page, _ = turned(f"file://{site}/book/exercises/02-mixed.html")
+    page.locator("a[href$='#sol-mixed-2']").click()
+    page.wait_for_url("**/solutions/02-mixed.html#sol-mixed-2")
+    page.wait_for_selector("#sol-mixed-2:not(.toggle-hidden) section")
+    assert page.locator(".solution.toggle-hidden").count() == 5
+    page.evaluate("location.hash = 'sol-mixed-3'")
+    page.wait_for_selector("#sol-mixed-3:not(.toggle-hidden)")
+    assert page.locator(".solution.toggle-hidden").count() == 4
 
 
 # --- from a server: a page of each kind, and each one with a script of its own

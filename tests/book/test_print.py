@@ -114,7 +114,7 @@ def test_a_chapter_on_paper(browser, site, page, size):
     assert count > 10 and tall == []
     title = tab.locator("article h1").inner_text().partition(". ")[2].strip(" #\n")
     # The words are enough here, and without pictures they are read ten times as fast.
-    tab.add_style_tag(content="article mjx-container, article img { visibility: hidden }")
+    tab.add_style_tag(content="article m-f, article img { visibility: hidden }")
     sheets = words(pdf(tab, size))
     tab.context.close()
     # What belongs together is on one sheet.
@@ -134,7 +134,7 @@ def test_a_chapter_on_paper(browser, site, page, size):
 @pytest.mark.parametrize("page", ["book/03-henderson", "book/09-variance"])
 def test_every_letter_of_every_formula_is_printed(browser, site, page):
     tab = open_page(browser, site, page)
-    letters = tab.locator("article mjx-container > svg use").count()
+    letters = tab.locator("article m-f > svg use").count()
     shapes = re.findall(rb"\bf\*?\s", b"".join(drawings(pdf(tab))))
     tab.context.close()
     assert len(shapes) >= letters > 1000

@@ -328,7 +328,8 @@ def test_a_statement_is_written_out():
     )
     assert written_out(short) == (
         "before\n\n:::{exercise} How many records?\n:label: ex-ridge-1\n\n"
-        "`ridge-1` · *easy · compute · answer: a function*\n\nHow many?\n\nAt least?\n\n"
+        '`check("ridge-1", answer)` · *easy · compute · answer: a function*'
+        "\n\nHow many?\n\nAt least?\n\n"
         "{ref}`Solution <sol-ridge-1>`\n:::\n\nafter\n"
     )
     with pytest.raises(LookupError, match="ridge-1"):
