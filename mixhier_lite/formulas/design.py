@@ -8,6 +8,7 @@ import pickle
 import re
 import warnings
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import ModuleType
@@ -93,7 +94,12 @@ class Recipe:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("error", DataMismatchWarning)
-                built = self.spec.get_model_matrix(own, context=self.context)
+                # formulaic writes into the states of a spec, also where it then fails
+                spec = self.spec.update(
+                    encoder_state=deepcopy(self.spec.encoder_state),
+                    transform_state=deepcopy(self.spec.transform_state),
+                )
+                built = spec.get_model_matrix(own, context=self.context)
             return _values(built, len(plain))
         except Exception as problem:
             raise refused("new-columns-cannot-be-built", problem=_first_line(problem)) from None

@@ -1,5 +1,6 @@
 """Data frames of every library and columns of every kind give one and the same fit."""
 
+import contextlib
 import datetime
 import decimal
 
@@ -198,3 +199,21 @@ def test_masked_arrays():
     with pytest.raises(InputError, match="missing labels"):
         Term(np.ma.masked_array(np.arange(4), mask=[1, 0, 0, 0]))
     assert fit(y[4:], one[4:], Term(groups[4:])).n == 36
+
+
+@pytest.mark.parametrize("spoilt", [{"x": "q"}, {"f": 1.5}, {"f": "none of them"}, {"x": True}])
+def test_a_prediction_that_fails_leaves_the_fit_as_it_was(spoilt):
+    """What builds columns again writes into its memory, also where it then fails."""
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"g": np.repeat(list("abcdef"), 6), "x": rng.normal(size=36)})
+    data["f"] = rng.choice(["low", "high", "mid"], 36)
+    data["y"] = rng.normal(size=36) + rng.normal(size=6).repeat(6)
+    model = lmer("y ~ x * f + center(x) + (f | g)", data, aliased="drop")
+    simple = lmer("y ~ x * f + (1 | g)", data)
+    before = model.predict(data).mean, simple.predict(data).mean, simple.anova()
+    for fitted in (model, simple):
+        with contextlib.suppress(InputError):
+            fitted.predict(data.assign(**spoilt))
+    np.testing.assert_array_equal(model.predict(data).mean, before[0])
+    np.testing.assert_array_equal(simple.predict(data).mean, before[1])
+    pd.testing.assert_frame_equal(simple.anova(), before[2])
