@@ -209,7 +209,7 @@ def test_a_link_to_a_solution_opens_it(turned, site):
 SERVED = [
     *("book/index", "book/01-groups", *(f"book/{chapter}" for chapter in DIALS.values())),
     *("book/exercises/05-flat", "book/solutions/05-flat", "book/notation", "book/glossary"),
-    *("book/results", "book/api", "search", "genindex"),
+    *("book/results", "book/api", "book/newcomers", "search", "genindex"),
 ]
 
 

@@ -8,7 +8,10 @@ from pypdf import PdfReader
 from test_site import PAGES
 
 CHAPTERS = [page for page in PAGES if re.match(r"book/\d\d-", page)]
-OTHERS = ["book/" + name for name in ("index", "notation", "results", "api", "exercises/06-ridge")]
+OTHERS = [
+    "book/" + name
+    for name in ("index", "notation", "results", "api", "newcomers", "exercises/06-ridge")
+]
 # Width of the text in pixels, 96 an inch, between margins of 17 mm; height between 18 and 20 mm.
 PAPER = {"A4": (665, 979), "Letter": (687, 912)}
 TOGETHER = """.proof:not(div.proof.proof), div.admonition:not(.proof), article div.math,

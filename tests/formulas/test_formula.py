@@ -200,7 +200,7 @@ def test_powers_outside_of_functions_are_crossings(fixed):
 
 def test_the_calls_in_the_table_from_lme4():
     """Every call runs, and the numbers are those of lme4 1.1-31."""
-    page = (ROOT / "book" / "api.md").read_text(encoding="utf-8")
+    page = (ROOT / "book" / "newcomers.md").read_text(encoding="utf-8")
     table = page.partition("(from-lme4)=")[2].partition("Not")[0]
     rows = re.findall(r"^\| .* \| (.*) \|$", table, re.MULTILINE)[1:]
     d = datasets.load("sleepstudy").rename(columns={"Subject": "g", "Reaction": "y"})
@@ -233,8 +233,8 @@ def test_the_calls_in_the_table_from_lme4():
 
 
 def _rows(label):
-    """The calls in each row of a table of the API page: those on the left, those on the right."""
-    page = (ROOT / "book" / "api.md").read_text(encoding="utf-8")
+    """The calls in each row of a table of the page for newcomers: on the left, and on the right."""
+    page = (ROOT / "book" / "newcomers.md").read_text(encoding="utf-8")
     table = page.partition(f"({label})=")[2].partition("\n\nNot here")[0]
     rows = re.findall(r"^\| (.*?) (?<!\\)\| (.*) \|$", table, re.MULTILINE)[1:]
     return [

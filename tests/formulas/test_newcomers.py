@@ -1,4 +1,4 @@
-"""What the README and the API page tell people who come from elsewhere: it runs, and is true."""
+"""What the README and the book tell people who come from elsewhere: it runs, and is true."""
 
 import contextlib
 import io
@@ -17,6 +17,7 @@ from mixhier_lite import InputError, Term, datasets, fit, integrate, lmer, sampl
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 INDEX = (ROOT / "book" / "index.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "book" / "newcomers.md").read_text(encoding="utf-8")
 API = (ROOT / "book" / "api.md").read_text(encoding="utf-8")
 DATA = datasets.load("sleepstudy").rename(columns={"Subject": "g", "Reaction": "y", "Days": "x"})
 
@@ -37,13 +38,15 @@ def start(line):
 
 
 def printed(program):
-    """What a program prints; its figures are closed."""
+    """What a program prints; its figure, of which the first page tells, is closed."""
     plt = pytest.importorskip("matplotlib.pyplot")
     plt.switch_backend("agg")
     names = {}
     with contextlib.redirect_stdout(io.StringIO()) as out:
         exec(program, names)  # noqa: S102
-    assert len(plt.gcf().axes) == 1 and names["plot"].residuals(names["m"]).get_xlabel()
+    assert [ax.get_xlabel() for ax in plt.gcf().axes] == ["fitted value"]
+    residuals = names["m"].residuals
+    assert (residuals > 80).sum() == 1 and (residuals < -80).sum() == 2
     plt.close("all")
     return out.getvalue().rstrip("\n")
 
@@ -82,11 +85,11 @@ def test_every_picture_of_the_table_is_drawn():
     from mixhier_lite import plot
 
     plot.style()
-    table = API.partition("(pictures)=")[2].partition("```")[0]
+    table = PAGE.partition("(pictures)=")[2]
     calls = re.findall(r"`(plot\.[^`]+)`", table)
     names = {"m": lmer("y ~ x + (x | g)", DATA), "t": 0, "plot": plot}
     drawn = [eval(call, names) for call in calls]  # noqa: S307
-    named = set(re.findall(r"autofunction:: (\w+)", API.partition("(pictures)=")[2])) - {"style"}
+    named = set(re.findall(r"autofunction:: (\w+)", API.partition("(api-pictures)=")[2]))
     assert {call[5:].partition("(")[0] for call in calls} <= named and len(drawn) == 6
     for ax in drawn:
         assert ax.get_ylabel() or ax.get_xlabel()
@@ -98,7 +101,7 @@ def test_every_picture_of_the_table_is_drawn():
 
 
 def test_the_two_lines_that_save_and_load(tmp_path, monkeypatch):
-    program = re.search(r"(?s)\(save\)=.*?```python\n(.*?)```", API)[1]
+    program = re.search(r"(?s)\(save\)=.*?```python\n(.*?)```", PAGE)[1]
     monkeypatch.chdir(tmp_path)
     before = lmer("y ~ np.log(x + 1) + (x | g)", DATA)
     names = {"m": before, "Path": Path, "pickle": pickle}
