@@ -168,27 +168,40 @@ def picture_of(tex, display):
     return svg, spoken(math), float(picture.get("width").removesuffix("ex"))
 
 
+def at_depth(tex):
+    """Yield the tokens of TeX, each with the number of brackets and groups around it."""
+    depth = 0
+    for token in TOKEN.findall(tex):
+        yield token, depth
+        word = token.strip()
+        side = re.match(r"\\(left|right)(?![A-Za-z])", word)
+        opens = side[1] == "left" if side else word in OPENING
+        closes = side[1] == "right" if side else word in CLOSING
+        depth += opens - closes
+
+
+def has_lines(tex):
+    """Tell whether a formula has lines or columns that no environment holds."""
+    return any(depth == 0 and token.strip() in ("\\\\", "&") for token, depth in at_depth(tex))
+
+
 def pieces(tex):
     """Cut a formula where it may break: after a statement, and before = or + outside brackets.
 
     Returns pairs of what stands in front, "" or a space, and the TeX of the piece. A formula with
     lines or columns of its own is one piece.
     """
-    depth, last, found = 0, "{", [["", ""]]
-    for token in TOKEN.findall(tex):
+    if has_lines(tex):
+        return [("", tex)]
+    last, found = "{", [["", ""]]
+    for token, depth in at_depth(tex):
         word = token.strip()
-        if depth == 0 and word in ("\\\\", "&"):
-            return [("", tex)]
         if depth == 0 and word in GAPS:
             found.append([" ", ""])
         elif depth == 0 and word in BREAKS and last not in BREAKS and found[-1][1].strip():
             found.append(["", "{}" + token])
         else:
             found[-1][1] += token
-        side = re.match(r"\\(left|right)(?![A-Za-z])", word)
-        opens = side[1] == "left" if side else word in OPENING
-        closes = side[1] == "right" if side else word in CLOSING
-        depth += opens - closes
         last = word or last
     return [(gap, piece) for gap, piece in found]
 
@@ -262,7 +275,7 @@ def visit_inline(self, node):
 def visit_display(self, node):
     """Write a formula on a line of its own, with its number."""
     tex = node.astext()
-    if len(pieces(tex)) == 1 and "\\\\" in tex and not node["nowrap"]:
+    if has_lines(tex) and not node["nowrap"]:
         tex = rf"\begin{{split}}{tex}\end{{split}}"
     self.body.append(self.starttag(node, "div", CLASS="math notranslate"))
     if node["number"]:

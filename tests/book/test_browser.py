@@ -115,9 +115,10 @@ def test_what_is_copied_holds_the_formulas_as_tex(opened):
     assert bool(shown) == bool(copied)
     at = 0
     for tex in shown:
-        at = copied.find(f"${tex}$", at) if f"${tex}$" in copied else copied.find(f"$$ {tex} ", at)
-        assert at >= 0, f"{tex} is missing, or not in its place"
-        at += len(tex)
+        written = re.compile(rf"\${re.escape(tex)}\$|\$\$ {re.escape(tex)} ")
+        found = written.search(copied, at)
+        assert found, f"{tex} is missing, or not in its place"
+        at = found.end()
     assert troubles == []
 
 
