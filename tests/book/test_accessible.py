@@ -159,7 +159,7 @@ def test_axe_finds_nothing_in_what_opens(browser, site):
     with visit(browser, f"file://{site}/book/05-flat.html", 390) as (page, _):
         stops = page.locator("main m-f[tabindex='0']")
         wide = stops.evaluate_all("all => all.map(e => e.scrollWidth > e.clientWidth)")
-        assert 0 < len(wide) < 20 and all(wide)
+        assert len(wide) < 20 and all(wide)  # that some scroll: test_a_fade_says_where
         page.emulate_media(reduced_motion="reduce")
         page.locator("#dial-flat-limit-0").focus()
         page.keyboard.press("End")
