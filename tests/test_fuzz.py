@@ -19,7 +19,7 @@ INSIDE = {"InputError", "Draws", "Fit", "Comparison", "Equivalence", "Gram"}
 """Classes that nobody makes by hand: their makers and methods are called."""
 SLOW = ("Fit.profile", "Profile.interval", "Profile.table", "Curve.interval", "sample", "integrate")
 SLOW = (*SLOW, "Integral.quantile", "Integral.mean, .sd", "Draws.to_arviz", "Fit.*")
-ENGINE = {"Term.matrix", "Prior.on_sds", "Prior.on_fixed", "Relatedness.among"}
+ENGINE = {"Term.matrix", "Prior.on_sds", "Prior.on_fixed", "Relatedness.among", "Fit.read_rows"}
 """What has no underscore and is not for readers; called on the way."""
 
 

@@ -39,7 +39,9 @@ MARK = """selector => {
     word(name + 'a', element, 'top:0');
     word(name + 'z', element, 'bottom:0');
   };
-  const seen = element => element.checkVisibility() && element.getClientRects().length > 0;
+  // what a reader has not unfolded is not printed
+  const seen = element => element.checkVisibility() && element.getClientRects().length > 0
+    && !element.closest('.toggle-hidden');
   let count = 0;
   const tall = [];
   for (const element of [...document.querySelectorAll(selector)].filter(seen)) {
