@@ -78,7 +78,7 @@ def residuals(fit: Fit, ax: "Axes | None" = None) -> Axes:
     ax = _axes(ax)
     _fit(fit)
     ax.axhline(0, color=NOISE, lw=0.8)
-    ax.scatter(four_digits(fit.fitted), four_digits(fit.residuals), s=14, color=NOISE, alpha=0.7)
+    ax.scatter(four_digits(fit.fitted), four_digits(fit.residuals), s=14, color=NOISE)
     ax.set(xlabel="fitted value", ylabel="residual")
     return ax
 

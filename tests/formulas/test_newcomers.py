@@ -119,7 +119,11 @@ def test_a_saved_fit_is_read_by_another_program(tmp_path):
     (tmp_path / "m.pickle").write_bytes(pickle.dumps(before))
     program = "import pickle; print(pickle.load(open('m.pickle', 'rb')).fixed.tolist())"
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
     )
     assert done.stdout.strip() == str(before.fixed.tolist())
 
