@@ -33,6 +33,9 @@ def test_caterpillar_in_order_of_size_with_intervals_of_the_errors():
     labels = [label.get_text() for label in ax.get_yticklabels()]
     assert labels == [str(MODEL.levels[0][j]) for j in order]
     assert ax.get_xlabel() == "effect on Days" and ax.get_ylabel() == "Subject"
+    one = lmer("Reaction ~ 1 + (1 | Subject)", SLEEP)
+    for model in (MODEL, one):
+        assert plot.caterpillar(model).get_xlabel() == "effect on the intercept"
 
 
 def test_residuals_against_fitted_values():

@@ -215,7 +215,8 @@ def _column(fit: Fit, t: int, column: int) -> str:
     _fit(fit)
     term = _one_of(fit.term_names, t, "t", "term")
     names = fit.gram.blocks[t].column_names
-    return f"{_one_of(names, column, 'column', f'column of {term}')}"
+    name = _one_of(names, column, "column", f"column of {term}")
+    return "the intercept" if name in ("1", "(Intercept)") else name
 
 
 def _one_of(names: Sequence[str], index: Any, letter: str, what: str) -> str:
