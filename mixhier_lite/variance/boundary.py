@@ -8,11 +8,12 @@ import numpy as np
 
 from ..inputs import Array
 from .certificate import gradient_of_covariance, lacking
-from .newton import Minimum, descend
+from .newton import Minimum, descend, rounding
 from .theta import ActiveEntries
 
 TINY = 1e-4
-"""Variances below this, in the criterion's units, are compared with zero."""
+"""Variances below this, in the criterion's units, are compared with zero; with several terms, below
+this share of the largest, since beside a large variance a small one makes hardly a difference."""
 
 
 def settle(entries: ActiveEntries, found: Minimum) -> tuple[list[Array], bool]:
@@ -22,7 +23,13 @@ def settle(entries: ActiveEntries, found: Minimum) -> tuple[list[Array], bool]:
     whether a search has arrived there.
     """
     bare = entries.bare(found.x)
-    flat = [flattened(each, s.correlated) for each, s in zip(bare, entries.shapes, strict=True)]
+    tiny = TINY
+    if entries.criterion.dense:
+        tiny *= max(1.0, *(float((each**2).sum()) for each in bare))
+    flat = [
+        flattened(each, shape.correlated, tiny)
+        for each, shape in zip(bare, entries.shapes, strict=True)
+    ]
     changed = [t for t, (a, b) in enumerate(zip(bare, flat, strict=True)) if a is not b]
     for terms in [changed, *([t] for t in changed)] if len(changed) > 1 else [changed]:
         trial = [flat[t] if t in terms else each for t, each in enumerate(bare)]
@@ -30,7 +37,8 @@ def settle(entries: ActiveEntries, found: Minimum) -> tuple[list[Array], bool]:
         if lower.cells == entries.cells:
             continue
         edge = descend(lower, x[None])
-        if edge.value > found.value + 1e-8 * (1.0 + 1e-4 * abs(found.value)):
+        apart = 1e-8 * (1.0 + 1e-4 * abs(found.value))
+        if edge.value > found.value + apart + rounding(entries, found.x, found.value):
             continue
         on_edge = lower.bare(edge.x)
         better = leave_boundary(entries, on_edge)
@@ -43,13 +51,13 @@ def settle(entries: ActiveEntries, found: Minimum) -> tuple[list[Array], bool]:
     return bare, found.arrived
 
 
-def flattened(T: Array, correlated: bool) -> Array:
+def flattened(T: Array, correlated: bool, tiny: float = TINY) -> Array:
     """A root without the directions in which T T' is all but zero: columns of zeros instead."""
     if not correlated:
-        keep = np.diag(T) ** 2 > TINY
+        keep = np.diag(T) ** 2 > tiny
         return T if keep.all() else np.where(keep, T, 0.0)
     values, vectors = np.linalg.eigh(T @ T.T)
-    keep = values > TINY
+    keep = values > tiny
     if keep.all():
         return T
     flat = np.zeros_like(T)

@@ -110,7 +110,7 @@ def descend(
         shortened = share / np.maximum(1.0, 2 * length)  # no step is longer than a half
         trial = move(entries, at.x, step * shortened[:, None])
         new = entries.local(trial, at)
-        better = new.value <= at.value + rounding(entries, at)
+        better = new.value <= at.value + rounding(entries, at.x, at.value)
         share = np.where(better, np.minimum(4 * share, 1.0), share / 4)
         at = at.updated(better, new)
         if entries.criterion.dense:
@@ -119,20 +119,20 @@ def descend(
     return Minimum(float(at.value[best]), at.x[best], not x.size)
 
 
-def rounding(entries: ActiveEntries, at: Points) -> Array:
-    """What a value may be off by, shape (N,): with several terms it grows with T^2.
+def rounding(entries: ActiveEntries, x: Array, value: Array | float) -> Array:
+    """What values at points x, (..., k), may be off by: with several terms it grows as T^2.
 
     The gradient is exact to more digits. Without this a last step looks as if it went uphill.
     """
-    of_value = 1e-12 * (1.0 + np.abs(at.value))
-    return np.asarray(of_value + of_distance(at) if entries.criterion.dense else of_value)
+    of_value = 1e-12 * (1.0 + np.abs(value))
+    return np.asarray(of_value + of_distance(x) if entries.criterion.dense else of_value)
 
 
-def of_distance(at: Points) -> Array:
-    """The part of rounding that grows with T^2, shape (N,)."""
-    return np.asarray(1e-14 * (at.x**2).sum(axis=1))
+def of_distance(x: Array) -> Array:
+    """The part of rounding that grows with T^2."""
+    return np.asarray(1e-14 * (x**2).sum(axis=-1))
 
 
 def lowest(at: Points) -> int:
     """The lowest point; a distant one must be lower by what rounding makes of it."""
-    return int((at.value + of_distance(at)).argmin())
+    return int((at.value + of_distance(at.x)).argmin())

@@ -204,3 +204,16 @@ def test_certificates_where_an_evaluation_counts(seed):
     y = 0.3 * rng.normal(size=J[0])[g] + 0.5 * rng.normal(size=J[1])[h] + rng.normal(size=n)
     model = fit(y, np.column_stack([np.ones(n), rng.normal(size=n)]), [Term(g), Term(h)])
     assert model.certificate.ok, model.certificate
+
+
+@pytest.mark.parametrize(("noise", "seed"), [(1e-3, 36), (5e-4, 1), (5e-4, 12), (5e-4, 22)])
+def test_certificates_beside_hardly_any_noise(noise, seed):
+    """The criterion rounds where sd / tau is in the thousands; a small variance hides there."""
+    rng = np.random.default_rng(seed)
+    farms, fields = np.repeat(np.arange(4), 6), np.repeat(np.arange(8), 3)
+    y = rng.normal(size=8)[fields] + noise * rng.normal(size=24)
+    model = fit(y, np.ones((24, 1)), [Term(farms), Term(fields)])
+    assert model.certificate.ok, model.certificate
+    # what the rows of a field say of the noise, nearly all there is
+    within = y.reshape(8, 3) - y.reshape(8, 3).mean(axis=1, keepdims=True)
+    assert model.tau2 == pytest.approx((within**2).sum() / 16, rel=1e-4)
