@@ -13,11 +13,12 @@ from conftest import ROOT, project_files
 
 BOOK, PACKAGE = ROOT / "book", ROOT / "mixhier_lite"
 SLUGS = (
-    "groups mixed henderson hierarchical flat ridge equivalence gram variance slopes "
-    "kinship bayes adjusting scale rosetta limits"
+    "groups mixed henderson hierarchical flat ridge equivalence gram variance choosing slopes "
+    "nested kinship bayes adjusting contrasts checks few scale rosetta limits"
 ).split()
 NUMBER = {slug: number for number, slug in enumerate(SLUGS, start=1)}
-WITHOUT_A_MODULE = {"slopes", "adjusting", "rosetta", "limits"}  # chapters that own no function
+WITHOUT_A_MODULE = set("choosing slopes nested adjusting contrasts checks few rosetta limits".split())
+"""Chapters that own no function."""
 ROOMS = (
     "errors values inputs labels linalg progress known kinship priors datasets gram variance "
     "fitted after formulas bayes plot dials exercises __init__"

@@ -119,7 +119,7 @@ def test_dials_have_the_colours_of_the_figures():
 PART = re.compile(r"(text|line2d|patch|PathCollection|LineCollection|QuadContourSet|"
                   r"FillBetweenPolyCollection)_\d+")  # fmt: skip
 # A shade that repeats the digit written on it, and discs of a pedigree around their numbers.
-SHADES = {("book/15-rosetta", "patch"), ("book/11-kinship", "patch")}
+SHADES = {("book/20-rosetta", "patch"), ("book/13-kinship", "patch")}
 
 
 def shapes(element, part="", look=()):

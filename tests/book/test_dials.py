@@ -15,8 +15,8 @@ from mixhier_lite.dials.dial import power_of_ten, round_ticks
 CHAPTERS = {
     "flat-limit": "05-flat",
     "three-names": "07-equivalence",
-    "who-moves-most": "10-slopes",
-    "which-slope": "13-adjusting",
+    "who-moves-most": "11-slopes",
+    "which-slope": "15-adjusting",
 }
 
 

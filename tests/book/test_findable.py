@@ -33,7 +33,7 @@ FORMS = {
     "predict": "predict(?:s|ed|ing|ions?)?",
     "prediction error variance": "prediction error variances?|PEV",
 }
-OTHER_SENSE = {("12-bayes", "rank"): "the rank of a number among draws, not of a matrix"}
+OTHER_SENSE = {("14-bayes", "rank"): "the rank of a number among draws, not of a matrix"}
 LINK = re.compile(r"\{([\w:]+)\}`(?:[^`<]*<([^`>]+)>|([^`]+))`")
 
 
@@ -301,7 +301,7 @@ def test_search_finds_everything_by_its_name(browser, site):
         "05-flat#thm-flat-limit": "flat-prior limit",
         "toolbox#lem-projection": "frisch waugh",
         "05-flat#thm-three-variances": "prediction error variance",
-        "12-bayes#thm-full-variance": "third variance",
+        "14-bayes#thm-full-variance": "third variance",
     }
     with visit(browser, f"file://{site}/search.html?q=henderson") as (page, troubles):
         page.wait_for_selector("#search-results li a")

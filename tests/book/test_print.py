@@ -110,7 +110,7 @@ def check_width(tab, size):
 @pytest.mark.parametrize(
     ("page", "size"),
     [(page, "A4") for page in CHAPTERS]
-    + [(page, "Letter") for page in ("book/05-flat", "book/10-slopes", "book/15-rosetta")],
+    + [(page, "Letter") for page in ("book/05-flat", "book/11-slopes", "book/20-rosetta")],
 )
 def test_a_chapter_on_paper(browser, site, page, size):
     tab = open_page(browser, site, page, size)
