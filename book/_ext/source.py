@@ -244,7 +244,7 @@ class Source(SphinxDirective):
             raise self.error(f"source: {problem}") from None
         self.env.note_dependency(str(found.file))
 
-        box = nodes.container(classes=["source"])
+        box = nodes.container(classes=["source"], shows=name)
         self.state.nested_parse(self.content, self.content_offset, box)
         code = nodes.literal_block(text, text, language="python")
         place = nodes.paragraph(classes=["place"])
@@ -254,7 +254,7 @@ class Source(SphinxDirective):
             test = "::" in name
             words = found.name.removeprefix("test_").replace("_", " ") if test else found.name
             kind = "Test: " if test else "Code: "
-            fold = folded(classes=["source"])
+            fold = folded(classes=["fold", "source"])
             said = nodes.inline("", words) if test else nodes.literal("", words)
             fold += folded_title("", "", nodes.Text(kind), said)
             fold += [code, place]
@@ -294,7 +294,8 @@ def link_the_api(app, doctree):
 
 def open_fold(self, node):
     """Write the head of what unfolds."""
-    self.body.append(self.starttag(node, "details"))
+    opened = {"open": "open"} if node.get("opened") else {}
+    self.body.append(self.starttag(node, "details", **opened))
 
 
 def write_nothing(self, node):

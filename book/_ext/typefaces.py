@@ -4,7 +4,7 @@ Packages bring the families as variable fonts with every script that they know. 
 file for each style that it uses, with the characters of `CHARACTERS`, as WOFF2. A page then asks
 for these files, never for a font of the reader's machine and never for one from elsewhere.
 
-Each family's licence stands beside its files, and the foot of every page names it.
+Each family's licence stands beside its files, and the foot of every page, which `identity` writes, names it.
 """
 
 import hashlib
@@ -187,28 +187,8 @@ def add_files(app, config):
     config.html_static_path = [*config.html_static_path, str(folder)]
 
 
-def named(pathto):
-    """Name the licences of all that a page consists of."""
-    addresses = {
-        family.name: pathto(f"_static/{FOLDER}/{family.licence}", 1) for family in FAMILIES
-    }
-    faces = [f'<a href="{address}">{name}</a>' for name, address in addresses.items()]
-    text = '<a href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0</a>'
-    return (
-        f"<p>Text and figures: {text}. Code: MIT. "
-        f"Typefaces: {' and '.join(faces)}, SIL Open Font License 1.1.</p>"
-    )
-
-
-def add_to_page(app, pagename, templatename, context, doctree):
-    """Add them to the foot of a page."""
-    if "pathto" in context:
-        context["theme_extra_footer"] = named(context["pathto"])
-
-
 def setup(app):
-    """Connect the steps."""
+    """Connect the step, and add the style sheet."""
     app.connect("config-inited", add_files)
     app.add_css_file(f"{FOLDER}/fonts.css", priority=100)
-    app.connect("html-page-context", add_to_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -365,14 +365,13 @@ def test_permalinks_are_seen_under_the_mouse_and_reached_by_keyboard(browser, si
 
 def test_map_gives_everybody_three_to_five_links_in_order():
     index = (BOOK / "index.md").read_text(encoding="utf-8")
-    section = re.search(r"^\(map\)=\n(.*?)\n## What", index, re.DOTALL | re.MULTILINE)[1]
-    ways = re.findall(r"^(I .+)\n: (.+)$", section, re.MULTILINE)
+    section = re.search(r"^\(map\)=\n(.*?)\n\(ten-lines\)", index, re.DOTALL | re.MULTILINE)[1]
+    ways = re.findall(r"^\| (I .+?) \| (.+?) \| (.+?) \|$", section, re.MULTILINE)
     for word in ("lme4", "PyMC", "scikit-learn", "teach", "fit my data"):
-        assert sum(word in who for who, _ in ways) == 1
-    for who, way in ways:
-        # A link with a colon behind it is a step; what it is for follows.
-        steps = re.findall(r"\{doc\}`[^`]+`(?: and \{doc\}`[^`]+`)?: [^{]{15,}", way)
-        assert 3 <= len(steps) <= 5, who
+        assert sum(word in who for who, _, _ in ways) == 1
+    for who, way, purpose in ways:
+        assert 3 <= len(re.findall(r"\{(?:doc|ref)\}`[^`]+`", way)) <= 5, who
+        assert len(purpose.split()) >= 12, who
 
 
 @pytest.mark.parametrize(("width", "screens"), [(1400, 1), (390, 2)])
