@@ -11,12 +11,12 @@
   }
   const Bxx = n * cross(x, x), Bxy = n * cross(x, y);
   const between = data.phi[n - 2];     // weight of comparisons between groups, by REML
-  const phi = pooling < 1 ? 1 - pooling : between * (pooling - 1);
+  const phi = pooling < 1 ? 1 - pooling * (1 - between) : between * (2 - pooling);
   const slope = (Wxy + phi * Bxy) / (Wxx + phi * Bxx);
   const level = mean(y) - slope * mean(x);
   const lift = y.map((v, j) => (1 - phi) * (v - level - slope * x[j]));
-  const name = pooling === 0 ? "complete pooling" : pooling === 1 ? "no pooling"
-    : pooling === 2 ? "partial pooling" : "on the way";
+  const name = pooling === 0 ? "complete pooling" : pooling === 1 ? "partial pooling"
+    : pooling === 2 ? "no pooling" : "on the way";
   const at = Math.log10(n), all = (Wxy + Bxy) / (Wxx + Bxx);
   return {
     words: [name, n + " rows a group"],

@@ -19,11 +19,11 @@ NOTE = Mark("names", "label", "random", [(np.log10(7), 0.4, "line: average")])
 def which_slope(
     data: FourGroups, average: Mapping[int, float] | None = None, name: str = "which-slope"
 ) -> Dial:
-    """Morph one slope for all into no pooling and partial pooling, at any number of rows a group.
+    """Morph one slope for all into partial pooling and none, at any number of rows per group.
 
-    The first n rows of every group count. Up to 1 the first position runs through the
-    random-intercept models with variances from sigma2 = 0 (pooled) to infinity (no pooling), and
-    from 1 to 2 back to the REML estimate, by the weight phi of :prf:ref:`thm-limits`.
+    The first n rows of every group count. The first position runs through the random-intercept
+    models with variances from sigma2 = 0 (pooled, at 0) over the REML estimate (partial, at 1) to
+    infinity (no pooling, at 2), by the weight phi of :prf:ref:`thm-limits`.
 
     Parameters
     ----------
@@ -55,7 +55,8 @@ def which_slope(
     def frame(pooling: float, size: float) -> Frame:
         n = int(size)
         x, y, D = _first(data, rows, n)
-        phi = 1 - pooling if pooling < 1 else weights[n] * (pooling - 1)
+        partial = weights[n]
+        phi = 1 - pooling * (1 - partial) if pooling < 1 else partial * (2 - pooling)
         level, slope, lift = _lines(x, y, D, phi, n)
         x_bar, y_bar = D.T @ x / n, D.T @ y / n
         between, pooled = np.polyfit(x_bar, y_bar, 1)[0], np.polyfit(x, y, 1)[0]
@@ -115,10 +116,10 @@ def which_slope(
         alt="Two dials, pooling and rows a group. Left, four groups with one line or four. Right, "
         "the slope: without groups near the between slope, with them at the within slope; a "
         "random intercept goes from one to the other as groups grow.",
-        knobs=(Knob("Pooling", 0, 2, 0.05, 2), Knob("Group size", 2, most, 1, min(5, most))),
+        knobs=(Knob("Pooling", 0, 2, 0.05, 1), Knob("Group size", 2, most, 1, min(5, most))),
         panels=(scatter, slopes),
         data={"points": points, "phi": list(weights.values())},
-        stops=tuple((2.0, float(n)) for n in (2, 3, 4, 5, 6, 10, 30) if n <= most),
+        stops=tuple((1.0, float(n)) for n in (2, 3, 4, 5, 6, 10, 30) if n <= most),
         caption="Partial pooling, variances estimated: which slope it gives",
         frame=frame,
     )

@@ -9,10 +9,19 @@ from bs4 import BeautifulSoup
 
 from mixhier_lite import InputError, LinearMixedModel, Term, datasets, fit, indicator, lmer
 from mixhier_lite.datasets import four_groups
-from mixhier_lite.dials import flat_limit, three_names, which_slope, who_moves_most
+from mixhier_lite.dials import (
+    flat_limit,
+    one_group,
+    pooled_to_within,
+    three_names,
+    which_slope,
+    who_moves_most,
+)
 from mixhier_lite.dials.dial import power_of_ten, round_ticks
 
 CHAPTERS = {
+    "pooled-to-within": "02-mixed",
+    "one-group": "06-ridge",
     "flat-limit": "05-flat",
     "three-names": "07-equivalence",
     "who-moves-most": "11-slopes",
@@ -39,6 +48,8 @@ def sleepstudy():
 
 def all_dials():
     return {
+        "pooled-to-within": pooled_to_within(four_groups(np.random.default_rng(1))),
+        "one-group": one_group(),
         "flat-limit": flat_limit(*small_model()),
         "three-names": three_names(*small_model()),
         "who-moves-most": who_moves_most(*sleepstudy()),
@@ -114,6 +125,19 @@ def test_ticks():
 # --- what the numbers mean
 
 
+def test_pooled_to_within_has_these_ends():
+    data = four_groups(np.random.default_rng(1))
+    within = np.linalg.lstsq(np.column_stack([data.x, data.D]), data.y, rcond=None)[0][0]
+    ends = [DIALS["pooled-to-within"].frame(p).numbers["slope"] for p in (-9, 6)]
+    assert ends == pytest.approx([np.polyfit(data.x, data.y, 1)[0], within], abs=1e-4)
+
+
+def test_one_group_keeps_half_where_rows_equal_the_penalty():
+    assert DIALS["one-group"].frame(10, 1.0).numbers["share kept"] == pytest.approx(0.5)
+    kept = [DIALS["one-group"].frame(n, 0.5).numbers["share kept"] for n in range(1, 31)]
+    assert np.all(np.diff(kept) > 0)
+
+
 def test_flat_limit_falls_with_slope_minus_one():
     gaps = [DIALS["flat-limit"].frame(p).numbers["gap of the mean"] for p in (4, 5, 6)]
     assert np.diff(np.log10(gaps)) == pytest.approx(-1, abs=1e-2)
@@ -128,17 +152,17 @@ def test_three_names_are_one():
     assert np.abs(heights).max() < 0.1
 
 
-def test_which_slope_runs_from_pooled_over_within_to_reml():
+def test_which_slope_runs_from_pooled_over_reml_to_within():
     data = four_groups(np.random.default_rng(1), 12)
     keep = np.concatenate([12 * j + np.arange(7) for j in range(4)])
     x, y, D = data.x[keep], data.y[keep], data.D[keep]
     within = np.linalg.lstsq(np.column_stack([x, D]), y, rcond=None)[0][0]
     X = np.column_stack([np.ones(28), x])
-    slopes = [np.polyfit(x, y, 1)[0], within, fit(y, X, Term(data.groups[keep])).fixed[1]]
+    slopes = [np.polyfit(x, y, 1)[0], fit(y, X, Term(data.groups[keep])).fixed[1], within]
     dial = DIALS["which-slope"]
     assert [dial.frame(k, 7).numbers["this dial"] for k in (0, 1, 2)] == pytest.approx(slopes)
-    near = [dial.frame(k, 7).numbers["this dial"] for k in (0.001, 0.9999)]
-    assert near == pytest.approx(slopes[:2], rel=0.02)
+    near = [dial.frame(k, 7).numbers["this dial"] for k in (0.001, 0.999, 1.999)]
+    assert near == pytest.approx(slopes, rel=0.02)
 
 
 def test_who_moves_most_ends_at_the_common_line_and_at_the_own_lines():
