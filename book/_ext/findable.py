@@ -1,10 +1,13 @@
 """What a reader looks for has a name, a link, and an entry in the search.
 
 Theorems, lemmas, definitions, exercises and words of the glossary are objects of a domain, which
-is where Sphinx's search looks for names. Their boxes, and the figures, carry a permalink.
+is where Sphinx's search looks for names. So are the topics of ``topics.toml``: what people type
+who do not know how the book calls it. Boxes and figures carry a permalink.
 """
 
 import re
+import tomllib
+from pathlib import Path
 
 from docutils import nodes
 from sphinx import addnodes
@@ -12,8 +15,15 @@ from sphinx.domains import Domain, ObjType
 from sphinx_exercise.nodes import exercise_enumerable_node, solution_node
 from sphinx_proof.nodes import NODE_TYPES, proof_node
 
+TOPICS = Path(__file__).with_name("topics.toml")
 DIAL = re.compile(r'<div class="dial" data-dial="([\w-]+)"')
 STATEMENTS = tuple(NODE_TYPES.values())
+
+
+def topics():
+    """Map what people type to the place that answers, page#anchor."""
+    entries = tomllib.loads(TOPICS.read_text(encoding="utf-8"))
+    return {words: place for place, every in entries.items() for words in every}
 
 
 class NamesDomain(Domain):
@@ -22,6 +32,7 @@ class NamesDomain(Domain):
     name = "book"
     object_types = {kind: ObjType(kind) for kind in ("theorem", "lemma", "definition", "exercise")}
     object_types["term"] = ObjType("glossary term")
+    object_types["topic"] = ObjType("topic")
     initial_data = {"found": {}}  # page: [(name, kind, id)]
 
     def note(self, page, doctree):
@@ -40,6 +51,9 @@ class NamesDomain(Domain):
         for page, found in self.data["found"].items():
             for name, kind, label in found:
                 yield name, name, kind, page, label, 0
+        for words, place in topics().items():
+            page, _, anchor = place.partition("#")
+            yield words, words, "topic", f"book/{page}", anchor, 0
 
     def get_enumerable_node_type(self, node):
         """Number a figure also where no caption stands below it."""
@@ -119,6 +133,7 @@ def resolve(app, doctree, page):
 def setup(app):
     """Register the domain, the title and the two steps."""
     app.add_domain(NamesDomain)
+    app.add_js_file("search.js")
     app.add_node(BoxTitle, html=(open_title, close_title))
     app.connect("doctree-read", read)
     app.connect("doctree-resolved", resolve, priority=900)

@@ -23,6 +23,9 @@ MOST = 45
 """A test of more lines is a link to its page."""
 ASKS = re.compile(r"\bBefore you (look|run|read on)\b")
 SECOND = "For a second reading"
+CHAPTER = re.compile(r"book/\d\d-")
+WORDS_A_MINUTE = 180
+WORDS_OF_A_FIGURE = 60
 
 
 def fold(kind, title, content, opened=False):
@@ -175,12 +178,36 @@ def dial_in(output):
     return any('class="dial"' in raw.astext() for raw in output.findall(nodes.raw))
 
 
+# --- how long it takes
+
+
+def minutes(*parts):
+    """Estimate how long parts take to read, figures included."""
+    figures = sum(len(list(part.findall(nodes.figure))) for part in parts)
+    return max(1, round((words(*parts) + WORDS_OF_A_FIGURE * figures) / WORDS_A_MINUTE))
+
+
+def reading_time(app, doctree):
+    """Say below the title of a chapter how long a first reading takes, and all of it."""
+    if not CHAPTER.match(app.env.docname):
+        return
+    section = next(doctree.findall(nodes.section))
+    copy = section.deepcopy()
+    for part in list(copy.findall(folded)):
+        if "source" in part["classes"] or not part.get("opened"):
+            part.parent.remove(part)
+    first, all_of_it = minutes(copy), minutes(section)
+    said = f"First reading: {first} minutes; with all that is folded: {all_of_it}."
+    section.insert(1, nodes.paragraph("", said, classes=["reading-time"]))
+
+
 def read(app, doctree):
     """Fold a page."""
     if app.builder.format == "html":
         one_box(app, doctree)
         answers(doctree)
         second_reading(doctree)
+        reading_time(app, doctree)
         for file in [COMPUTED, *ROOT.glob("tests/**/test_*.py")]:
             app.env.note_dependency(str(file))
 

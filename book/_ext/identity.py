@@ -18,7 +18,7 @@ MOST = 200
 def description(doctree):
     """Take the first paragraph of a page, cut behind a word where it is long."""
     for paragraph in doctree.findall(nodes.paragraph):
-        if isinstance(paragraph.parent, nodes.section):
+        if isinstance(paragraph.parent, nodes.section) and not paragraph["classes"]:
             text = " ".join(paragraph.astext().split())
             return text if len(text) <= MOST else f"{text[:MOST].rpartition(' ')[0]} ..."
     return ""

@@ -37,7 +37,7 @@
       tell();
       box.append(button);
     }
-    title.after(box);
+    (document.querySelector("p.reading-time") ?? title).after(box);
   };
 
   // A link to something folded opens it.

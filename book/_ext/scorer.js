@@ -1,0 +1,18 @@
+// What comes first in the search: the answer to a topic, then chapters; exercises, solutions and
+// the lists of names come last.
+var Scorer = {
+  objNameMatch: 11,
+  objPartialMatch: 6,
+  objPrio: { 0: 15, 1: 5, 2: -5 },
+  objPrioDefault: 0,
+  title: 15,
+  partialTitle: 7,
+  term: 5,
+  partialTerm: 2,
+  score: ([page, , , description, score]) => {
+    if ((description ?? "").startsWith("topic")) return score + 40;
+    if (/^book\/(exercises|solutions)/.test(page)) return score - 20;
+    if (/^book\/(api|results|algebra|notation|bibliography)/.test(page)) return score - 15;
+    return /^book\/\d\d-/.test(page) ? score + 5 : score;
+  },
+};
