@@ -32,6 +32,8 @@ class Equivalence(Value):
 
     label: str
     """Label of the book's theorem."""
+    title: str
+    """Its title."""
     statement: str
     """What equals what, in words."""
     scope: str
@@ -110,6 +112,7 @@ _FULL_RANK = "exact given the variances; X of full column rank"
 EQUIVALENCES = (
     Equivalence(
         "thm-mixed-marginal",
+        "The marginal model",
         "the normal density with covariance V equals the joint density over the conditional one",
         "exact; this check needs Sigma positive definite",
         sides.log_marginal,
@@ -118,6 +121,7 @@ EQUIVALENCES = (
     ),
     Equivalence(
         "thm-gls-blup",
+        "GLS and BLUP are best among unbiased rules",
         "GLS and BLUP equal the unbiased linear rules of least error variance",
         _FULL_RANK,
         lambda m, y: sides.points(gls_blup(m, y)),
@@ -125,6 +129,7 @@ EQUIVALENCES = (
     ),
     Equivalence(
         "thm-henderson",
+        "Henderson's equations",
         "GLS and BLUP, with their covariance, solve Henderson's equations",
         f"{_FULL_RANK}, Sigma positive definite",
         lambda m, y: sides.everything(gls_blup(m, y)),
@@ -133,6 +138,7 @@ EQUIVALENCES = (
     ),
     Equivalence(
         "thm-determinant",
+        "Two determinants in one",
         "log det V + log det X'V^-1X equals the log determinant of the equations plus constants",
         "exact; Sigma positive definite, X of full column rank",
         sides.determinants_of_v,
@@ -141,6 +147,7 @@ EQUIVALENCES = (
     ),
     Equivalence(
         "thm-zero-sum",
+        "Predictions sum to zero",
         "the entries of Sigma^-1 beta_tilde that pull up and down cancel",
         "D 1 in the column space of X (an intercept), Sigma positive definite",
         lambda m, y: sides.pull(m, gls_blup(m, y), 1),
@@ -149,6 +156,7 @@ EQUIVALENCES = (
     ),
     Equivalence(
         "thm-centred",
+        "Centred and zero-centred",
         "coefficients of the centred model are U alpha_hat + beta_tilde of the mixed model",
         "X = D U for some U; this check needs Sigma positive definite",
         sides.centred_coefficients,
@@ -157,6 +165,7 @@ EQUIVALENCES = (
     ),
     Equivalence(
         "thm-flat",
+        "The flat-prior posterior",
         "under a flat prior the posterior means and covariance are GLS, BLUP and their errors",
         _FULL_RANK,
         lambda m, y: sides.everything(gls_blup(m, y)),
@@ -164,6 +173,7 @@ EQUIVALENCES = (
     ),
     Equivalence(
         "thm-three-variances",
+        "Conditional variance and prediction error variance",
         "PEV is the conditional variance plus the price of estimating alpha",
         _FULL_RANK,
         lambda m, y: ridge(m, y).random_cov,
@@ -171,6 +181,7 @@ EQUIVALENCES = (
     ),
     Equivalence(
         "thm-calibration",
+        "Calibration, on average over beta",
         "the posterior variance of beta is the variance of beta_tilde - beta over repeated data",
         _FULL_RANK,
         lambda m, y: posterior(m, y, flat(m.p)).random_cov,
@@ -178,6 +189,7 @@ EQUIVALENCES = (
     ),
     Equivalence(
         "thm-ridge",
+        "Ridge is BLUP",
         "ridge with lambda = tau2 / sigma2 and alpha unpenalised gives GLS and BLUP",
         f"{_FULL_RANK}, Sigma = sigma2 I",
         lambda m, y: sides.points(gls_blup(m, y)),
@@ -186,6 +198,7 @@ EQUIVALENCES = (
     ),
     Equivalence(
         "thm-shrinkage",
+        "Shrinkage of a group",
         "each BLUP is the mean residual of its group times n_j / (n_j + lambda)",
         "one intercept a group, Sigma = sigma2 I, X of full column rank",
         lambda m, y: posterior(m, y, flat(m.p)).random,
@@ -194,6 +207,7 @@ EQUIVALENCES = (
     ),
     Equivalence(
         "thm-edf",
+        "Effective degrees of freedom",
         "the trace of the hat matrix of D is the sum of l / (l + lambda)",
         f"{_FULL_RANK}, Sigma = sigma2 I",
         sides.trace_of_hat,
@@ -202,6 +216,7 @@ EQUIVALENCES = (
     ),
     Equivalence(
         "thm-loo",
+        "Leave one out",
         "the error of predicting a row left out is its residual over one minus its leverage",
         f"{_FULL_RANK} also without any one row",
         sides.left_out,
@@ -210,6 +225,7 @@ EQUIVALENCES = (
     ),
     Equivalence(
         "thm-general-ridge",
+        "Ridge for any covariance, and its dual",
         "ridge on the whitened columns D L gives GLS, BLUP and their covariance",
         f"{_FULL_RANK}; Sigma may be singular",
         lambda m, y: sides.everything(gls_blup(m, y)),

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import sympy as sp
 import theorems
 from scipy.optimize import minimize
 from scipy.stats import norm
@@ -212,6 +213,12 @@ def test_labels_are_the_theorems_of_the_first_seven_chapters():
     assert [pages[label] for label in labels] == sorted(pages[label] for label in labels)
 
 
+def test_titles_are_those_of_the_theorems():
+    titles = {result.label: result.title for result in theorems.results()}
+    for record in EQUIVALENCES:
+        assert record.title == titles[record.label]
+
+
 def test_records_say_what_and_when():
     for record in EQUIVALENCES:
         assert record.statement and record.scope and 0 < record.tolerance <= 1e-9
@@ -222,7 +229,13 @@ def test_records_say_what_and_when():
 def test_gap_is_relative_to_the_largest_entry_of_both_sides():
     def record(left, right):
         return Equivalence(
-            "", "", "", lambda m, y: np.array(left), lambda m, y: np.array(right), lambda m: True
+            "",
+            "",
+            "",
+            "",
+            lambda m, y: np.array(left),
+            lambda m, y: np.array(right),
+            lambda m: True,
         )
 
     model, y = zoo(0)["groups"]
@@ -280,3 +293,82 @@ def test_weighted_draws_from_the_prior_have_the_mean_and_covariance_of_every_rou
         np.abs(np.cov(draws.T, aweights=w) - effects.cov) < 2 * noise * np.outer(scale, scale)
     ).all()
     assert noise < 0.05
+
+
+# --- a proof for one small design: formulas in the place of numbers
+
+Y = sp.Matrix(sp.symbols("y1:5"))
+SIGMA2, TAU2, KAPPA = sp.symbols("sigma2 tau2 kappa", positive=True)
+X = sp.ones(4, 1)
+D = sp.Matrix([[1, 0], [1, 0], [0, 1], [0, 1]])
+W = X.row_join(D)
+
+
+def best_rule():
+    """Return the matrix that makes GLS and BLUP of y, from V."""
+    V_inverse = (SIGMA2 * D * D.T + TAU2 * sp.eye(4)).inv()
+    for_alpha = (X.T * V_inverse * X).inv() * X.T * V_inverse
+    return for_alpha.col_join(SIGMA2 * D.T * V_inverse * (sp.eye(4) - X * for_alpha))
+
+
+def errors_of(rule):
+    """Return the covariance of (rule y - (alpha, beta)), for a rule that is unbiased for alpha."""
+    assert sp.simplify(rule * X) == sp.Matrix([1, 0, 0])
+    miss = rule * D - sp.zeros(1, 2).col_join(sp.eye(2))
+    return SIGMA2 * miss * miss.T + TAU2 * rule * rule.T
+
+
+def equations(price_of_alpha=0):
+    """Return Henderson's matrix, or one that penalises alpha."""
+    lam = TAU2 / SIGMA2
+    return W.T * W + sp.diag(price_of_alpha, lam, lam)
+
+
+def least_penalised():
+    """Return the point where the derivatives of the penalised sum of squares are zero."""
+    c = sp.Matrix(sp.symbols("a b1 b2"))
+    e = Y - W * c
+    price = e.dot(e) + TAU2 / SIGMA2 * (c[1] ** 2 + c[2] ** 2)
+    return c.subs(sp.solve([price.diff(letter) for letter in c], list(c)))
+
+
+def flattened(formula):
+    return formula.applyfunc(lambda f: sp.limit(sp.cancel(f), KAPPA, sp.oo))
+
+
+def conditioned():
+    """Return mean and covariance of (alpha, beta) given y, alpha with the variance kappa."""
+    prior = sp.diag(KAPPA, SIGMA2, SIGMA2)
+    gain = prior * W.T * (W * prior * W.T + TAU2 * sp.eye(4)).inv()
+    return gain * Y, prior - gain * W * prior
+
+
+@pytest.mark.theorem("thm-henderson")
+@pytest.mark.theorem("thm-ridge")
+@pytest.mark.theorem("thm-flat")
+def test_two_groups_of_two_rows_agree_as_formulas_in_y_and_both_variances():
+    rule = best_rule()
+    mean, covariance = conditioned()
+    means = [equations().inv() * W.T * Y, least_penalised(), flattened(mean)]
+    assert all(sp.simplify(found - rule * Y) == sp.zeros(3, 1) for found in means)
+    spreads = [TAU2 * equations().inv(), flattened(covariance)]
+    assert all(sp.simplify(found - errors_of(rule)) == sp.zeros(3, 3) for found in spreads)
+
+
+def test_formulas_of_other_recipes_differ():
+    """A proper prior and a penalty on alpha are other rules, and their formulas say so."""
+    rule = best_rule() * Y
+    for other in (conditioned()[0], equations(TAU2 / SIGMA2).inv() * W.T * Y):
+        assert all(sp.simplify(difference) != 0 for difference in other - rule)
+
+
+def test_formulas_have_the_numbers_of_every_route():
+    y, sigma2, tau2 = [3.0, -1.0, 4.0, 2.5], 2.0, 0.7
+    values = dict(zip(Y, y, strict=True)) | {SIGMA2: sigma2, TAU2: tau2}
+    points = np.array((best_rule() * Y).subs(values), float).ravel()
+    spread = np.array(errors_of(best_rule()).subs(values), float)
+    model = LinearMixedModel(np.array(X, float), np.array(D, float), sigma2 * np.eye(2), tau2=tau2)
+    for route in ROUTES.values():
+        effects = route(model, y)
+        np.testing.assert_allclose(np.append(effects.fixed, effects.random), points, rtol=1e-12)
+        np.testing.assert_allclose(effects.cov, spread, rtol=1e-12)
