@@ -1,9 +1,11 @@
 """What the theme leaves without a name gets one, and no id stands twice on a page.
 
-Sentences that code prints are told from tables, so that they can break.
+Sentences that code prints are told from tables, so that they can break, and wide figures from
+others: on a phone they keep letters that can be read, and scroll.
 """
 
 import re
+from pathlib import Path
 
 from docutils import nodes
 
@@ -57,9 +59,30 @@ def mark_sentences(app, doctree, page):
             output["classes"].append("sentences")
 
 
+WIDE = 520.0
+"""A figure of more points has letters too small to read where it shrinks to a phone."""
+
+
+def width(svg):
+    """Read the width of a figure in points from the head of its file."""
+    found = re.search(r'<svg\b[^>]*? width="([\d.]+)pt"', svg)
+    return float(found[1]) if found else 0.0
+
+
+def mark_wide_figures(app, doctree, page):
+    """Give a wide figure a class of its own."""
+    for figure in doctree.findall(nodes.figure):
+        for image in figure.findall(nodes.image):
+            file = Path(app.srcdir, image["uri"])
+            wide = file.suffix == ".svg" and width(file.read_text("utf-8")[:2000]) > WIDE
+            if wide and "wide" not in figure["classes"]:
+                figure["classes"].append("wide")
+
+
 def setup(app):
     """Connect the step, and add the script that goes with it."""
     app.connect("builder-inited", mend_every_page, priority=900)
     app.connect("doctree-resolved", mark_sentences)
+    app.connect("doctree-resolved", mark_wide_figures)
     app.add_js_file("accessible.js")
     return {"parallel_read_safe": True, "parallel_write_safe": True}
