@@ -70,13 +70,14 @@ def width(svg):
 
 
 def mark_wide_figures(app, doctree, page):
-    """Give a wide figure a class of its own."""
+    """Put a wide figure's image into a box that may scroll; its caption stays."""
+    if app.builder.format != "html":
+        return
     for figure in doctree.findall(nodes.figure):
-        for image in figure.findall(nodes.image):
+        for image in list(figure.findall(nodes.image)):
             file = Path(app.srcdir, image["uri"])
-            wide = file.suffix == ".svg" and width(file.read_text("utf-8")[:2000]) > WIDE
-            if wide and "wide" not in figure["classes"]:
-                figure["classes"].append("wide")
+            if file.suffix == ".svg" and width(file.read_text("utf-8")[:2000]) > WIDE:
+                image.replace_self(nodes.container("", image.deepcopy(), classes=["wide"]))
 
 
 def setup(app):

@@ -17,14 +17,14 @@ for (const kind of ["toggle", "click"])
   };
   const stops = () => {
     for (const box of document.querySelectorAll("article pre")) fade(box);
-    for (const box of document.querySelectorAll("m-f[display], article figure.wide"))
+    for (const box of document.querySelectorAll("m-f[display], article figure .wide"))
       if (fade(box)) box.tabIndex = 0;
       else box.removeAttribute("tabindex");
   };
   addEventListener("load", stops);
   addEventListener("resize", stops);
   addEventListener("scroll", event => {
-    if (event.target.matches?.("article pre, m-f[display], article figure.wide")) fade(event.target);
+    if (event.target.matches?.("article pre, m-f[display], article figure .wide")) fade(event.target);
   }, true);
 }
 

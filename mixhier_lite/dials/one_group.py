@@ -33,7 +33,7 @@ def one_group(mean: float = 4.0, tau2: float = 9.0, name: str = "one-group") -> 
     """
     mean, tau2 = positive(mean, "mean"), positive(tau2, "tau2")
     sizes = np.arange(1, MOST + 1)
-    reach = mean + 3 * float(np.sqrt(tau2))
+    reach = mean + 2 * float(np.sqrt(tau2))
     at = np.linspace(-reach, reach, 81)
 
     def effect(n: int, sigma2: float) -> tuple[float, float]:
