@@ -17,7 +17,9 @@ SLUGS = (
     "nested kinship bayes adjusting contrasts checks few scale rosetta limits"
 ).split()
 NUMBER = {slug: number for number, slug in enumerate(SLUGS, start=1)}
-WITHOUT_A_MODULE = set("choosing slopes nested adjusting contrasts checks few rosetta limits".split())
+WITHOUT_A_MODULE = set(
+    "choosing slopes nested adjusting contrasts checks few rosetta limits".split()
+)
 """Chapters that own no function."""
 ROOMS = (
     "errors values inputs labels linalg progress known kinship priors datasets gram variance "

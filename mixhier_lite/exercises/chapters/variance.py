@@ -8,7 +8,6 @@ from ...after.fit import fit
 from ...gram.term import Term
 from ...inputs import Array
 from ...known.groups import indicator
-from ...known.mixed import LinearMixedModel, gls_blup
 from ..framework import (
     EXACT,
     Counterexample,
@@ -101,60 +100,6 @@ URANIUM = exercise(
     log_likelihood=lambda: _gain() / 2,
     sign=lambda: -_gain(),
     without_counties=_without_counties,
-)
-
-# --- variance-4: one step of EM
-
-
-def _data(rng: np.random.Generator) -> tuple[Any, ...]:
-    X, D = data.design(rng)
-    return X, D, rng.normal(5, 3, len(X)), *data.variances(rng)
-
-
-def _parts(X: Array, D: Array, y: Array, s: float, t: float) -> tuple[float, ...]:
-    """Sums of squares of effects and residuals, trace of the PEV, edf."""
-    model = LinearMixedModel(X, D, s * np.eye(D.shape[1]), t)
-    effects = gls_blup(model, y)
-    b, e = effects.random, y - X @ effects.fixed - D @ effects.random
-    trace = float(np.trace(effects.random_cov))
-    return float(b @ b), float(e @ e), trace, D.shape[1] - trace / s
-
-
-def em_step(X: Array, D: Array, y: Array, sigma2: float, tau2: float) -> Array:
-    """One step of EM for REML, shape (2,)."""
-    (n, p), J = X.shape, D.shape[1]
-    bb, ee, trace, edf = _parts(X, D, y, sigma2, tau2)
-    return np.array([(bb + trace) / J, (ee + tau2 * (p + edf)) / n])
-
-
-def _em_known_alpha(X: Array, D: Array, y: Array, s: float, t: float) -> Array:
-    (n, _), J = X.shape, D.shape[1]
-    bb, ee, _, _ = _parts(X, D, y, s, t)
-    a = D.sum(axis=0)
-    return np.array([(bb + (t / (a + t / s)).sum()) / J, (ee + (a * t / (a + t / s)).sum()) / n])
-
-
-def _schall(X: Array, *rest: Any) -> Array:
-    bb, ee, _, edf = _parts(X, *rest)
-    return np.array([bb / edf, ee / (len(X) - X.shape[1] - edf)])
-
-
-def _face_value(X: Array, D: Array, *rest: Any) -> Array:
-    bb, ee, _, _ = _parts(X, D, *rest)
-    return np.array([bb / D.shape[1], ee / len(X)])
-
-
-STEP = exercise(
-    "variance-4",
-    Function("f(X, D, y, sigma2, tau2)", _data),
-    em_step,
-    face_value=_face_value,
-    known_alpha=_em_known_alpha,
-    schall=_schall,
-    residuals_at_face_value=lambda *a: np.array([em_step(*a)[0], _face_value(*a)[1]]),
-    alpha_not_counted=lambda *a: np.array(
-        [em_step(*a)[0], em_step(*a)[1] - a[4] * a[0].shape[1] / len(a[2])]
-    ),
 )
 
 # --- variance-5: zero passes the test

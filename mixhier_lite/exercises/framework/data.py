@@ -19,6 +19,12 @@ def rail() -> tuple[Array, Labels, Labels]:
     return data["travel"].to_numpy(float), labels, np.unique(labels)
 
 
+def dyestuff() -> tuple[Array, Labels, Array]:
+    """Yield y (30,), the batch of each row, and an intercept (30, 1)."""
+    data = load("Dyestuff")
+    return data["Yield"].to_numpy(float), data["Batch"].to_numpy(str), np.ones((30, 1))
+
+
 def penicillin() -> tuple[Array, Labels, Labels]:
     """Diameter y (144,), the plate and the sample of each row."""
     data = load("Penicillin")

@@ -38,7 +38,9 @@ class Exercise:
     """One exercise; its statement stands in the book under the label ``ex-`` + id."""
 
     id: str
-    """For instance ``ridge-2``: the chapter and a number that never changes."""
+    """For instance ``ridge-2``: the chapter it was written for and a number that never changes."""
+    chapter: str
+    """Slug of the chapter with which it stands now."""
     title: str
     """What the book and the worksheet call it."""
     level: Level
@@ -53,11 +55,6 @@ class Exercise:
     """Mistakes that are known by name, the likeliest first."""
     after: str
     """What to say to a right answer."""
-
-    @property
-    def chapter(self) -> str:
-        """Slug of the chapter."""
-        return self.id.rpartition("-")[0]
 
     @property
     def variable(self) -> str:

@@ -17,9 +17,22 @@ def _file(slug: str) -> dict[str, Any]:
     return tomllib.loads((CHAPTERS / f"{slug}.toml").read_text(encoding="utf-8"))
 
 
+def home(id: str) -> str:
+    """Slug of the chapter that holds the words of an exercise: that of its id, or where it moved.
+
+    Raises
+    ------
+    StopIteration
+        No file has the words.
+    """
+    named = id.rpartition("-")[0]
+    others = (path.stem for path in sorted(CHAPTERS.glob("*.toml")))
+    return next(slug for slug in (named, *others) if id in _file(slug))
+
+
 def words(id: str) -> dict[str, Any]:
     """Read the words of an exercise from its chapter's file."""
-    found: dict[str, Any] = _file(id.rpartition("-")[0])[id]
+    found: dict[str, Any] = _file(home(id))[id]
     return found
 
 
@@ -62,7 +75,7 @@ def exercise(
         raise ValueError(f"{id}: a mistake without a hint, or a hint without a mistake: {odd}")
     known = tuple(Mistake(name, function, hints[name]) for name, function in wrong.items())
     return Exercise(
-        id, said["title"], said["level"], said["kind"], form, truth, known, said["right"]
+        id, home(id), said["title"], said["level"], said["kind"], form, truth, known, said["right"]
     )
 
 
