@@ -20,6 +20,7 @@ CHAPTERS = (
     "kinship",
     "bayes",
     "adjusting",
+    "contrasts",
     "scale",
     "rosetta",
     "limits",
