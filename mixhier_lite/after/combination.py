@@ -175,7 +175,8 @@ class _Reader:
         total = self.product()
         while self.rest()[:1] in ("+", "-"):
             sign = 1.0 if self.take("+") else -1.0
-            self.take("-")
+            if sign < 0:
+                self.take("-")
             total = total + sign * self.product()
         return total
 

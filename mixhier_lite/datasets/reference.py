@@ -64,6 +64,21 @@ SOURCES = {
         "76d59332d92121a2bcd20f8fde0f35c8616c5ab5d2cbffbc84809e909fdd3e9b",
         ("Rail",),
     ),
+    "Pastes": Source(
+        "Strength of a chemical paste from 10 batches, 3 casks of each, assayed twice; 60 rows. "
+        "The labels of casks start again in every batch.",
+        "Davies and Goldsmith (1972), Statistical Methods in Research and Production, section 6.5",
+        _LME4,
+        "1ccc038f2636384688511818410a6e5b4a3d61d2f23cda657e43b2596ffd1331",
+    ),
+    "BodyWeight": Source(
+        "Weight (g) of 16 rats on three diets on 11 days of 64; 176 rows. The experiment started "
+        "several weeks before day 1.",
+        "Crowder and Hand (1990), Analysis of Repeated Measures, table 2.4",
+        _LME4,
+        "38eb7b5b2333749e96fd764cb21f255d04f8e6b94c306f9c4ff6ff71f10f83d3",
+        ("Rat", "Diet"),
+    ),
     "radon": Source(
         "Radon in 919 homes of Minnesota, with floor, county and the county's log uranium. "
         "`y_gh` is the log activity with zeros set to 0.1, as Gelman and Hill have it; "
@@ -83,7 +98,8 @@ def load(name: str, backend: str = "pandas") -> Any:
     Parameters
     ----------
     name : str
-        One of ``sleepstudy``, ``Dyestuff``, ``Dyestuff2``, ``Penicillin``, ``Rail``, ``radon``.
+        One of ``sleepstudy``, ``Dyestuff``, ``Dyestuff2``, ``Penicillin``, ``Rail``, ``Pastes``,
+        ``BodyWeight``, ``radon``.
     backend : {"pandas", "polars", "pyarrow"}
         The library of the data frame.
 

@@ -22,6 +22,7 @@ CHAPTERS = (
     "bayes",
     "adjusting",
     "few",
+    "contrasts",
     "scale",
     "rosetta",
     "limits",

@@ -72,6 +72,7 @@ def test_dependent_rows_are_counted_once():
         ("`(Intercept)` + Days*10", [1, 10, 0, 0, 0]),
         ("-(fb - fb:Days) / 2 + 1e-1", [0, 0, -0.5, 0.5, 0.1]),
         ("fb:Days-Days", [0, -1, 0, 1, 0]),
+        ("fb + -2 * Days", [0, -2, 1, 0, 0]),
         (" 2 * (3 * Days + 1) - - .5 ", [0, 6, 0, 0, 2.5]),
         ("3 / 4 = fb = ", None),
         ("Days fb", None),

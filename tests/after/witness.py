@@ -24,6 +24,7 @@ def fits():
     sleepstudy = datasets.load("sleepstudy")
     return {
         "sleepstudy": lmer("Reaction ~ Days + (Days | Subject)", sleepstudy),
+        "rats": lmer("weight ~ Time * Diet + (Time | Rat)", datasets.load("BodyWeight")),
         "intercepts": lmer("y ~ f * k + x + (1 | g)", FACTORIAL),
         "crossed": lmer("y ~ f * k + f:x + (1 | g) + (1 | h)", FACTORIAL),
         "slopes": lmer("y ~ f * k + x + (x | g)", centred),

@@ -14,6 +14,7 @@ ENTRIES = dict(
     )
 )
 WITHOUT = {
+    "crowder1990": "a book",
     "henderson1950": "an abstract among others of a meeting, on pages of a journal",
     "kish1965": "a book of its time",
     "mcculloch2008": "a book",

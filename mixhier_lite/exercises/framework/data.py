@@ -40,6 +40,13 @@ def radon() -> tuple[Array, Array, Array, Labels]:
     return y, floor, uranium, data["county"].to_numpy(str)
 
 
+def body_weight() -> tuple[Array, Array, Labels, Labels]:
+    """Weight and day (176,), the rat and the diet of each row."""
+    data = load("BodyWeight")
+    weight, day = data["weight"].to_numpy(float), data["Time"].to_numpy(float)
+    return weight, day, data["Rat"].to_numpy(str), data["Diet"].to_numpy(str)
+
+
 def groups(rng: np.random.Generator, equal: bool = False) -> Labels:
     """Letters for 3 to 6 groups of 2 to 9 rows, shuffled, that do not appear in sorted order."""
     J = int(rng.integers(3, 7))

@@ -1,17 +1,27 @@
 # What R's packages say about the verbs of a fit: see README.md of the folder above.
 # Run in this folder: Rscript after.R    (Debian 12: apt-get install r-cran-lmertest r-cran-emmeans
-# r-cran-performance r-cran-pbkrtest r-cran-metafor r-cran-jsonlite)
+# r-cran-nlme r-cran-performance r-cran-pbkrtest r-cran-metafor r-cran-jsonlite)
 # It writes said.json (numbers with 15 significant digits, versions and date) and bcg.csv.
 suppressPackageStartupMessages({library(lmerTest); library(emmeans); library(metafor)})
 
-packages <- c("lme4", "lmerTest", "emmeans", "performance", "pbkrtest", "metafor")
+packages <- c("lme4", "lmerTest", "emmeans", "performance", "pbkrtest", "metafor", "nlme")
 data(sleepstudy, package = "lme4")
+data(BodyWeight, package = "nlme")
+rats <- transform(as.data.frame(BodyWeight), Rat = factor(as.integer(as.character(Rat))))
+rats <- rats[order(rats$Rat, rats$Time), ]
 factorial <- read.csv("factorial.csv", stringsAsFactors = TRUE)
 holed <- subset(factorial, !(f == "c" & k == "v"))  # a cell is empty
 strict <- lmerControl(optimizer = "bobyqa", optCtrl = list(rhobeg = 0.01, rhoend = 1e-10, maxfun = 1e6))
+# A search without derivatives stops at 1e-6 of theta; three steps of Newton's go on from there.
+newton <- function(fn, par, lower, upper, control) {
+  for (k in 1:3) par <- par - solve(numDeriv::hessian(fn, par), numDeriv::grad(fn, par))
+  list(par = par, fval = fn(par), conv = 0, message = "polished")
+}
 
 models <- list(
   sleepstudy = lmer(Reaction ~ Days + (Days | Subject), sleepstudy, control = strict),
+  rats = lmer(weight ~ Time * Diet + (Time | Rat), rats, control = lmerControl(newton),
+              start = getME(lmer(weight ~ Time * Diet + (Time | Rat), rats, control = strict), "theta")),
   intercepts = lmer(y ~ f * k + x + (1 | g), factorial, control = strict),
   crossed = lmer(y ~ f * k + f:x + (1 | g) + (1 | h), factorial, control = strict),
   slopes = lmer(y ~ f * k + x + (x | g), transform(factorial, x = x - 10), control = strict),
@@ -76,14 +86,27 @@ out <- list(
                packages = lapply(setNames(packages, packages),
                                  function(p) as.character(packageVersion(p)))),
   models = lapply(models, of_model),
-  several = list(sleepstudy = several(models$sleepstudy, 1:2),
+  several = list(sleepstudy = several(models$sleepstudy, 1:2), rats = several(models$rats, 5:6),
                  intercepts = several(models$intercepts, 2:4),
                  crossed = several(models$crossed, 2:6), slopes = several(models$slopes, 2:5)),
+  trends = local({
+    e <- emtrends(models$rats, ~ Diet, var = "Time", lmer.df = "satterthwaite", data = rats)
+    all <- pairs(e, adjust = "none")
+    list(means = frame(e), pairs = frame(all), holm = frame(pairs(e, adjust = "holm"))$p.value,
+         tukey = frame(pairs(e, adjust = "tukey"))$p.value,
+         nlme_df = anova(nlme::lme(weight ~ Time * Diet, rats, ~ Time | Rat))$denDF)
+  }),
+  hotelling = local({
+    both <- contestMD(models$sleepstudy, diag(2))
+    kr <- contestMD(models$sleepstudy, diag(2), ddf = "Kenward-Roger")
+    list(satterthwaite = c(both[["F value"]], both$NumDF, both$DenDF),
+         kenward_roger = c(kr[["F value"]], kr$NumDF, kr$DenDF))
+  }),
   means = list(f = grid(models$intercepts, ~ f), f_by_k = grid(models$crossed, ~ f | k),
                k = grid(models$slopes, ~ k),
                interaction = grid(models$interaction, ~ f), weighted = grid(models$weighted, ~ f)),
   r2 = lapply(models[c("sleepstudy", "intercepts", "crossed", "slopes", "no_intercept")], nakagawa),
-  kenward_roger = lapply(models[c("sleepstudy", "intercepts", "crossed", "slopes")], kenward_roger),
+  kenward_roger = lapply(models[c("sleepstudy", "rats", "intercepts", "crossed", "slopes")], kenward_roger),
   holed = local({
     m <- suppressMessages(lmer(y ~ f * k + x + (1 | g), holed, control = strict))
     list(names = names(fixef(m)), criterion = REMLcrit(m),
@@ -98,5 +121,5 @@ out <- list(
   metafor = list(z = by_metafor(~ 1, "z"), knha = by_metafor(~ 1, "knha"),
                  z_ablat = by_metafor(~ ablat, "z"), knha_ablat = by_metafor(~ ablat, "knha")))
 text <- jsonlite::toJSON(plain(out), digits = I(15), auto_unbox = TRUE, null = "null")
-writeLines(gsub('("(models|several|means|r2|kenward_roger|holed|compare|metafor)")', "\n\\1", text),
+writeLines(gsub('("(models|several|trends|hotelling|means|r2|kenward_roger|holed|compare|metafor)")', "\n\\1", text),
            "said.json")
