@@ -20,6 +20,7 @@ CHAPTERS = (
     "kinship",
     "bayes",
     "adjusting",
+    "checks",
     "scale",
     "rosetta",
     "limits",
