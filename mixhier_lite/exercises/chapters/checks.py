@@ -69,8 +69,7 @@ def standardised(y: Array, X: Array, D: Array, Sigma: Array, tau2: float) -> Arr
 
 def _residual(y: Array, X: Array, D: Array, Sigma: Array, tau2: float) -> Array:
     V = D @ Sigma @ D.T + tau2 * np.eye(len(y))
-    out: Array = tau2 * np.linalg.solve(V, y - _hat(X, V) @ y)
-    return out
+    return np.asarray(tau2 * np.linalg.solve(V, y - _hat(X, V) @ y), dtype=np.float64)
 
 
 def _leverage(X: Array, D: Array, Sigma: Array, tau2: float) -> tuple[Array, Array]:
@@ -121,7 +120,8 @@ def _radon_fits() -> tuple[Fit, tuple[Fit, ...]]:
 
 def _moves() -> Array:
     full, without = _radon_fits()
-    return np.array([rest.fixed[1] for rest in without]) - full.fixed[1]
+    moves: Array = np.array([rest.fixed[1] for rest in without]) - full.fixed[1]
+    return moves
 
 
 def _largest_move() -> float:
@@ -158,8 +158,11 @@ def _rows(answer: object) -> tuple[Array, Array]:
     x, Omega = (array(part, "a vector x and a matrix Omega") for part in pair)
     n = len(x) if x.ndim == 1 else 0
     if not 3 <= n <= 300 or Omega.shape != (n, n):
-        raise Unfit("Give three values of x or more (at most 300), and Omega with a row and a "
-                    f"column for each; yours have the shapes {x.shape} and {Omega.shape}.")  # fmt: skip
+        given = f"yours have the shapes {x.shape} and {Omega.shape}"
+        raise Unfit(
+            "Give three values of x or more (at most 300), and Omega with a row and a column for "
+            f"each; {given}."
+        )
     if np.ptp(x) < 1e-6 or np.abs(x).max() > 1e6:
         raise Unfit("The values of x are to differ, and to be of a size up to a million.")
     if not np.allclose(Omega, Omega.T) or not np.allclose(np.diag(Omega), 1):

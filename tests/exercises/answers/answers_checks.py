@@ -50,7 +50,10 @@ def without_each(column=1):
     for chunk, last in zip(chunks[:-1], chunks[:0:-1], strict=True):
         before.append(chunk if before[-1] is None else before[-1] + chunk)
         after.append(last if after[-1] is None else last + after[-1])
-    sums = [b if a is None else a if b is None else b + a for b, a in zip(before, after[::-1], strict=True)]
+    sums = [
+        b if a is None else a if b is None else b + a
+        for b, a in zip(before, after[::-1], strict=True)
+    ]
     full = fit(before[-1] + chunks[-1])
     moves = np.array([fit(gram).fixed[column] for gram in sums]) - full.fixed[column]
     return moves, full.fixed_se[column]
