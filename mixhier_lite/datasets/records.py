@@ -10,6 +10,7 @@ RECORDS = {
     "lme4": "Fits by lme4, an R package; tests/reference/rosetta/lme4.R writes them.",
     "mixedmodels": "Fits by MixedModels.jl, quoted from its own tests.",
     "bambi_pymc": "Draws by bambi and PyMC; tests/reference/rosetta/bambi_pymc.py writes them.",
+    "years": "Fits by lme4, statsmodels, mixedlm; tests/reference/checks/years.py writes them.",
     "scaling": "Seconds against rows; tests/benchmarks/scaling.py measures and writes them.",
 }
 """The records that ``record`` knows, and where they come from."""
@@ -21,7 +22,7 @@ def record(name: str) -> dict[str, Any]:
     Parameters
     ----------
     name : str
-        One of ``lme4``, ``mixedmodels``, ``bambi_pymc``, ``scaling``.
+        One of ``lme4``, ``mixedmodels``, ``bambi_pymc``, ``years``, ``scaling``.
 
     Raises
     ------

@@ -23,6 +23,7 @@ CHAPTERS = (
     "adjusting",
     "few",
     "contrasts",
+    "checks",
     "scale",
     "rosetta",
     "limits",
