@@ -91,7 +91,7 @@ def test_index_names_what_each_chapter_adds():
     import mixhier_lite
 
     rows = re.findall(
-        r"^\| .*\{doc\}.*\|$", (BOOK / "index.md").read_text(encoding="utf-8"), re.MULTILINE
+        r"^\| \{doc\}.*\|$", (BOOK / "index.md").read_text(encoding="utf-8"), re.MULTILINE
     )
     assert [re.search(r"\{doc\}`.*?(\d\d-\w+)>?`", row)[1] for row in rows] == [
         page.stem for page in CHAPTERS
