@@ -17,6 +17,7 @@ CHAPTERS = (
     "gram",
     "variance",
     "slopes",
+    "nested",
     "kinship",
     "bayes",
     "adjusting",
