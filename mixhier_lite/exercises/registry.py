@@ -18,6 +18,7 @@ CHAPTERS = (
     "variance",
     "choosing",
     "slopes",
+    "nested",
     "kinship",
     "bayes",
     "adjusting",

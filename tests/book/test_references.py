@@ -15,6 +15,7 @@ ENTRIES = dict(
 )
 WITHOUT = {
     "crowder1990": "a book",
+    "davies1972": "a book",
     "henderson1950": "an abstract among others of a meeting, on pages of a journal",
     "kish1965": "a book of its time",
     "mcculloch2008": "a book",

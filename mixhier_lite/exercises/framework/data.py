@@ -40,6 +40,13 @@ def radon() -> tuple[Array, Array, Array, Labels]:
     return y, floor, uranium, data["county"].to_numpy(str)
 
 
+def pastes() -> tuple[Array, Labels, Labels]:
+    """Strength y (60,), the batch of each row, and the cask, whose labels start again in each."""
+    data = load("Pastes")
+    batch, cask = data["batch"].to_numpy(str), data["cask"].to_numpy(str)
+    return data["strength"].to_numpy(float), batch, cask
+
+
 def body_weight() -> tuple[Array, Array, Labels, Labels]:
     """Weight and day (176,), the rat and the diet of each row."""
     data = load("BodyWeight")
