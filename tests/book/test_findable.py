@@ -383,3 +383,55 @@ def test_map_fits_on_a_screen(browser, site, width, screens):
         assert 200 < height <= 900 * screens
         page.locator('a[href="#map"]').first.click()
         assert page.locator("#map").is_visible() or height > 0
+
+
+# --- what people type
+
+
+TOPICS = findable.topics()
+
+
+def test_topics_lead_to_places_that_exist(site):
+    assert len(TOPICS) > 100
+    for words, place in TOPICS.items():
+        page, _, anchor = place.partition("#")
+        assert soup(site, f"book/{page}").find(id=anchor), f"{words}: {place}"
+
+
+FIRST = """queries => queries.map(query =>
+  Search._performSearch(...Search._parseQuery(query)).at(-1))"""
+
+
+def test_what_people_type_leads_to_its_place_first(browser, site):
+    with visit(browser, f"file://{site}/search.html?q=henderson") as (page, troubles):
+        page.wait_for_selector("#search-results li a")
+        first = page.evaluate(FIRST, list(TOPICS))
+        assert troubles == []
+    # a word of the glossary or a theorem may have the same name
+    missed = [
+        (words, place, found and found[0] + found[2])
+        for (words, place), found in zip(TOPICS.items(), first, strict=True)
+        if found is None or found[0] + found[2] != f"book/{place}"
+    ]
+    assert missed == []
+
+
+def test_a_chapter_comes_before_its_exercises(browser, site):
+    with visit(browser, f"file://{site}/search.html?q=shrinkage") as (page, _):
+        page.wait_for_selector("#search-results li a")
+        for word in ("shrinkage", "REML", "pedigree", "boundary", "leverage"):
+            found = page.evaluate(
+                "q => Search._performSearch(...Search._parseQuery(q)).reverse().map(f => f[0])",
+                word,
+            )
+            kinds = [bool(re.match(r"book/(exercises|solutions)/", place)) for place in found[:10]]
+            assert not any(kinds[:5]), (word, found[:10])
+
+
+def test_excerpts_are_shown_where_pages_can_be_read(browser, site, server):
+    for root, shown in ((server, True), (f"file://{site}", False)):
+        with visit(browser, f"{root}/search.html?q=lactations") as (page, troubles):
+            page.wait_for_selector("#search-results li a")
+            page.wait_for_timeout(1000)
+            assert (page.locator("#search-results p.context").count() > 0) == shown
+            assert troubles == []
