@@ -5,6 +5,7 @@ import re
 import time
 from collections import Counter
 
+import findable
 import pytest
 import theorems
 from conftest import ROOT, visit
