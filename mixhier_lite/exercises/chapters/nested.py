@@ -8,6 +8,7 @@ import numpy as np
 from ...after.fit import Fit, fit
 from ...gram.term import Term
 from ...inputs import Array
+from ...labels import Labels
 from ..framework import (
     EXACT,
     Counterexample,
@@ -41,7 +42,7 @@ NUMBERED = choice("nested-1", _by_other_labels)
 # --- nested-2: labels that go astray
 
 
-def _labels(rng: np.random.Generator) -> tuple[data.Labels, data.Labels]:
+def _labels(rng: np.random.Generator) -> tuple[Labels, Labels]:
     while True:
         inner = rng.choice(np.array(list("abcdefgh")), 30)
         outer = rng.choice(np.array(["u", "v", "w", "x"]), 30)
@@ -53,16 +54,16 @@ def _labels(rng: np.random.Generator) -> tuple[data.Labels, data.Labels]:
             return inner, outer
 
 
-def _others(inner: data.Labels, outer: data.Labels) -> Array:
+def _others(inner: Labels, outer: Labels) -> Array:
     """How many levels of outer each level of inner meets."""
     return np.array([len(np.unique(outer[inner == level])) for level in np.unique(inner)], float)
 
 
-def _astray(inner: data.Labels, outer: data.Labels) -> float:
+def _astray(inner: Labels, outer: Labels) -> float:
     return float((_others(inner, outer) > 1).sum())
 
 
-def _rows_astray(inner: data.Labels, outer: data.Labels) -> float:
+def _rows_astray(inner: Labels, outer: Labels) -> float:
     met = dict(zip(np.unique(inner), _others(inner, outer), strict=True))
     return float(sum(met[label] > 1 for label in inner))
 
@@ -105,7 +106,7 @@ TENFOLD = exercise(
 # --- nested-4: crossed and yet without fill
 
 
-def _two_factors(answer: object) -> tuple[Array, Array]:
+def _two_factors(answer: object) -> tuple[Labels, Labels]:
     """Numbers of the levels of both factors, neither nested in the other."""
     pair = parts(answer, 2, "(first, second) of two lists of labels")
     first, second = ([str(label) for label in _list(part)] for part in pair)
@@ -124,7 +125,7 @@ def _list(part: object) -> Any:
     raise Unfit("Give two lists of labels, one label for each row.")
 
 
-def _rings(given: tuple[Array, Array]) -> float:
+def _rings(given: tuple[Labels, Labels]) -> float:
     """Whether some levels that meet form a ring: more meetings than a forest has."""
     first, second = given
     meetings = np.unique(np.column_stack([first, second]), axis=0)
@@ -136,7 +137,7 @@ def _rings(given: tuple[Array, Array]) -> float:
     return float(len(meetings) > forest)
 
 
-def _everybody_meets(given: tuple[Array, Array]) -> bool:
+def _everybody_meets(given: tuple[Labels, Labels]) -> bool:
     first, second = given
     meetings = np.unique(np.column_stack([first, second]), axis=0)
     return bool(len(meetings) == (first.max() + 1) * (second.max() + 1))
