@@ -5,7 +5,7 @@ import pytest
 from dense import criterion
 from scipy import stats
 from scipy.integrate import quad
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 
 from mixhier_lite import Term, fit, indicator, integrate, sample
 
@@ -39,6 +39,98 @@ def test_plug_in_and_t_intervals_are_those_of_the_fit():
             stats.t.ppf(0.975, 3 if inner else 19) * np.sqrt(v / 20), rel=2e-3
         )
     assert seen == {True, False}
+
+
+def profile_half(SSB, SSW, J, m):
+    """The chapter's closed form, of sqrt(n) times the half-width."""
+    n, rise = J * m, stats.chi2.ppf(0.95, 1)
+    MSW, SST = SSW / (n - J), SSB + SSW
+    edge = max(J * MSW - SSB, 0.0)
+    if edge == 0:
+        return np.sqrt(SSB * np.expm1(rise / J))
+    pooled = SST * np.expm1(rise / n)
+    if pooled <= edge:
+        return np.sqrt(pooled)
+    return np.sqrt(J * np.exp((n * np.log(SST / n) + rise - (n - J) * np.log(MSW)) / J) - SSB)
+
+
+@pytest.mark.slow
+def test_profile_interval_in_its_three_cases():
+    """By a minimiser of -2 log density over both variances, and by the package."""
+    cases = set()
+    for seed in range(14):
+        J, m = 4, 5
+        y, groups, MSB, MSW = balanced(J, m, 0.1, seed)
+        n, SSB, SSW = J * m, (J - 1) * MSB, J * (m - 1) * MSW
+        half = profile_half(SSB, SSW, J, m)
+
+        def deviance(x, SSB=SSB, SSW=SSW, n=n, J=J):  # x = n times the squared distance
+            def at(f):
+                tau2 = ((SSB + x) / f + SSW) / n
+                return J * np.log(f) + n * np.log(tau2)
+
+            inside = minimize_scalar(at, bounds=(1, 500), method="bounded", options={"xatol": 1e-9})
+            return min(inside.fun, at(1.0))
+
+        rise = stats.chi2.ppf(0.95, 1)
+        assert deviance(half**2) - deviance(0.0) == pytest.approx(rise, abs=1e-5)
+        low, high = fit(y, np.ones((n, 1)), Term(groups)).profile().interval()[-1]
+        assert [low, high] == pytest.approx(
+            [y.mean() - half / np.sqrt(n), y.mean() + half / np.sqrt(n)], rel=1e-4
+        )
+        wide = SSB + half**2 > J * MSW
+        cases.add("inside" if SSB > J * MSW else "leaves zero" if wide else "stays at zero")
+    assert "inside" in cases and "leaves zero" in cases
+
+
+def test_kenward_and_roger_stay_with_the_groups_where_the_estimate_is_zero():
+    seen = set()
+    for seed in range(12):
+        y, groups, MSB, MSW = balanced(4, 5, 0.1, seed)
+        model = fit(y, np.ones((20, 1)), Term(groups))
+        found = model.contrast([[1.0]], method="kenward-roger")
+        assert found.df == pytest.approx(3.0)
+        assert found.se == pytest.approx(model.fixed_cov[0, 0] ** 0.5)
+        df = model.satterthwaite().df[0]
+        assert df == pytest.approx(3 if MSB > MSW else 19, rel=1e-6)
+        seen.add(bool(MSB > MSW))
+    assert seen == {True, False}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ratio", [0.0, 0.5])
+def test_bootstrap_interval_by_drawn_sums_of_squares(ratio):
+    """The errors of draws from the fit in their own standard errors, without any row."""
+    J, m = 4, 5
+    y, groups, MSB, MSW = balanced(J, m, 0.5, 2)
+    means = np.repeat(y.reshape(J, m).mean(axis=1), m)
+    target = (1 + m * ratio) * MSW if ratio else 0.3 * MSW
+    y = y - means + y.mean() + np.sqrt(target / MSB) * (means - y.mean())
+    model = fit(y, np.ones((J * m, 1)), Term(groups))
+    assert model.singular == (ratio == 0)
+    f, rng, draws = 1 + m * ratio, np.random.default_rng(3), 400_000
+    between = f * rng.chisquare(J - 1, draws) / (J - 1)
+    within = rng.chisquare(J * (m - 1), draws) / (J * (m - 1))
+    pooled = ((J - 1) * between + J * (m - 1) * within) / (J * m - 1)
+    own = np.sqrt(np.where(between > within, between, pooled))
+    cut = np.quantile(np.abs(np.sqrt(f) * rng.normal(size=draws)) / own, 0.95)
+    low, high = model.bootstrap(2000, np.random.default_rng(4)).interval()[0]
+    # a tail of fifty draws on each side: the half-length has a standard error of 4 %
+    assert (high - low) / 2 == pytest.approx(cut * model.fixed_cov[0, 0] ** 0.5, rel=0.12)
+
+
+@pytest.mark.slow
+def test_draws_from_a_balanced_fit_have_the_mean_for_their_estimate():
+    """So the percentiles of a bootstrap of the mean are the plug-in interval."""
+    y, groups, _, _ = balanced(5, 4, 1.0, 3)
+    model = fit(y, np.ones((20, 1)), Term(groups))
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        drawn = model.simulate(rng)
+        assert fit(drawn, np.ones((20, 1)), Term(groups)).fixed[0] == pytest.approx(drawn.mean())
+    drawn = model.bootstrap(2000, rng).fixed[:, 0]
+    ends = np.quantile(drawn, [0.025, 0.975])
+    assert ends == pytest.approx(model.interval()[0], abs=0.05 * np.ptp(ends))
 
 
 def bayes_half(F, J, m):
@@ -99,7 +191,14 @@ def test_bayesian_interval_by_a_sum_over_sigma_tau_and_alpha(J):
     assert y.mean() == pytest.approx(fit(y, np.ones((n, 1)), Term(groups)).fixed[0])
 
 
-@pytest.mark.parametrize(("J", "expected"), [(3, (0.837, 0.935, 1.0)), (10, (0.919, 0.95, 0.959))])
+@pytest.mark.parametrize(
+    ("J", "expected"),
+    [
+        (3, (0.837, 0.874, 0.935, 0.979, 1.0)),
+        (6, (0.895, 0.914, 0.949, 0.952, 0.970)),
+        (20, (0.935, 0.941, 0.950, 0.950, 0.955)),
+    ],
+)
 def test_coverage_by_simulated_data(J, expected):
     rng, m, draws = np.random.default_rng(J), 5, 20_000
     n = J * m
@@ -112,7 +211,14 @@ def test_coverage_by_simulated_data(J, expected):
     t = stats.t.ppf(0.975, np.where(inner, J - 1, n - 1))
     grid = np.geomspace((MSB / MSW).min(), (MSB / MSW).max(), 12)
     half = np.interp(np.log(MSB / MSW), np.log(grid), np.log([bayes_half(F, J, m) for F in grid]))
-    halves = 1.96 * np.sqrt(v / n), t * np.sqrt(v / n), np.exp(half) * np.sqrt(MSW / n)
+    squares = zip((J - 1) * MSB, (n - J) * MSW, strict=True)
+    halves = (
+        1.96 * np.sqrt(v / n),
+        np.array([profile_half(*pair, J, m) for pair in squares]) / np.sqrt(n),
+        t * np.sqrt(v / n),
+        stats.t.ppf(0.975, J - 1) * np.sqrt(v / n),
+        np.exp(half) * np.sqrt(MSW / n),
+    )
     found = [(np.abs(means.mean(axis=1)) < half).mean() for half in halves]
     np.testing.assert_allclose(found, expected, atol=0.006)
 
@@ -300,3 +406,57 @@ def test_rejection_rates_of_the_text():
     values = 19 * np.log((3 * F + 16) / 19) - 3 * np.log(F)
     for cut, rate in ((3.841, 0.018), (2.706, 0.037)):
         assert ((values > cut) & (F > 1)).mean() == pytest.approx(rate, abs=0.0015)
+
+
+def test_null_statistic_is_the_difference_of_the_criteria():
+    """The chapter's maximum over t, at the contrasts of y, against an n x n matrix at the fit."""
+    groups = np.repeat(np.arange(5), [1, 2, 4, 8, 16])
+    X, Z = np.ones((31, 1)), np.ones((31, 1))
+    d, contrasts = eigenvalues_on_contrasts(X, indicator(groups))
+    positive = 0
+    for seed in range(25):
+        y = np.random.default_rng(seed).normal(size=31)
+        z2 = (contrasts.T @ y) ** 2
+        t = np.append(0, np.geomspace(1e-4, 1e3, 4000))[:, None]
+        gain = 30 * np.log(z2.sum() / (z2 / (1 + t * d)).sum(axis=1)) - np.log1p(t * d).sum(axis=1)
+        theta = fit(y, X, Term(groups)).theta[0]
+        values = [
+            criterion(y, X, [(groups, Z, None)], [np.array([[k]])], "REML") for k in (0.0, theta)
+        ]
+        assert gain.max() == pytest.approx(values[0] - values[1], abs=1e-4)
+        positive += gain.max() > 0.01
+    assert 3 < positive < 22
+
+
+def test_cuts_of_the_text_by_fits_of_noise():
+    """Six groups of five: 5 % of the differences lie above 2.3, by the F distribution."""
+    cut = statistic(stats.f.ppf(0.95, 5, 24), 6, 5)
+    assert cut == pytest.approx(2.3, abs=0.05)
+
+
+# --- planning ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("sigma2", "tau2", "g"), [(1.0, 1.0, 25.0), (0.25, 1.0, 9.0)])
+def test_best_rows_per_group_by_search(sigma2, tau2, g):
+    """And what a mean of so many groups and rows really scatters by, from simulated rows."""
+
+    def variance(m):
+        return (sigma2 + tau2 / m) * (g + m)
+
+    best = minimize_scalar(variance, bounds=(0.1, 200), options={"xatol": 1e-9}).x
+    assert best == pytest.approx(np.sqrt(g * tau2 / sigma2), rel=1e-5)
+    J, m, rng = 8, round(best), np.random.default_rng(6)
+    rows = rng.normal(0, np.sqrt(sigma2), (40_000, J, 1))
+    means = rows[:, :, 0] + rng.normal(0, np.sqrt(tau2 / m), (40_000, J))
+    assert means.mean(axis=1).var() * J * (g + m) == pytest.approx(variance(m), rel=0.03)
+
+
+def test_half_width_with_the_design_effect():
+    for J, m, rho in ((6, 20, 0.05), (24, 5, 0.5)):
+        sigma2, tau2 = rho, 1 - rho
+        by_groups = np.sqrt((sigma2 + tau2 / m) / J)
+        by_rows = np.sqrt((1 + (m - 1) * rho) / (J * m))
+        assert by_groups == pytest.approx(by_rows)
+    effective = [round(120 / (1 + (m - 1) * rho)) for rho in (0.05, 0.5) for m in (20, 5)]
+    assert effective == [62, 100, 11, 40]

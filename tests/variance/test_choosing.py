@@ -255,3 +255,99 @@ def test_the_unit_of_a_covariate_decides_for_reml():
     for (method, _), found in again.items():  # compare goes by ML
         assert found.statistic == pytest.approx(gains["ML", 1], abs=1e-6)
         assert ("again by ML" in found.note) == (method == "REML")
+
+
+# --- prediction and likelihood --------------------------------------------------------------------
+
+
+def left_out_for_real(y, groups, lam):
+    """Delete every row in turn and predict it from the others, by formulas of size n - 1."""
+    errors = []
+    for i in range(len(y)):
+        keep = np.arange(len(y)) != i
+        V = np.equal.outer(groups[keep], groups[keep]) / lam + np.eye(keep.sum())
+        weights = np.linalg.solve(V, np.ones(keep.sum()))
+        level = weights @ y[keep] / weights.sum()
+        shared = (groups[keep] == groups[i]) / lam
+        errors.append(y[i] - level - shared @ np.linalg.solve(V, y[keep] - level))
+    return np.mean(np.square(errors))
+
+
+def gcv(y, groups, lam):
+    V = np.equal.outer(groups, groups) / lam + np.eye(len(y))
+    one = np.ones((len(y), 1))
+    Q = (
+        np.linalg.inv(V)
+        - np.linalg.solve(V, one @ one.T) @ np.linalg.inv(V) / np.linalg.solve(V, one).sum()
+    )
+    return np.mean((Q @ y) ** 2) / (np.trace(Q) / len(y)) ** 2
+
+
+def least(score, y, groups):
+    found = minimize_scalar(
+        lambda x: score(y, groups, np.exp(x)), bounds=(-4, 9), options={"xatol": 1e-8}
+    )
+    return np.exp(found.x)
+
+
+@pytest.mark.theorem("thm-one-lambda")
+@pytest.mark.parametrize("seed", range(4))
+def test_balanced_criteria_choose_the_lambda_of_the_fit(seed):
+    rng, groups = np.random.default_rng(seed), np.repeat(np.arange(4), 3)
+    y = 2.0 * rng.normal(size=4)[groups] + rng.normal(size=12)
+    model = fit(y, np.ones((12, 1)), Term(groups))
+    assert not model.singular
+    for lam in (0.1, 1.0, 20.0):
+        assert gcv(y, groups, lam) == pytest.approx(left_out_for_real(y, groups, lam), rel=1e-9)
+    expected = model.tau2 / model.Sigma[0][0, 0]
+    assert least(left_out_for_real, y, groups) == pytest.approx(expected, rel=1e-4)
+    MSB = 3 * y.reshape(4, 3).mean(axis=1).var(ddof=1)
+    MSW = y.reshape(4, 3).var(axis=1, ddof=1).mean()
+    assert 3 / (3 + expected) == pytest.approx(1 - MSW / MSB)
+
+
+@pytest.mark.theorem("thm-one-lambda")
+def test_where_the_fit_is_zero_every_penalty_is_too_small():
+    data = datasets.load("Dyestuff2")
+    y, groups = data["Yield"].to_numpy(float), np.repeat(np.arange(6), 5)
+    assert fit(y, np.ones((30, 1)), Term(groups)).singular
+    errors = [left_out_for_real(y, groups, lam) for lam in np.geomspace(0.01, 1e5, 25)]
+    assert np.all(np.diff(errors) < 0)
+
+
+@pytest.mark.theorem("thm-one-lambda")
+def test_groups_of_different_size_part_them():
+    rng, groups = np.random.default_rng(0), np.repeat(np.arange(5), [1, 2, 3, 5, 9])
+    y = rng.normal(size=5)[groups] + rng.normal(size=20)
+    found = [least(score, y, groups) for score in (gcv, left_out_for_real)]
+    model = fit(y, np.ones((20, 1)), Term(groups))
+    lams = np.array([*found, model.tau2 / model.Sigma[0][0, 0]])
+    assert np.all(np.abs(np.log(lams[:, None] / lams))[np.triu_indices(3, 1)] > 0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("spread", "noise", "ahead"),
+    [((1, 1), (1, 1), "REML"), ((1, 1), (0.5, 1.5), "left out"), ((1.3, 0.2), (1, 1), "left out")],
+)
+def test_who_predicts_known_groups_best(spread, noise, ahead):
+    """REML by the fit, leave one out by its formula from a dense hat matrix; errors compared."""
+    sizes = np.array([1, 1, 2, 2, 3, 4, 6, 9, 14, 20, 30, 40])
+    groups, big = np.repeat(np.arange(12), sizes), sizes > 8
+    D, X = indicator(groups), np.ones((132, 1))
+    spread, noise = (np.where(big, pair[1], pair[0]) for pair in (spread, noise))
+    W, lams = np.hstack([X, D]), np.geomspace(0.05, 50, 31)
+    penalty = np.diag([0.0] + [1.0] * 12)
+    hats = [W @ np.linalg.solve(W.T @ W + lam * penalty, W.T) for lam in lams]
+    rng, gaps = np.random.default_rng(4), []
+    for _ in range(300):
+        beta = spread * rng.normal(size=12)
+        y = beta[groups] + noise[groups] * rng.normal(size=132)
+        scores = [(((y - hat @ y) / (1 - np.diag(hat))) ** 2).sum() for hat in hats]
+        by_row = hats[int(np.argmin(scores))] @ y
+        model = fit(y, X, Term(groups))
+        by_reml = model.fixed[0] + model.random[0][groups, 0]
+        errors = [((fitted - beta[groups]) ** 2).mean() for fitted in (by_reml, by_row)]
+        gaps.append(errors[1] - errors[0])
+    mean, error = np.mean(gaps), np.std(gaps) / np.sqrt(300)
+    assert mean > error if ahead == "REML" else mean < -error
