@@ -14,6 +14,10 @@ from .posterior import Given, View
 DEPTH = {1: 40.0, 2: 35.0, 3: 28.0}
 """How far the edge of the box lies below the peak, in log density, by number of coordinates."""
 
+KEPT = {1: 40.0, 2: 35.0, 3: 24.0}
+"""How far below the peak nodes are not looked at, in log density; what is lost is far less than
+quadrature misses."""
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -101,7 +105,7 @@ def grid(over: View, box: Array, n: int, last: Grid | None = None, m: int = 0) -
     at = combinations(axes[:-1])
     kept = np.arange(len(at))
     if last is not None:
-        enough = last.log_density.max() - DEPTH[over.size]
+        enough = last.log_density.max() - KEPT[over.size]
         kept = np.flatnonzero(_heights_near(last, axes).ravel() > enough)
         at = at[kept]
     given = over.given(at)
@@ -126,6 +130,13 @@ def _heights_near(last: Grid, axes: list[Array]) -> Array:
         sides.append((before, np.minimum(after, len(old) - 1)))
     corners = [height[np.ix_(*corner)] for corner in product(*sides)]
     return np.asarray(np.max(corners, axis=0))
+
+
+def light(mass: Array, together: float) -> float:
+    """The mass up to which nodes have less than ``together`` in all: the rest are worth a look."""
+    ordered = np.sort(mass, axis=None)
+    first = int(np.searchsorted(np.cumsum(ordered), together))
+    return float(ordered[min(first, len(ordered) - 1)]) * (1 - 1e-12)
 
 
 @lru_cache(maxsize=64)
