@@ -66,12 +66,14 @@ class Grid:
         """
         view = self.over
         readers = view.chart is view.over.charts[0]
-        farthest = view.box()
+        sds = view.chart.sds
+        at_the_edge = self.box[: len(sds), 1] >= view.box()[: len(sds), 1]
+        if not at_the_edge.any():
+            return 0.0
         mass = np.exp(self.cube(self.log_mass) - log_marginal)
         out = 0.0
-        for k, (term, i) in enumerate(view.chart.sds):
-            if self.box[k, 1] < farthest[k, 1]:
-                continue
+        for k in np.flatnonzero(at_the_edge):
+            term, i = sds[k]
             exponent = exponents[term][i] if readers else exponents[term].min()
             at_the_end = np.take(mass, -1, k).sum()
             density = at_the_end / self.widths[k][-1]
