@@ -14,6 +14,10 @@ from .posterior import Given, View
 DEPTH = {1: 40.0, 2: 35.0, 3: 28.0}
 """How far the edge of the box lies below the peak, in log density, by number of coordinates."""
 
+KEPT = {1: 40.0, 2: 35.0, 3: 24.0}
+"""How far below the peak nodes are not looked at, in log density; what is lost is far less than
+quadrature misses."""
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -62,12 +66,14 @@ class Grid:
         """
         view = self.over
         readers = view.chart is view.over.charts[0]
-        farthest = view.box()
+        sds = view.chart.sds
+        at_the_edge = self.box[: len(sds), 1] >= view.box()[: len(sds), 1]
+        if not at_the_edge.any():
+            return 0.0
         mass = np.exp(self.cube(self.log_mass) - log_marginal)
         out = 0.0
-        for k, (term, i) in enumerate(view.chart.sds):
-            if self.box[k, 1] < farthest[k, 1]:
-                continue
+        for k in np.flatnonzero(at_the_edge):
+            term, i = sds[k]
             exponent = exponents[term][i] if readers else exponents[term].min()
             at_the_end = np.take(mass, -1, k).sum()
             density = at_the_end / self.widths[k][-1]
@@ -101,7 +107,7 @@ def grid(over: View, box: Array, n: int, last: Grid | None = None, m: int = 0) -
     at = combinations(axes[:-1])
     kept = np.arange(len(at))
     if last is not None:
-        enough = last.log_density.max() - DEPTH[over.size]
+        enough = last.log_density.max() - KEPT[over.size]
         kept = np.flatnonzero(_heights_near(last, axes).ravel() > enough)
         at = at[kept]
     given = over.given(at)
@@ -126,6 +132,13 @@ def _heights_near(last: Grid, axes: list[Array]) -> Array:
         sides.append((before, np.minimum(after, len(old) - 1)))
     corners = [height[np.ix_(*corner)] for corner in product(*sides)]
     return np.asarray(np.max(corners, axis=0))
+
+
+def light(mass: Array, together: float) -> float:
+    """The mass up to which nodes have less than ``together`` in all: the rest are worth a look."""
+    ordered = np.sort(mass, axis=None)
+    first = int(np.searchsorted(np.cumsum(ordered), together))
+    return float(ordered[min(first, len(ordered) - 1)]) * (1 - 1e-12)
 
 
 @lru_cache(maxsize=64)

@@ -11,6 +11,7 @@ from ..errors import refused
 from ..inputs import Array, between_0_and_1, level_of
 from ..values import Value
 from .conditional import moments
+from .grid import light
 from .importance import Points
 from .parameters import OnDemand, Unknowns
 from .posterior import Given, Landscape
@@ -19,6 +20,11 @@ from .summary import Shares, correlations_and_icc, names_of, text
 
 NODES = {1: 400, 2: 54, 3: 36}
 """Nodes a side for mixtures over the nodes, by the number of coordinates."""
+FIRST_STEP, FARTHEST = 1e-2, 100.0
+"""The first step from a quantile of the nodes to the other side of the quantile, and the last, in
+logs."""
+LOST = 1e-8
+"""Mass of all nodes together that mixtures leave out, because they have so little of it."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -216,7 +222,7 @@ class Integral(Value):
     # --- quantiles
 
     def _quantile_of_alpha(self, probability: float) -> Array:
-        mixture = self._mixture_of_alpha(_negligible(self.nodes.mass))
+        mixture = self._mixture_of_alpha(light(self.nodes.mass, LOST))
         return _mixture_quantile(probability, *mixture)
 
     def _quantile_of_beta(self, probability: float) -> tuple[Array, ...]:
@@ -251,7 +257,7 @@ class Integral(Value):
     def _mixtures_of_beta(self) -> list[tuple[Array, Array, Array]]:
         """For each term weights (K,), means and standard deviations (K, J q); no light nodes."""
         nodes, unit = self._mixed, self.over.y_unit
-        mass = np.where(nodes.mass > _negligible(nodes.mass), nodes.mass, 0.0)
+        mass = np.where(nodes.mass > light(nodes.mass, LOST), nodes.mass, 0.0)
         heavy = np.flatnonzero(mass.sum(axis=1))
         out: list[tuple[list[Array], ...]] = [([], [], []) for _ in self.over.model.T]
         for part, given, parts in self._given_alpha(nodes, heavy):
@@ -286,31 +292,29 @@ class Integral(Value):
 
         if k == len(self.over.sds) and self.over.tau_known is not None:
             return float(np.sqrt(self.over.model.tau2))
-        values = self.over.standard_deviations(self.nodes.given, self.nodes.tau)[k]
-        likely = np.log(values[self.nodes.mass > 1e-12])
-        below = self.nodes.distribution(k)
+        nodes = self.nodes
+        values = self.over.standard_deviations(nodes.given, nodes.tau)[k]
+        near = np.log(_weighted_quantile(values.ravel(), nodes.mass.ravel(), probability))
+        below = nodes.distribution(k)
 
         def excess(log_value: float) -> float:
             return below(float(np.exp(log_value))) - probability
 
-        low = _first_beyond(excess, float(likely.min()), -5.0)
-        high = _first_beyond(excess, float(likely.max()), 1.0)
+        low, high = _between_which(excess, float(near))
         return float(np.exp(brentq(excess, low, high, xtol=1e-10)))
 
 
-def _first_beyond(excess: Callable[[float], float], start: float, step: float) -> float:
-    """The first of start, start + step, ... where the excess has the sign of the step, or none."""
-    for k in range(100):
-        place = start + k * step
+def _between_which(excess: Callable[[float], float], near: float) -> tuple[float, float]:
+    """Two places, one not above and one not below zero: ``near``, and one far enough from it."""
+    at_near = excess(near)
+    step = FIRST_STEP if at_near < 0 else -FIRST_STEP
+    place = near
+    while abs(place - near) < FARTHEST:
+        last, place = place, near + step
         if excess(place) * step >= 0:
-            return place
+            return (last, place) if step > 0 else (place, last)
+        step *= 4
     raise refused("quantile-too-extreme", log_sd=place)
-
-
-def _negligible(mass: Array) -> float:
-    """The mass below which nodes have less than 1e-8 of the whole together."""
-    ordered = np.sort(mass, axis=None)
-    return float(ordered[np.searchsorted(np.cumsum(ordered), 1e-8)]) * (1 - 1e-12)
 
 
 def _weighted_moments(values: Array, weights: Array) -> tuple[float, float]:

@@ -7,14 +7,18 @@ the standard deviation reaches a value: along t for that of the noise, along x f
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from ..inputs import Array
-from .grid import Grid, combinations, rule
+from .cubics import Cubics
+from .grid import Grid, combinations, light, rule
 
 SEGMENTS = 100
 """Pieces of an axis, where a standard deviation is no coordinate."""
-LIGHT = 1e-12
-"""Mass of a line that is not looked at."""
+LOST = 1e-12
+"""Mass of all lines together that are not looked at, because they have so little of it."""
+RISE = 1e-13
+"""By how much a coordinate rises from node to node where it would not rise at all."""
 
 Distribution = Callable[[float], float]
 """The mass where a standard deviation is below a value."""
@@ -43,14 +47,13 @@ def _of_grid(grid: Grid, k: int, log_marginal: float) -> Distribution:
 
 def _of_noise(grid: Grid, mass: Array) -> Distribution:
     """That of tau, which is its value at t = 0 times e^t."""
-    t = grid.axes[-1]
-    lowest = grid.tau[:, 0] * grid.over.over.y_unit
-    polynomials = _polynomials(mass)
-    low, high = grid.box[-1]
+    heavy = mass.sum(axis=1) > light(mass.sum(axis=1), LOST)
+    log_lowest = np.log(grid.tau[heavy, 0] * grid.over.over.y_unit) - grid.axes[-1][0]
+    up_to = _integrals(mass[heavy])
 
     def below(value: float) -> float:
-        reach = t[0] + np.log(value / lowest)
-        return _mass_up_to(polynomials, low, high, reach)
+        reach = np.log(value) - log_lowest
+        return float(up_to(_place(reach, grid.box[-1])).sum())
 
     return below
 
@@ -60,20 +63,21 @@ def _of_coordinate(grid: Grid, k: int, mass: Array) -> Distribution:
 
     On a line along x, sd = unit e^t sinh(x) h(x), where h is tau at t = 0 over its median.
     """
-    over, t = grid.over.over, grid.axes[-1]
+    over = grid.over.over
     at_zero = over.tau(grid.given, np.zeros((len(grid.at), 1)))
     median = float(np.median(at_zero))
     ratio = grid.given.ratios[0, k] / np.sinh(grid.at[0, k])  # at sinh x = 1
     unit = over.y_unit * median * ratio
-    polynomials = _polynomials(np.maximum(_lines(grid, mass, k), 0.0))
-    heights = _tau_along(grid, k) / median
-    inverses = [_inverse(grid.axes[k], line) for line in heights]
-    low, high = grid.box[k]
+    lines = np.maximum(_lines(grid, mass, k), 0.0)
+    line, m = _heavy(lines)
+    up_to = _integrals(lines[line, m])
+    inverse = _inverse(grid.axes[k], _tau_along(grid, k) / median)
+    shrunk = np.exp(-grid.axes[-1]) / unit
 
     def below(value: float) -> float:
-        z = np.arcsinh(value / unit * np.exp(-t))
-        reach = np.stack([inverse(z) for inverse in inverses])
-        return _mass_up_to(polynomials, low, high, reach)
+        z = np.arcsinh(value * shrunk)
+        reach = inverse(line, z[m])
+        return float(up_to(_place(reach, grid.box[k])).sum())
 
     return below
 
@@ -91,19 +95,16 @@ def _of_column(grid: Grid, k: int, mass: Array) -> Distribution:
     low, high = grid.box[axis]
     ends = np.linspace(low, high, SEGMENTS + 1)
     lines = np.maximum(_lines(grid, mass, axis), 0.0)
-    heavy = lines.sum(axis=(1, 2)) > LIGHT
+    line, m = _heavy(lines)
+    up_to = _integrals(lines[line, m])
+    places = _place(ends, grid.box[axis])
+    shares = np.diff([up_to(place) for place in places], axis=0)  # (SEGMENTS, pairs)
 
-    place = np.linspace(-1.0, 1.0, SEGMENTS + 1)
-    up_to = _polynomials(lines[heavy]) @ _integrals(place, lines.shape[-1]).T
-    shares = np.diff(up_to, axis=-1)  # of each segment, (lines, M, SEGMENTS)
-
-    ratio = _ratios(grid, term, column, axis, ends)[heavy]
-    heights = _tau_along(grid, axis)[heavy]
-    tau = np.stack([_between(grid.axes[axis], line, ends) for line in heights])
+    ratio = _ratios(grid, term, column, axis, ends)
+    tau = _along(grid.axes[axis], _tau_along(grid, axis), ends)
     along_t = np.ones(1) if over.tau_known is not None else np.exp(grid.axes[-1])
-    sd = over.y_unit * ratio * tau
-    values = sd[:, None, :] * along_t[:, None]
-    left, right = values[..., :-1], values[..., 1:]
+    values = (over.y_unit * ratio * tau)[line].T * along_t[m]
+    left, right = values[:-1], values[1:]
     lowest = np.minimum(left, right)
     width = np.maximum(np.abs(right - left), 1e-300)
 
@@ -114,6 +115,13 @@ def _of_column(grid: Grid, k: int, mass: Array) -> Distribution:
     return below
 
 
+def _heavy(lines: Array) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Lines, and nodes of t on them, that have nearly all of the mass; of (lines, M, nodes)."""
+    mass = lines.sum(axis=2)
+    line, m = np.nonzero(mass > light(mass, LOST))
+    return line, m
+
+
 def _lines(grid: Grid, values: Array, axis: int) -> Array:
     """Values of shape (N, M) along one axis: (lines, M, nodes); -inf off the grid."""
     cube = np.moveaxis(grid.cube(values), axis, -1)
@@ -122,10 +130,19 @@ def _lines(grid: Grid, values: Array, axis: int) -> Array:
 
 
 def _tau_along(grid: Grid, axis: int) -> Array:
-    """Scaled tau at t = 0 along one axis: (lines, nodes); -inf off the grid."""
+    """Scaled tau at t = 0 along one axis: (lines, nodes).
+
+    Off the grid it is what it is at the nearest node; zero on lines that are off it altogether.
+    """
     at_zero = grid.over.over.tau(grid.given, np.zeros((len(grid.at), 1)))
     at_all_t = np.broadcast_to(at_zero, grid.log_density.shape)
-    return _lines(grid, at_all_t, axis)[:, 0]
+    tau = np.maximum(_lines(grid, at_all_t, axis)[:, 0], 0.0)
+    seen = tau > 0
+    index = np.arange(tau.shape[1])
+    last = np.maximum.accumulate(np.where(seen, index, -1), axis=1)
+    next_one = np.minimum.accumulate(np.where(seen, index, len(index))[:, ::-1], axis=1)[:, ::-1]
+    nearest = np.where(last >= 0, last, np.where(next_one < len(index), next_one, 0))
+    return np.asarray(np.take_along_axis(tau, nearest, axis=1))
 
 
 def _ratios(grid: Grid, term: int, column: int, axis: int, ends: Array) -> Array:
@@ -139,73 +156,45 @@ def _ratios(grid: Grid, term: int, column: int, axis: int, ends: Array) -> Array
     return np.asarray(np.moveaxis(cube, axis, -1).reshape(-1, len(ends)))
 
 
-def _polynomials(mass: Array) -> Array:
-    """Legendre coefficients of the polynomial through masses at nodes, along the last axis."""
-    M = mass.shape[-1]
-    nodes, _ = rule(M)
+def _integrals(mass: Array) -> Callable[[Array], Array]:
+    """Mass up to a place on (-1, 1), of polynomials through masses at nodes, (lines, nodes).
+
+    The function takes a place for each line, or one for all.
+    """
+    nodes, _ = rule(mass.shape[1])
     on_both_sides_of_0 = 2 * nodes - 1
-    P = np.polynomial.legendre.legvander(on_both_sides_of_0, M - 1)
-    return np.asarray(mass @ P * (np.arange(M) + 0.5))
+    P = np.polynomial.legendre.legvander(on_both_sides_of_0, len(nodes) - 1)
+    density = (P * (np.arange(len(nodes)) + 0.5)).T @ mass.T  # coefficients, (nodes, lines)
+    integral = np.polynomial.legendre.legint(density, lbnd=-1)
+    return lambda place: np.asarray(np.polynomial.legendre.legval(place, integral, tensor=False))
 
 
-def _integrals(place: Array, M: int) -> Array:
-    """The first M Legendre polynomials, integrated from -1 to a place; shape (*place.shape, M).
+def _place(reach: Array, side: Array) -> Array:
+    """Places on an axis as places on (-1, 1), which stand for its ends where they are beyond."""
+    low, high = side
+    return np.asarray(np.clip(2 * (reach - low) / (high - low) - 1, -1.0, 1.0))
 
-    That of P_m is (P_m+1 - P_m-1) / (2 m + 1), with P_-1 = -1.
+
+def _inverse(x: Array, heights: Array) -> Callable[[npt.NDArray[np.intp], Array], Array]:
+    """x as a function of z = arsinh(sinh(x) h(x)) on some lines; it is nearly x itself.
+
+    h is known at the nodes, (lines, nodes); beyond the first and the last it is what it is there.
     """
-    P = np.polynomial.legendre.legvander(place, M)
-    first = -np.ones((*place.shape, 1))
-    before = np.concatenate([first, P[..., : M - 1]], axis=-1)
-    after = P[..., 1:]
-    return np.asarray((after - before) / (2 * np.arange(M) + 1))
+    z_at_nodes = np.arcsinh(np.sinh(x) * heights)
+    rising = np.maximum.accumulate(z_at_nodes, axis=1) + RISE * np.arange(len(x))
+    curves = Cubics.through(rising, np.broadcast_to(x, rising.shape))
 
-
-def _mass_up_to(polynomials: Array, low: float, high: float, reach: Array) -> float:
-    """Mass below a place on an axis from low to high, summed over all lines."""
-    share = (reach - low) / (high - low)
-    place = np.clip(2 * share - 1, -1.0, 1.0)
-    return float((polynomials * _integrals(place, polynomials.shape[-1])).sum())
-
-
-def _inverse(x: Array, heights: Array) -> Callable[[Array], Array]:
-    """x as a function of z = arsinh(sinh(x) h(x)), which is nearly x itself.
-
-    h is known at some nodes (> 0); beyond the first and the last it is what it is there.
-    """
-    from scipy.interpolate import PchipInterpolator
-
-    seen = heights > 0
-    if not seen.any():
-        return lambda z: np.full_like(z, -np.inf)
-    nodes, h = x[seen], heights[seen]
-    ends = np.arcsinh(np.sinh(nodes) * h)
-    so_far = np.maximum.accumulate(ends)
-    rising = np.append(True, np.diff(so_far) > 0)
-    nodes, h, ends = nodes[rising], h[rising], ends[rising]
-
-    def where_constant(z: Array, height: float) -> Array:
-        return np.arcsinh(np.sinh(z) / height)
-
-    if len(nodes) == 1:
-        return lambda z: where_constant(z, h[0])
-    inner = PchipInterpolator(ends, nodes)
-    first, last = ends[0], ends[-1]
-
-    def inverse(z: Array) -> Array:
-        inside = inner(np.clip(z, first, last))
-        found = np.where(z < first, where_constant(z, h[0]), inside)
-        return np.where(z > last, where_constant(z, h[-1]), found)
+    def inverse(line: npt.NDArray[np.intp], z: Array) -> Array:
+        below, above = z < rising[line, 0], z > rising[line, -1]
+        height = np.where(below, heights[line, 0], heights[line, -1])
+        return np.where(below | above, np.arcsinh(np.sinh(z) / height), curves.at(line, z))
 
     return inverse
 
 
-def _between(x: Array, heights: Array, at: Array) -> Array:
-    """Heights between nodes, where they are known (> 0); beyond them as at the last."""
-    from scipy.interpolate import PchipInterpolator
-
-    seen = heights > 0
-    nodes, values = x[seen], heights[seen]
-    if len(nodes) == 1:
-        return np.full(len(at), values[0])
-    inside = np.clip(at, nodes[0], nodes[-1])
-    return np.asarray(PchipInterpolator(nodes, values)(inside))
+def _along(x: Array, heights: Array, at: Array) -> Array:
+    """Heights at places, from those at nodes of the same lines: (lines, places)."""
+    lines, places = len(heights), len(at)
+    curves = Cubics.through(np.broadcast_to(x, heights.shape), heights)
+    line = np.repeat(np.arange(lines), places)
+    return curves.at(line, np.tile(at, lines)).reshape(lines, places)
