@@ -42,7 +42,7 @@ def foot(pathto):
         f'<a href="{pathto(f"_static/{FOLDER}/{family.licence}", 1)}">{family.name}</a>'
         for family in FAMILIES
     ]
-    cite = pathto("book/bibliography") + "#how-to-cite"
+    cite = pathto("book/bibliography").rstrip("#") + "#how-to-cite"
     return (
         f'<p>Text and figures: <a href="{TEXT_LICENCE}">CC BY 4.0</a>. Code: MIT. '
         f"Typefaces: {' and '.join(faces)}, SIL Open Font License 1.1.</p>\n"
@@ -57,7 +57,7 @@ def add_to_page(app, pagename, templatename, context, doctree):
         return
     context["theme_extra_footer"] = foot(context["pathto"])
     if doctree is not None:
-        title = html.unescape(str(context.get("title", "")))
+        title = app.env.titles[pagename].astext()
         context["metatags"] = context.get("metatags", "") + metatags(title, description(doctree))
 
 

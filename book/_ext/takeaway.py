@@ -30,6 +30,7 @@ EXTRAS = {
 PACKAGES = {
     "scikit-learn": r"(import|from) sklearn\b",
     "statsmodels": r"(import|from) statsmodels\b",
+    "sympy": r"(import|from) sympy\b",
     "mixedlm": r"(import|from) mixedlm\b",
 }
 

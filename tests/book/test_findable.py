@@ -282,7 +282,7 @@ def test_names_are_objects_of_the_search_index(site):
     kinds = {int(number): kind for number, (domain, kind, _) in index["objnames"].items()
              if domain == "book"}  # fmt: skip
     found = Counter(kinds[kind] for _, kind, *_ in index["objects"][""] if kind in kinds)
-    assert sum(found.values()) == len(NAMES)
+    assert sum(found.values()) == len(NAMES) + len(findable.topics())
     assert found["theorem"] + found["lemma"] == len(theorems.results())
     assert found["term"] == len(TERMS)
     places = [place for entry in index["indexentries"].values() for _, place, _ in entry]
