@@ -11,8 +11,8 @@ from functools import cache
 
 from docutils import nodes
 from pages import ROOT
-from sphinx_proof.nodes import NODE_TYPES, proof_node
 from source import find, folded, folded_title, link
+from sphinx_proof.nodes import NODE_TYPES, proof_node
 from theorems import markers
 
 COMPUTED = ROOT / "book/_ext/computed.toml"
@@ -20,7 +20,9 @@ STATEMENTS = tuple(NODE_TYPES.values())
 LONG = 110
 """A proof of more words is closed at first."""
 MOST = 45
-"""A test of more lines is a link to its page."""
+"""Code of more lines is a link to its page."""
+FULL = {"book/02-mixed", "book/14-bayes", "book/17-checks"}
+"""Pages that would be too heavy: here all code is a link to its page."""
 ASKS = re.compile(r"\bBefore you (look|run|read on)\b")
 SECOND = "For a second reading"
 CHAPTER = re.compile(r"book/\d\d-")
@@ -86,6 +88,11 @@ def linked(app, before, definitions):
     return line
 
 
+def is_short(app, found):
+    """Tell whether a page has room for a definition."""
+    return len(found.text().splitlines()) <= MOST and app.env.docname not in FULL
+
+
 def code_of(app, label, on_page):
     """Show the functions that compute a theorem; what the page shows anyway is not repeated."""
     entry = computed().get(label, {})
@@ -97,8 +104,10 @@ def code_of(app, label, on_page):
         said = nodes.literal(found.name, found.name)
         if name in on_page:
             parts.append(linked(app, "Code, read on this page:", [(found, said)]))
-        else:
+        elif is_short(app, found):
             parts.append(shown(app, "Code", found, said))
+        else:
+            parts.append(linked(app, "Code:", [(found, said)]))
     return parts
 
 
@@ -108,7 +117,7 @@ def tests_of(app, label):
     if not tests:
         return []
     (first, said), rest = tests[0], tests[1:]
-    if len(first.text().splitlines()) > MOST:
+    if not is_short(app, first):
         return [linked(app, "Tests:", tests)]
     others = [linked(app, "Further tests:", rest)] if rest else []
     return [shown(app, "Test", first, nodes.inline("", said)), *others]

@@ -1,6 +1,7 @@
 """Light pages: figures with short numbers, and code without marks that show nothing."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -37,18 +38,21 @@ def joined(numbers, digits=".2f"):
     return "".join(words)
 
 
-def path(d, flip=1):
-    """Write a path by the way from each point to the next; flip=-1 turns it upside down."""
+def path(d, flip=1, part=1, places=2):
+    """Write a path by the way from each point to the next; flip=-1 turns it upside down.
+
+    Lengths are divided by ``part`` and rounded to ``places`` decimal places.
+    """
     at, start, last, out = {"x": 0.0, "y": 0.0}, {}, "", []
     for kind, words in STEP.findall(d):
         keys = KEYS[kind]
-        ends = [float(word) for word in words.split()]
+        ends = [float(word) / part for word in words.split()]
         ways = [
-            round(end * (flip if key == "y" else 1) - at[key], 2)
+            round(end * (flip if key == "y" else 1) - at[key], places)
             for key, end in zip(keys, ends, strict=True)
         ]
         for key, way in list(zip(keys, ways, strict=True))[-2:]:
-            at[key] = round(at[key] + way, 2)  # a rounded point: errors do not add up
+            at[key] = round(at[key] + way, places)  # a rounded point: errors do not add up
         start = dict(at) if kind == "M" else start
         at = dict(start) if kind in "Zz" else at
         kind, words = kind.lower(), joined(ways)
@@ -80,9 +84,15 @@ def style(node):
     return {name.strip(): value.strip() for name, _, value in entries if value}
 
 
+MANY = 4  # elements of one style, from which on it is said once
+LETTER = "scale(0.015625)"  # of an outline with 4096 units an em
+COARSE = 8  # 512 units an em are enough for a letter in a figure
+
+
 def shorten(node, names, styles):
     """Shorten the attributes of an element."""
     new = {}
+    letter = node.tag == f"{SVG}path" and node.get("transform") == LETTER
     inner = styles.get(node.get(LINK, "")[1:], {})  # what is used keeps the style that it has
     properties = sorted(f"{name}:{value}" for name, value in style(node).items() - inner.items())
     for key, value in node.items():
@@ -91,9 +101,9 @@ def shorten(node, names, styles):
         elif key == "id":
             new |= {"id": names[value]} if value in names else {}
         elif key == "d":
-            new["d"] = path(value)
+            new["d"] = path(value, 1, COARSE, 0) if letter else path(value)
         elif key == "transform":
-            new |= placed(node, value)
+            new |= placed(node, f"scale({COARSE * 0.015625})" if letter else value)
         elif key in ("x", "y", "width", "height") and not value.endswith("pt"):
             new[key] = joined([float(value)])
         else:
@@ -112,6 +122,20 @@ def unwrap(parent):
         hollow = child.tag in (f"{SVG}g", f"{SVG}defs") and not len(child)
         children += child if silent else [] if hollow else [child]
     parent[:] = children
+
+
+def share_styles(root):
+    """Say a style once that many elements have."""
+    sheet = next(root.iter(f"{SVG}style"), None)
+    if sheet is None:
+        return
+    counts = Counter(node.get("style") for node in root.iter() if node.get("style"))
+    often = [look for look, count in counts.items() if count >= MANY]
+    names = {look: f"s{k}" for k, look in enumerate(often)}
+    for node in root.iter():
+        if node.get("style") in names:
+            node.set("class", names[node.attrib.pop("style")])
+    sheet.text += "".join(f".{name}{{{look}}}" for look, name in names.items())
 
 
 def lean(svg):
@@ -134,6 +158,7 @@ def lean(svg):
         shorten(node, names, styles)
         node.text, node.tail = (node.text or "").strip(), ""
     unwrap(root)
+    share_styles(root)
     ElementTree.register_namespace("", SVG[1:-1])
     return ElementTree.tostring(root, encoding="unicode").replace(" />", "/>")
 

@@ -11,6 +11,7 @@ var Scorer = {
   partialTerm: 2,
   score: ([page, , , description, score]) => {
     if ((description ?? "").startsWith("topic")) return score + 40;
+    if (description) return score;    // an exercise, or a name, that is called so
     if (/^book\/(exercises|solutions)/.test(page)) return score - 20;
     if (/^book\/(api|results|algebra|notation|bibliography)/.test(page)) return score - 15;
     return /^book\/\d\d-/.test(page) ? score + 5 : score;

@@ -4,7 +4,7 @@ Packages bring the families as variable fonts with every script that they know. 
 file for each style that it uses, with the characters of `CHARACTERS`, as WOFF2. A page then asks
 for these files, never for a font of the reader's machine and never for one from elsewhere.
 
-Each family's licence stands beside its files, and the foot of every page, which `identity` writes, names it.
+Each family's licence stands beside its files; `identity` names it at the foot of every page.
 """
 
 import hashlib

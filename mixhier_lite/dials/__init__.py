@@ -11,4 +11,12 @@ from .three_names import three_names
 from .which_slope import which_slope
 from .who_moves_most import who_moves_most
 
-__all__ = ["Dial", "flat_limit", "one_group", "pooled_to_within", "three_names", "which_slope", "who_moves_most"]
+__all__ = [
+    "Dial",
+    "flat_limit",
+    "one_group",
+    "pooled_to_within",
+    "three_names",
+    "which_slope",
+    "who_moves_most",
+]

@@ -61,11 +61,11 @@ def pooled_to_within(data: FourGroups, name: str = "pooled-to-within") -> Dial:
         Axis("response y", low[1], high[1], round_ticks(low[1], high[1])),
         (Mark("points", "specks", "groups", points), Mark("lines", "line", "random")),
     )
-    bounds = sorted([pooled - room, within + room])
+    least, most = sorted([pooled - room, within + room])
     slopes = Panel(
         "the slope",
         Axis("variance of the intercepts σ²", -4, 3, {p: power_of_ten(p) for p in (-4, -2, 0, 2)}),
-        Axis("slope", *bounds, round_ticks(*bounds)),
+        Axis("slope", least, most, round_ticks(least, most)),
         (
             Mark("curve", "line", "fixed thin", [curve]),
             Mark("slope", "dots", "fixed big"),

@@ -94,6 +94,7 @@ def test_jupyterlab_renders_theorem_boxes():
 
 SHOWN = [page for page in PAGES if page.parent == notebooks.BOOK]
 
+
 def code_cells(page):
     return [cell for cell in notebooks.read_source(page).cells if cell.cell_type == "code"]
 
