@@ -74,7 +74,8 @@ by_metafor <- function(mods, test) {
   last <- if (length(all.vars(mods)) == 0) predict(m) else NULL
   list(tau2 = m$tau2, estimate = as.vector(m$beta), se = m$se, p = m$pval,
        lower = m$ci.lb, upper = m$ci.ub, QM = m$QM, QMp = m$QMp,
-       new = if (is.null(last)) NULL else c(last$pi.lb, last$pi.ub))
+       new = if (is.null(last)) NULL else c(last$pi.lb, last$pi.ub),
+       blup = if (is.null(last)) NULL else frame(as.data.frame(blup(m))))
 }
 
 plain <- function(x) {
