@@ -242,7 +242,7 @@ def forest(
     draw_intervals(rows.y, q * noise, ax, NOISE, -0.15)
     draw_intervals(blup, q * error, ax, RANDOM, 0.15)
     named = [str(fit.levels[0][j]) for j in codes] if fit.n <= NAMED else []
-    at, shown = list(range(len(named))), ax.containers[-2:]
+    at, shown = [float(row) for row in range(len(named))], ax.containers[-2:]
     if fit.gram.p == 1 and (rows.X == 1).all():
         mean = fit.contrast([1.0], method=method)
         half = mean.interval(level)[:, 1] - mean.estimate
