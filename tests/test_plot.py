@@ -85,7 +85,12 @@ def test_profile_zeta_is_straight_for_a_mean_and_bent_for_a_standard_deviation()
     profile = model.profile()
     ax = plot.profile_zeta(profile)
     lines = ax.lines[1:]
-    assert [text.get_text() for text in ax.texts] == [curve.name for curve in profile.curves]
+    named = {text.get_text(): text.xy for text in ax.texts}
+    for line, curve in zip(lines, profile.curves, strict=True):
+        assert named.pop(curve.name) == tuple(line.get_xydata()[-1])  # a label leads to its end
+    assert not named
+    heights = [text.get_position()[1] for text in ax.texts]
+    assert min(-np.diff(heights)) > 0.08  # labels do not lie on each other
     bend = {}
     for line, curve in zip(lines, profile.curves, strict=True):
         at, zeta = line.get_data()

@@ -187,13 +187,27 @@ def profile_zeta(profile: Profile, ax: "Axes | None" = None) -> Axes:
     instance(profile, Profile, "profile", "pass fit.profile()")
     ax = _axes(ax)
     ax.axline((0, 0), slope=1, color=TRUTH, ls="--", lw=1)
+    ends = {}
     for curve in profile.curves:
         low, high = curve.interval(0.6827)
         inside = np.abs(curve.zeta) <= 3
-        at = (curve.values[inside] - curve.estimate) / ((high - low) / 2)
+        at = four_digits((curve.values[inside] - curve.estimate) / ((high - low) / 2))
+        zeta = four_digits(curve.zeta[inside])
         color = FIXED if curve.bounds == (-np.inf, np.inf) else RANDOM
-        ax.plot(four_digits(at), four_digits(curve.zeta[inside]), color=color, lw=1.2)
-        ax.annotate(curve.name, (at[-1], curve.zeta[inside][-1]), color=color, fontsize="small")
+        ax.plot(at, zeta, color=color, lw=1.2)
+        ends[curve.name] = (at[-1], zeta[-1]), color
+    for k, name in enumerate(sorted(ends, key=lambda name: ends[name][0], reverse=True)):
+        end, color = ends[name]
+        ax.annotate(
+            name,
+            end,
+            (1.03, 0.97 - 0.09 * k),
+            textcoords="axes fraction",
+            va="center",
+            color=color,
+            fontsize="small",
+            arrowprops={"arrowstyle": "-", "color": NOISE, "lw": 0.5, "relpos": (0, 0.5)},
+        )
     ax.set(xlabel="distance from the estimate, in halves of an interval of 68 %", ylabel="zeta")
     return ax
 
