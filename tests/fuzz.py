@@ -1160,6 +1160,15 @@ def _(rng):
     return s
 
 
+def _studies(model, rng):
+    """A meta-analysis of six studies, or now and then what was given in its place."""
+    from mixhier_lite import Term, fit
+
+    if rng.random() < 0.3:
+        return model
+    return fit(rng.normal(size=6), np.ones((6, 1)), Term(np.arange(6)), tau2=1.0)
+
+
 @calls("plot: pictures of a fit")
 def _(rng):
     from matplotlib import pyplot as plt
@@ -1174,6 +1183,7 @@ def _(rng):
         lambda: plot.residuals(model, axes),
         lambda: plot.qq(model, s.one(None, t), s.either(0), axes),
         lambda: plot.shrinkage(model, t, axes),
+        lambda: plot.forest(_studies(model, rng), s.either(0.9), s.either("knapp-hartung"), axes),
     )
     try:
         assert picture().get_xlabel() is not None

@@ -1,8 +1,11 @@
 """Pictures of a fit show the numbers that they say they show."""
 
+import json
+
 import matplotlib as mpl
 import numpy as np
 import pytest
+from conftest import ROOT
 from matplotlib import pyplot as plt
 
 from mixhier_lite import InputError, Term, datasets, fit, lmer, plot
@@ -82,7 +85,12 @@ def test_profile_zeta_is_straight_for_a_mean_and_bent_for_a_standard_deviation()
     profile = model.profile()
     ax = plot.profile_zeta(profile)
     lines = ax.lines[1:]
-    assert [text.get_text() for text in ax.texts] == [curve.name for curve in profile.curves]
+    named = {text.get_text(): text.xy for text in ax.texts}
+    for line, curve in zip(lines, profile.curves, strict=True):
+        assert named.pop(curve.name) == tuple(line.get_xydata()[-1])  # a label leads to its end
+    assert not named
+    heights = [text.get_position()[1] for text in ax.texts]
+    assert min(-np.diff(heights)) > 0.08  # labels do not lie on each other
     bend = {}
     for line, curve in zip(lines, profile.curves, strict=True):
         at, zeta = line.get_data()
@@ -91,6 +99,57 @@ def test_profile_zeta_is_straight_for_a_mean_and_bent_for_a_standard_deviation()
         bend[curve.name] = np.interp(2, zeta, at) / -np.interp(-2, zeta, at)
     mean = bend.pop("(Intercept)")
     assert mean == pytest.approx(1, abs=0.01) and all(ratio > 1.2 for ratio in bend.values())
+
+
+def trials():
+    """The log risk ratios of the BCG trials, with their variances."""
+    data = datasets.load("bcg")
+    n1, n2 = data["tpos"] + data["tneg"], data["cpos"] + data["cneg"]
+    yi = np.log(data["tpos"] / n1) - np.log(data["cpos"] / n2)
+    return data.assign(yi=yi, vi=1 / data["tpos"] - 1 / n1 + 1 / data["cpos"] - 1 / n2)
+
+
+def bars(container):
+    """The centres and both ends of horizontal intervals, shape (J, 3), from top to bottom."""
+    ends = np.array([segment[:, 0] for segment in container[2][0].get_segments()])
+    return np.column_stack([container[0].get_xdata(), ends])
+
+
+def test_a_forest_shows_what_metafor_says():
+    """Own estimates, BLUPs, the mean by Knapp and Hartung, and the mean of a new study."""
+    said = json.loads((ROOT / "tests/reference/after/said.json").read_text(encoding="utf-8"))
+    by_z, by_t = said["metafor"]["z"], said["metafor"]["knha"]
+    data = trials().iloc[::-1]  # in the order of the rows, not of the levels
+    model = lmer("yi ~ 1 + (1 | trial)", data, tau2=1, weights=1 / data["vi"])
+    ax = plot.forest(model, method="knapp-hartung")
+    own, blup, mean, new = (bars(container) for container in ax.containers)
+    half = 1.959964 * np.sqrt(data["vi"])
+    alone = np.column_stack([data["yi"], data["yi"] - half, data["yi"] + half])
+    np.testing.assert_allclose(own, alone, rtol=1e-3, atol=1e-3)
+    theirs = np.column_stack([by_z["blup"][name] for name in ("pred", "pi.lb", "pi.ub")])[::-1]
+    np.testing.assert_allclose(blup, theirs, rtol=1e-3, atol=1e-3)
+    mu = by_z["estimate"]
+    np.testing.assert_allclose(mean, [[mu, by_t["lower"], by_t["upper"]]], rtol=1e-3)
+    np.testing.assert_allclose(new, [[mu, *by_z["new"]]], rtol=1e-3)
+    named = [label.get_text() for label in ax.get_yticklabels()]
+    assert named == [str(j) for j in range(13, 0, -1)] + ["mean", "a new study's mean"]
+    assert ax.get_ylabel() == "trial" and ax.get_xlabel() == "estimate"
+    rows = [container[0].get_ydata() for container in ax.containers]
+    assert (rows[0] < rows[1]).all() and rows[1].max() < rows[2] < rows[3]
+    by_satterthwaite = model.contrast([1.0]).interval()[0]
+    again = bars(plot.forest(model).containers[2])[0]
+    np.testing.assert_allclose(again, [mu, *by_satterthwaite], rtol=1e-3)
+
+
+def test_a_forest_with_a_moderator_has_no_one_mean():
+    data = trials()
+    model = lmer("yi ~ ablat + (1 | trial)", data, tau2=1, weights=1 / data["vi"])
+    ax = plot.forest(model, level=0.5)
+    own, blup = (bars(container) for container in ax.containers)
+    np.testing.assert_allclose(blup[:, 0], model.fitted, rtol=1e-3)
+    half = 0.6744898 * np.sqrt(data["vi"])
+    np.testing.assert_allclose((own[:, 2] - own[:, 1]) / 2, half, rtol=2e-3)
+    assert len(ax.get_yticklabels()) == 13 and len(ax.lines) == 2  # without the line of a mean
 
 
 def test_misuse_in_words():
@@ -105,6 +164,10 @@ def test_misuse_in_words():
         (lambda: plot.residuals(rows_gone), "no rows"),
         (lambda: plot.shrinkage(rows_gone), "no rows"),
         (lambda: plot.profile_zeta(MODEL), "profile"),
+        (lambda: plot.forest(MODEL), "no meta-analysis"),
+        (lambda: plot.forest(rows_gone), "no rows"),
+        (lambda: plot.forest("fit"), "fit"),
+        (lambda: plot.forest(lmer("Reaction ~ 1 + (1 | Subject)", SLEEP)), "several rows"),
     ]:
         with pytest.raises(InputError, match=words):
             call()

@@ -88,6 +88,14 @@ SOURCES = {
         "R package rstanarm, GPL 3",
         "fc2c2bf75b18b9582bdab80c8b9f65780ceec5c5405b68805a8225c89665569f",
     ),
+    "bcg": Source(
+        "Tuberculosis with and without BCG vaccine in 13 trials: cases and others (`tpos`, "
+        "`tneg`) among the vaccinated, the same (`cpos`, `cneg`) among controls, and the "
+        "latitude in degrees (`ablat`).",
+        "Colditz et al. (1994), JAMA 271, 698-702",
+        "R package metadat (metafor's dat.bcg), GPL >= 2",
+        "892192ea82a30c6ae3aadd1f825661390637daf80fda45dd91d6d84cbe438c32",
+    ),
 }
 """The data sets that ``load`` knows, with their provenance."""
 
@@ -99,7 +107,7 @@ def load(name: str, backend: str = "pandas") -> Any:
     ----------
     name : str
         One of ``sleepstudy``, ``Dyestuff``, ``Dyestuff2``, ``Penicillin``, ``Rail``, ``Pastes``,
-        ``BodyWeight``, ``radon``.
+        ``BodyWeight``, ``radon``, ``bcg``.
     backend : {"pandas", "polars", "pyarrow"}
         The library of the data frame.
 

@@ -17,7 +17,7 @@ from .marks import (
     four_digits,
     style,
 )
-from .pictures import caterpillar, profile_zeta, qq, residuals, shrinkage
+from .pictures import caterpillar, forest, profile_zeta, qq, residuals, shrinkage
 
 __all__ = [
     "FIXED",
@@ -30,6 +30,7 @@ __all__ = [
     "draw_groups",
     "draw_intervals",
     "draw_matrix",
+    "forest",
     "four_digits",
     "profile_zeta",
     "qq",

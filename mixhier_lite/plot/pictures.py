@@ -187,14 +187,87 @@ def profile_zeta(profile: Profile, ax: "Axes | None" = None) -> Axes:
     instance(profile, Profile, "profile", "pass fit.profile()")
     ax = _axes(ax)
     ax.axline((0, 0), slope=1, color=TRUTH, ls="--", lw=1)
+    ends = {}
     for curve in profile.curves:
         low, high = curve.interval(0.6827)
         inside = np.abs(curve.zeta) <= 3
-        at = (curve.values[inside] - curve.estimate) / ((high - low) / 2)
+        at = four_digits((curve.values[inside] - curve.estimate) / ((high - low) / 2))
+        zeta = four_digits(curve.zeta[inside])
         color = FIXED if curve.bounds == (-np.inf, np.inf) else RANDOM
-        ax.plot(four_digits(at), four_digits(curve.zeta[inside]), color=color, lw=1.2)
-        ax.annotate(curve.name, (at[-1], curve.zeta[inside][-1]), color=color, fontsize="small")
+        ax.plot(at, zeta, color=color, lw=1.2)
+        ends[curve.name] = (at[-1], zeta[-1]), color
+    for k, name in enumerate(sorted(ends, key=lambda name: ends[name][0], reverse=True)):
+        end, color = ends[name]
+        ax.annotate(
+            name,
+            end,
+            (1.03, 0.97 - 0.09 * k),
+            textcoords="axes fraction",
+            va="center",
+            color=color,
+            fontsize="small",
+            arrowprops={"arrowstyle": "-", "color": NOISE, "lw": 0.5, "relpos": (0, 0.5)},
+        )
     ax.set(xlabel="distance from the estimate, in halves of an interval of 68 %", ylabel="zeta")
+    return ax
+
+
+def forest(
+    fit: Fit, level: float = 0.95, method: str = "satterthwaite", ax: "Axes | None" = None
+) -> Axes:
+    """What each study says alone, its BLUP, the mean of all, and the mean of a study to come.
+
+    Studies stand in the order of the rows. Where X has more than an intercept there is no one
+    mean, and the last two are left out.
+
+    Parameters
+    ----------
+    fit : Fit
+        A fit that holds its rows, each of them a level of one term, with an intercept only: a
+        meta-analysis, ``lmer("yi ~ 1 + (1 | study)", data, tau2=1, weights=1 / data["vi"])``.
+    level : float
+        Of the intervals: normal and given the variances, as in ``fit.predict``, but the mean's.
+    method : {"satterthwaite", "kenward-roger", "knapp-hartung"}
+        The interval of the mean is by Student's t, as ``fit.contrast`` has it.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure without it.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    InputError
+        More than one term, or columns of Z; studies of several rows; no rows; an unknown method.
+    """
+    from scipy.special import ndtri
+
+    ax, name = _axes(ax), _column(fit, 0, 0)
+    blup, rows, q = fit.fitted, fit.rows, ndtri((1 + level_of(level)) / 2)
+    assert rows is not None  # fitted would have refused
+    codes = rows.terms[0].codes
+    if not (len(fit.levels) == 1 and fit.gram.blocks[0].constant and fit.random[0].shape[1] == 1):
+        raise refused("no-studies", given=f"{', '.join(fit.term_names)}; effects on {name}")
+    if len(np.unique(codes)) < len(codes):
+        raise refused("studies-of-several-rows", rows=len(codes), n_levels=len(np.unique(codes)))
+    noise = np.sqrt(fit.tau2 / (np.ones(fit.n) if rows.weights is None else rows.weights))
+    error = np.sqrt(fit.predict(rows.X, rows.terms).var_mean)
+    draw_intervals(rows.y, q * noise, ax, NOISE, -0.15)
+    draw_intervals(blup, q * error, ax, RANDOM, 0.15)
+    named = [str(fit.levels[0][j]) for j in codes] if fit.n <= NAMED else []
+    at, shown = [float(row) for row in range(len(named))], ax.containers[-2:]
+    if fit.gram.p == 1 and (rows.X == 1).all():
+        mean = fit.contrast([1.0], method=method)
+        half = mean.interval(level)[:, 1] - mean.estimate
+        wide = q * np.sqrt(fit.predict([[1.0]]).var_group)
+        draw_intervals(mean.estimate, half, ax, FIXED, fit.n + 0.5)
+        draw_intervals(mean.estimate, wide, ax, RANDOM, fit.n + 1.5)
+        ax.axvline(four_digits(mean.estimate)[0], color=FIXED, lw=0.8)
+        named, at = [*named, "mean", "a new study's mean"], [*at, fit.n + 0.5, fit.n + 1.5]
+    ax.set_yticks(at, named)
+    ax.legend(shown, ["own estimate", "BLUP"], loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+    ax.set(xlabel="estimate", ylabel=fit.term_names[0])
     return ax
 
 

@@ -101,3 +101,19 @@ def test_frames_of_other_libraries(library):
     assert lmer(formula, other).criterion == lmer(formula, own).criterion
     with pytest.raises(InputError, match="backend is unknown"):
         datasets.load("Penicillin", backend="dask")
+
+
+def test_the_counts_of_the_trials_are_those_that_metafor_has():
+    """Its log risk ratios, their variances and the latitudes, as R wrote them."""
+    import numpy as np
+    import pandas as pd
+
+    data = datasets.load("bcg")
+    theirs = pd.read_csv(ROOT / "tests" / "reference" / "after" / "bcg.csv")
+    a, b, c, d = (data[name].to_numpy() for name in ("tpos", "tneg", "cpos", "cneg"))
+    yi = np.log(a / (a + b)) - np.log(c / (c + d))
+    assert yi == pytest.approx(theirs["yi"].to_numpy(), rel=1e-12)
+    vi = 1 / a - 1 / (a + b) + 1 / c - 1 / (c + d)
+    assert vi == pytest.approx(theirs["vi"].to_numpy(), rel=1e-12)
+    for name in ("trial", "ablat"):
+        assert data[name].tolist() == theirs[name].tolist()

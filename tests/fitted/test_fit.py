@@ -347,17 +347,9 @@ def test_large_crossed_terms_do_not_hide_the_better_of_two_humps(seed):
 
 # --- intervals of predictions
 
-TRIALS = np.array(  # BCG vaccine, 13 trials: cases and others, vaccinated; cases and others, not
-    [[4, 119, 11, 128], [6, 300, 29, 274], [3, 228, 11, 209], [62, 13536, 248, 12619],
-     [33, 5036, 47, 5761], [180, 1361, 372, 1079], [8, 2537, 10, 619], [505, 87886, 499, 87892],
-     [29, 7470, 45, 7232], [17, 1699, 65, 1600], [186, 50448, 141, 27197], [5, 2493, 3, 2338],
-     [27, 16886, 29, 17825]]
-)  # fmt: skip
-
-
 def test_the_mean_of_a_new_study_as_metafor_publishes_it():
     """Log risk ratios, REML: mean -0.7145 (-1.0669 to -0.3622), new study -1.8667 to 0.4376."""
-    a, b, c, d = TRIALS.T
+    a, b, c, d = datasets.load("bcg")[["tpos", "tneg", "cpos", "cneg"]].to_numpy().T
     y = np.log(a / (a + b)) - np.log(c / (c + d))
     v = 1 / a - 1 / (a + b) + 1 / c - 1 / (c + d)
     model = fit(y, np.ones((13, 1)), Term(np.arange(13)), tau2=1, weights=1 / v)

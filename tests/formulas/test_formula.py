@@ -1,3 +1,4 @@
+import json
 import re
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 import scipy.stats
 from conftest import ROOT
 
-from mixhier_lite import InputError, Term, compare, datasets, fit, lmer
+from mixhier_lite import Fit, InputError, Term, compare, datasets, fit, lmer
 from mixhier_lite.formulas.parse import parse
 
 SLEEP = "Reaction ~ Days + (Days | Subject)"
@@ -304,6 +305,43 @@ def test_the_calls_in_the_table_from_statsmodels():
         )
         compared += 1
     assert len(rows) == 24 and compared == 23
+
+
+def test_the_calls_in_the_table_from_metafor():
+    """Every call runs, and those on the right have the numbers that R's had on the left."""
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    from mixhier_lite import plot
+
+    folder = ROOT / "tests" / "reference" / "after"
+    said = json.loads((folder / "said.json").read_text(encoding="utf-8"))["calls"]
+    d = pd.read_csv(folder / "bcg.csv").assign(alloc=datasets.load("bcg")["alloc"])
+    names = {"d": d, "pd": pd, "lmer": lmer, "compare": compare, "plot": plot}
+    page = (ROOT / "book" / "newcomers.md").read_text(encoding="utf-8")
+    table = page.partition("(from-metafor)=")[2].partition("\n\nNot here")[0]
+    rows = re.findall(r"^\| `(.*?)` (?<!\\)\| (.*) \|$", table.replace("\\|", "¦"), re.MULTILINE)
+    assert sorted(left.replace("¦", "|") for left, _ in rows) == sorted(said)
+    for left, right in rows:
+        theirs = said[left.replace("¦", "|")]
+        parts = right.replace("¦", "|").split(";")
+        told, *more = (re.findall("(?<!})`([^`]+)`", part) for part in parts)
+        ours = [eval(call, names) for call in told]  # noqa: S307
+        for call in sum(more, []):
+            if "(" in call:
+                assert eval(call, names) is not None  # noqa: S307
+        if type(ours[0]).__name__ == "Fit" and told[0].startswith("lmer"):
+            names.setdefault("m1" if "m" in names else "m", ours[0])
+        if theirs is not None:
+            numbers = np.concatenate([np.ravel(_estimates(value)) for value in ours])
+            np.testing.assert_allclose(numbers, np.ravel(theirs), rtol=2e-6, err_msg=told[0])
+    plt.close("all")
+
+
+def _estimates(value):
+    """Estimates and their standard errors, of a fit or of a contrast; or what is given."""
+    if isinstance(value, Fit):
+        return [value.fixed, value.fixed_se]
+    return [value.estimate, value.se] if hasattr(value, "estimate") else value
 
 
 def test_compare_refuses_what_cannot_be_nested():

@@ -88,13 +88,29 @@ def test_every_picture_of_the_table_is_drawn():
     table = PAGE.partition("(pictures)=")[2]
     calls = re.findall(r"`(plot\.[^`]+)`", table)
     names = {"m": lmer("y ~ x + (x | g)", DATA), "t": 0, "plot": plot}
+    names["trials"] = fit([1.0, 2.0, 4.0], np.ones((3, 1)), Term(list("abc")), tau2=1)
     drawn = [eval(call, names) for call in calls]  # noqa: S307
     named = set(re.findall(r"autofunction:: (\w+)", API.partition("(api-pictures)=")[2]))
-    assert {call[5:].partition("(")[0] for call in calls} <= named and len(drawn) == 6
+    assert {call[5:].partition("(")[0] for call in calls} <= named and len(drawn) == 7
     for ax in drawn:
         assert ax.get_ylabel() or ax.get_xlabel()
         assert ax.has_data()
     plt.close("all")
+
+
+# --- a meta-analysis
+
+
+def test_thirteen_trials_print_what_the_page_shows():
+    section = PAGE.partition("(thirteen-trials)=")[2].partition("\n(")[0]
+    program, shown = re.findall(r"(?s)```(?:python|text)\n(.*?)\n```", section)
+    names = {}
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(program, names)  # noqa: S102
+    assert out.getvalue().rstrip("\n") == shown
+    (mean,), (new,), (north,) = (names[each] for each in ("mean", "new", "north"))
+    assert mean[1] < 0 and north[1] < 0 < new[1]  # what the page says of them
+    assert names["m1"].Sigma[0][0, 0] < names["m"].Sigma[0][0, 0] / 2
 
 
 # --- save and load

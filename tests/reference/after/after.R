@@ -74,8 +74,28 @@ by_metafor <- function(mods, test) {
   last <- if (length(all.vars(mods)) == 0) predict(m) else NULL
   list(tau2 = m$tau2, estimate = as.vector(m$beta), se = m$se, p = m$pval,
        lower = m$ci.lb, upper = m$ci.ub, QM = m$QM, QMp = m$QMp,
-       new = if (is.null(last)) NULL else c(last$pi.lb, last$pi.ub))
+       new = if (is.null(last)) NULL else c(last$pi.lb, last$pi.ub),
+       blup = if (is.null(last)) NULL else frame(as.data.frame(blup(m))))
 }
+
+# The left side of the table in book/newcomers.md: each call is run, and its numbers kept.
+d <- data.frame(bcg, alloc = dat.bcg$alloc)
+to_the_end <- list(threshold = 1e-12, maxiter = 1000)
+r <- rma(yi, vi, data = d, control = to_the_end)
+r1 <- rma(yi, vi, mods = ~ ablat, data = d, control = to_the_end)
+calls <- c("rma(yi, vi, data = d)", "rma(yi, vi, mods = ~ ablat, data = d)",
+           'rma(yi, vi, data = d, method = "ML")', 'rma(yi, vi, data = d, test = "knha")',
+           "rma.mv(yi, vi, random = ~ 1 | alloc/trial, data = d)", "r$tau2", "coef(r1)", "vcov(r1)",
+           "r1$QM", "predict(r1, newmods = 40)", "fitted(r1)", "blup(r)", "ranef(r)$pred",
+           'anova(update(r, method = "ML"), update(r1, method = "ML"))$pval', "forest(r)")
+numbers <- function(x) {
+  if (inherits(x, "forest.rma")) return(NULL)
+  if (inherits(x, "rma")) return(as.vector(c(x$beta, x$se)))
+  if (!is.list(x)) return(as.vector(x))
+  ends <- as.vector(rbind(x$pi.lb, x$pi.ub))
+  if (is.null(x$ci.lb)) c(x$pred, ends) else c(rbind(x$ci.lb, x$ci.ub), ends)
+}
+pdf(NULL)
 
 plain <- function(x) {
   if (is.list(x)) return(lapply(x, plain))
@@ -119,7 +139,9 @@ out <- list(
          statistic = a$Chisq, df = a$Df, p = a[["Pr(>Chisq)"]])
   }),
   metafor = list(z = by_metafor(~ 1, "z"), knha = by_metafor(~ 1, "knha"),
-                 z_ablat = by_metafor(~ ablat, "z"), knha_ablat = by_metafor(~ ablat, "knha")))
+                 z_ablat = by_metafor(~ ablat, "z"), knha_ablat = by_metafor(~ ablat, "knha")),
+  calls = sapply(calls, function(code)
+    numbers(eval(parse(text = sub("^rma\\((.*)\\)$", "rma(\\1, control = to_the_end)", code))))))
 text <- jsonlite::toJSON(plain(out), digits = I(15), auto_unbox = TRUE, null = "null")
-writeLines(gsub('("(models|several|trends|hotelling|means|r2|kenward_roger|holed|compare|metafor)")', "\n\\1", text),
+writeLines(gsub('("(models|several|trends|hotelling|means|r2|kenward_roger|holed|compare|metafor|calls)")', "\n\\1", text),
            "said.json")
