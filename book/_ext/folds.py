@@ -210,6 +210,33 @@ def reading_time(app, doctree):
     section.insert(1, nodes.paragraph("", said, classes=["reading-time"]))
 
 
+# --- the row of buttons
+
+KINDS = {
+    "proofs": {"proof-fold"},
+    "answers": {"answer"},
+    "code and tests": {"source"},
+    "code of figures": {"tag_hide-input"},
+    "second reading": {"second"},
+}
+ROW = """<div class="fold-kinds" role="group" aria-label="Open on this page">Open:
+{buttons}
+</div>"""
+
+
+def row_of_buttons(app, doctree):
+    """Leave a place for the buttons that open all of a kind; the script brings them to life."""
+    parts = [*doctree.findall(folded), *doctree.findall(nodes.container)]
+    classes = {name for part in parts for name in part["classes"]}
+    kinds = [kind for kind, names in KINDS.items() if names & classes]
+    if set(kinds) - {"code of figures"}:
+        buttons = "\n".join(f'<button type="button">{kind}</button>' for kind in kinds)
+        row = nodes.raw("", ROW.format(buttons=buttons), format="html")
+        section = next(doctree.findall(nodes.section))
+        after_time = isinstance(section[1], nodes.paragraph) and section[1]["classes"]
+        section.insert(2 if after_time else 1, row)
+
+
 def read(app, doctree):
     """Fold a page."""
     if app.builder.format == "html":
@@ -217,6 +244,7 @@ def read(app, doctree):
         answers(doctree)
         second_reading(doctree)
         reading_time(app, doctree)
+        row_of_buttons(app, doctree)
         for file in [COMPUTED, *ROOT.glob("tests/**/test_*.py")]:
             app.env.note_dependency(str(file))
 

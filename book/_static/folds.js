@@ -13,20 +13,11 @@
   const folds = kind => [...document.querySelectorAll(`article ${kinds[kind]}`)];
   const all = kind => folds(kind).every(fold => fold.open);
 
+  // The build wrote the buttons, so that nothing moves when they begin to work.
   const row = () => {
-    const title = document.querySelector("article h1");
-    const here = Object.keys(kinds).filter(kind => folds(kind).length);
-    if (!title || !here.some(kind => kind !== "code of figures")) return;
-    const box = document.createElement("div");
-    box.className = "fold-kinds";
-    box.setAttribute("role", "group");
-    box.setAttribute("aria-label", "Open on this page");
-    box.append("Open: ");
-    for (const kind of here) {
+    for (const button of document.querySelectorAll(".fold-kinds > button")) {
+      const kind = button.textContent;
       if (kept(kind)) for (const fold of folds(kind)) fold.open = kept(kind) === "open";
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = kind;
       const tell = () => button.setAttribute("aria-pressed", all(kind));
       button.addEventListener("click", () => {
         const choice = all(kind) ? "closed" : "open";
@@ -35,9 +26,7 @@
       });
       for (const fold of folds(kind)) fold.addEventListener("toggle", tell);
       tell();
-      box.append(button);
     }
-    (document.querySelector("p.reading-time") ?? title).after(box);
   };
 
   // A link to something folded opens it.

@@ -217,7 +217,7 @@ def test_keys_reach_the_text_and_show_where_they_are(browser, site):
 
 
 def test_keys_reach_what_scrolls_in_what_unfolds(browser, site):
-    page = browser.new_page(viewport={"width": 1400, "height": 800})
+    page = browser.new_page(viewport={"width": 700, "height": 800})
     page.goto(f"file://{site}/book/solutions/05-flat.html")
     wide = """() => [...document.querySelectorAll("main .admonition pre")]
         .filter(code => code.checkVisibility({visibilityProperty: true}))

@@ -186,7 +186,7 @@ def test_a_fade_says_where_a_formula_scrolls(turned, site):
     page, _ = turned(f"file://{site}/book/algebra.html", width=390)
     formula = page.locator("m-f[tabindex='0']").first
     assert formula.get_attribute("class") == "more-right"
-    formula.evaluate("box => box.scrollTo(20, 0)")
+    formula.evaluate("box => box.scrollTo(3, 0)")
     page.wait_for_selector("m-f.more-left.more-right")
     formula.evaluate("box => box.scrollTo(1e4, 0)")
     page.wait_for_selector("m-f.more-left:not(.more-right)")

@@ -388,7 +388,7 @@ def test_dial_in_its_chapter_moves_and_fits_a_narrow_screen(chapter):
     before = page.evaluate(DRAWN, root(name))
     page.locator(f"#dial-{name}-0").focus()
     for _ in range(4):
-        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("ArrowRight")
     assert page.evaluate(DRAWN, root(name)) != before
     boxes = page.locator(f"{root(name)} input, {root(name)} .panels > svg").evaluate_all(
         "all => all.map(e => e.getBoundingClientRect()).map(r => [r.left, r.right])"

@@ -17,13 +17,13 @@ PAPER = {"A4": (665, 979), "Letter": (687, 912)}
 TOGETHER = """.proof:not(div.proof.proof), div.admonition:not(.proof), article div.math,
  article figure, .cell_output img, article tr, .dial, article div.highlight"""
 
-# A word without size in the first and in the last line of what belongs together, and in each
+# A tiny word in the first and in the last line of what belongs together, and in each
 # heading and the line below it.
 MARK = """selector => {
   const word = (name, parent, style) => {
     const span = document.createElement('span');
     span.textContent = name;
-    span.style.cssText = 'position:absolute;left:0;font:1px monospace;line-height:1px;' + style;
+    span.style.cssText = 'position:absolute;left:0;font:2px monospace;line-height:1px;' + style;
     parent.append(span);
   };
   const ends = (element, name) => {

@@ -347,6 +347,7 @@ def test_large_crossed_terms_do_not_hide_the_better_of_two_humps(seed):
 
 # --- intervals of predictions
 
+
 def test_the_mean_of_a_new_study_as_metafor_publishes_it():
     """Log risk ratios, REML: mean -0.7145 (-1.0669 to -0.3622), new study -1.8667 to 0.4376."""
     a, b, c, d = datasets.load("bcg")[["tpos", "tneg", "cpos", "cneg"]].to_numpy().T
