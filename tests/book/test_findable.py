@@ -329,6 +329,7 @@ def test_search_by_keyboard_leads_to_the_theorem(browser, site, server, way):
         page.keyboard.type("flat-prior limit")
         page.keyboard.press("Enter")
         page.wait_for_selector("#search-results li a")
+        page.wait_for_load_state("networkidle")  # excerpts are read from the pages
         first = page.locator("#search-results li").first
         assert first.inner_text().startswith("The flat-prior limit (theorem, in 5. Flat:")
         first.locator("a").click()
