@@ -206,7 +206,8 @@ def reading_time(app, doctree):
         if "source" in part["classes"] or not part.get("opened"):
             part.parent.remove(part)
     first, all_of_it = minutes(copy), minutes(section)
-    said = f"First reading: {first} minutes; with all that is folded: {all_of_it}."
+    said = f"Reading time: {first} minutes"
+    said += f", and {all_of_it} with all that is folded." if all_of_it > first else "."
     section.insert(1, nodes.paragraph("", said, classes=["reading-time"]))
 
 
@@ -216,7 +217,7 @@ KINDS = {
     "proofs": {"proof-fold"},
     "answers": {"answer"},
     "code and tests": {"source"},
-    "code of figures": {"tag_hide-input"},
+    "folded code": {"tag_hide-input"},
     "second reading": {"second"},
 }
 ROW = """<div class="fold-kinds" role="group" aria-label="Open on this page">Open:
@@ -229,7 +230,7 @@ def row_of_buttons(app, doctree):
     parts = [*doctree.findall(folded), *doctree.findall(nodes.container)]
     classes = {name for part in parts for name in part["classes"]}
     kinds = [kind for kind, names in KINDS.items() if names & classes]
-    if set(kinds) - {"code of figures"}:
+    if set(kinds) - {"folded code"}:
         buttons = "\n".join(f'<button type="button">{kind}</button>' for kind in kinds)
         row = nodes.raw("", ROW.format(buttons=buttons), format="html")
         section = next(doctree.findall(nodes.section))

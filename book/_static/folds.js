@@ -4,7 +4,7 @@
     "proofs": "details.proof-fold",
     "answers": "details.answer",
     "code and tests": "details.source",
-    "code of figures": "details.hide",
+    "folded code": "details.hide",
     "second reading": "details.second",
   };
   const key = kind => `folds: ${kind}`;
