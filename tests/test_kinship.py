@@ -437,3 +437,22 @@ def test_a_covariance_is_not_rounded():
     """Sigma is the model's and not a measurement: it is taken as it stands."""
     with pytest.raises(InputError, match="not symmetric"):
         LinearMixedModel(np.ones((2, 1)), np.eye(2), [[1, 0.5], [0.500001, 1]], 1.0)
+
+
+@pytest.mark.parametrize("power", [-30, -14, -6, 6, 14, 30])
+def test_the_unit_of_relatedness_moves_to_sigma(power):
+    """cK with Sigma / c is the same model, at every size of c."""
+    rng = np.random.default_rng(8)
+    codes = rng.permutation(np.repeat(np.arange(6), 4))
+    root = rng.normal(size=(6, 6))
+    K = root @ root.T
+    for q in (1, 2):
+        Z = np.column_stack([np.ones(24), rng.normal(size=24)])[:, :q]
+        effects = (root @ rng.normal(size=(6, q)))[codes]
+        y = (Z * effects).sum(axis=1) + rng.normal(size=24)
+        one, other = (fit(y, np.ones((24, 1)), Term(codes, Z, K=c * K)) for c in (1, 10.0**power))
+        assert other.criterion == pytest.approx(one.criterion, rel=1e-9)
+        assert other.certificate.ok
+        expected = one.Sigma[0] / 10.0**power
+        assert other.Sigma[0] == pytest.approx(expected, rel=1e-5, abs=1e-5 * expected.max())
+        assert other.random[0] == pytest.approx(one.random[0], abs=1e-5)

@@ -205,10 +205,19 @@ def _power_of_two(x: Array) -> Array:
     return np.asarray(2.0 ** np.round(np.log2(np.where(x > 0, x, 1.0))), dtype=np.float64)
 
 
+def _size_of_K(block: Block) -> float:
+    """Typical root of a diagonal entry of K, so that cK is K in another unit of Sigma."""
+    if block.root is None:
+        return 1.0
+    diagonal = (np.asarray(block.root) ** 2).sum(axis=1)
+    return float(_power_of_two(np.sqrt(diagonal.mean())))
+
+
 def _unit(block: Block) -> Array:
     """Typical size of Z_j'W Z_j over the levels with rows, in the reader's columns."""
     whole = block.H.T @ block.A.sum(axis=0) @ block.H
-    return _power_of_two(np.sqrt(np.diag(whole) / (block.rows > 0).sum().clip(1)))
+    unit = _power_of_two(np.sqrt(np.diag(whole) / (block.rows > 0).sum().clip(1)))
+    return np.asarray(_size_of_K(block) * unit)
 
 
 def _orthogonal(gram: Gram, block: Block) -> Array:
@@ -218,10 +227,11 @@ def _orthogonal(gram: Gram, block: Block) -> Array:
     follows is the same whatever the reader's columns, up to signs.
     """
     whole = block.A.sum(axis=0) / (block.rows > 0).sum().clip(1)
-    unit = _power_of_two(np.sqrt(np.diag(whole)))
+    unit = _size_of_K(block) * _power_of_two(np.sqrt(np.diag(whole)))
     if block.q == 1:
         return np.diag(unit)
-    root = np.linalg.cholesky(whole / np.outer(unit, unit)).T * unit
+    size = _size_of_K(block) ** 2
+    root = np.linalg.cholesky(size * whole / np.outer(unit, unit)).T * unit
     alpha = np.linalg.solve(gram.C[:-1, :-1], gram.C[:-1, -1])
     residual = block.B @ np.append(-alpha, 1.0)
     turned = np.linalg.solve(root.T, residual.T)  # in the columns Z root^-1
