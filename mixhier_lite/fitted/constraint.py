@@ -1,4 +1,4 @@
-"""A parameter held fixed: the criterion as a function of all others.
+"""A parameter held fixed: -2 log likelihood as a function of all others, with its slopes.
 
 The columns of a term are ordered so that the parameter stands first. With T lower triangular,
 the first standard deviation is then its first entry alone, and the first correlation needs only
@@ -6,7 +6,7 @@ the second row. So what is left is a function without bounds.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +14,9 @@ import numpy as np
 from ..inputs import Array
 from ..variance.assembly import lower_root
 from .objective import Point, Surface
+
+Sloped = Callable[[Array], tuple[float, Array]]
+"""A function of a vector: its value and its gradient."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +51,8 @@ class Held:
         """A first small step away from the estimate."""
         raise NotImplementedError
 
-    def at(self, value: float) -> Callable[[Array], float]:
-        """The criterion with the parameter held at a value, as a function of all others."""
+    def at(self, value: float) -> Sloped:
+        """-2 log likelihood with the parameter held at a value, as a function of all others."""
         raise NotImplementedError
 
     @property
@@ -65,12 +68,12 @@ class Held:
         T = self._ordered()
         return np.array([T[t][i, j] for t, i, j in self.cells])
 
-    def starts(self, f: Callable[[Array], float]) -> list[Array]:
+    def starts(self, f: Sloped) -> list[Array]:
         """Low points of f where all random effects have one standard deviation."""
         free = np.array([float(i == j) for _, i, j in self.cells])
         sizes = np.geomspace(0.01, 100.0, 13)
         points = [np.append(s * free, np.zeros(len(self.start()) - len(free))) for s in sizes]
-        values = np.array([np.inf, *map(f, points), np.inf])
+        values = np.array([np.inf, *(f(x)[0] for x in points), np.inf])
         low = (values[1:-1] <= values[:-2]) & (values[1:-1] <= values[2:])
         return [points[k] for k in np.flatnonzero(low & np.isfinite(values[1:-1]))]
 
@@ -109,20 +112,24 @@ class Held:
             T[t][i, j] = entry
         return T
 
-    def _solve(self, T: list[Array]) -> Point | None:
-        """Solve at T, given as R T."""
+    def _solve(
+        self,
+        T: list[Array],
+        tau: float | None = None,
+        coefficient: tuple[int, float] | None = None,
+    ) -> Point | None:
+        """Solve at T, given as R T: slopes are in the entries of R T as well."""
         pairs = zip(self._turns, T, strict=True)
-        return self.over.at([np.asarray(np.linalg.solve(R, each)) for R, each in pairs])
+        own = [np.asarray(np.linalg.solve(R, each)) for R, each in pairs]
+        point = self.over.at(own, tau, coefficient)
+        if point is None:
+            return None
+        turned = zip(self._turns, point.slopes, strict=True)
+        return replace(point, slopes=[np.asarray(np.linalg.solve(R.T, each)) for R, each in turned])
 
-    def _with_tau(self, T: list[Array], tau: float) -> float:
-        """The criterion at T with this standard deviation of the noise."""
-        point = self._solve(T)
-        if point is None or tau == 0:
-            return np.inf
-        if self.over.model.tau2_known:
-            return point.value
-        ratio = point.tau2 / tau**2
-        return float(point.value + self.over.nu * (ratio - 1 - np.log(ratio)))
+    def _of_cells(self, slopes: list[Array]) -> Array:
+        """The slopes in the entries that are free."""
+        return np.array([slopes[t][i, j] for t, i, j in self.cells])
 
 
 class Spread(Held):
@@ -161,18 +168,25 @@ class Spread(Held):
 
     def start(self) -> Array:
         """The others, with log tau last where it is not known."""
-        known = self.over.model.tau2_known
+        known = self.over.model.known_tau2 is not None
         return super().start() if known else np.append(super().start(), 0.0)
 
-    def at(self, value: float) -> Callable[[Array], float]:
-        """T tau is what has the held entry: the noise is free and moves with it."""
-        known, held = self.over.model.tau2_known, value / self._noise
+    def at(self, value: float) -> Sloped:
+        """c T has the held entry: the noise, c times its estimate, is free and moves with it."""
+        held, noise = value / self._noise, float(np.sqrt(self.over.model.tau2))
 
-        def f(x: Array) -> float:
-            tau = 1.0 if known else float(np.exp(x[-1]))
-            T = self._unpack(x)
-            T[self.t][0, 0] = held
-            return self._with_tau([t / tau for t in T], tau * np.sqrt(self.over.model.tau2))
+        def f(x: Array) -> tuple[float, Array]:
+            c = 1.0 if self.over.model.known_tau2 is not None else float(np.exp(x[-1]))
+            cT = self._unpack(x)
+            cT[self.t][0, 0] = held
+            point = self._solve([each / c for each in cT], c * noise) if c > 0 else None
+            if point is None:
+                return lost(x)
+            of_cells = self._of_cells(point.slopes) / c
+            if self.over.model.known_tau2 is not None:
+                return point.value, of_cells
+            shrinking = sum((s * T).sum() for s, T in zip(point.slopes, cT, strict=True)) / c
+            return point.value, np.append(of_cells, point.of_log_tau - shrinking)
 
         return f
 
@@ -219,16 +233,23 @@ class Correlation(Held):
         T[self.t][1, 1] = np.hypot(*T[self.t][1, :2])
         return np.array([T[t][i, j] for t, i, j in self.cells])
 
-    def at(self, value: float) -> Callable[[Array], float]:
+    def at(self, value: float) -> Sloped:
         """The second row has a free length and a held direction; lengths have no sign."""
         direction = np.array([value, np.sqrt(1 - value**2)])
 
-        def f(x: Array) -> float:
+        def f(x: Array) -> tuple[float, Array]:
             T = self._unpack(x)
-            T[self.t][0, 0] = abs(T[self.t][0, 0])
-            T[self.t][1, :2] = abs(T[self.t][1, 1]) * direction
+            own = T[self.t]
+            signs = np.where(np.diag(own)[:2] < 0, -1.0, 1.0)
+            own[0, 0] *= signs[0]
+            own[1, :2] = signs[1] * own[1, 1] * direction
             point = self._solve(T)
-            return np.inf if point is None else point.value
+            if point is None:
+                return lost(x)
+            slope = point.slopes[self.t]
+            slope[0, 0] *= signs[0]
+            slope[1, 1] = signs[1] * (slope[1, :2] @ direction)
+            return point.value, self._of_cells(point.slopes)
 
         return f
 
@@ -256,10 +277,15 @@ class Noise(Held):
         """A fraction of its standard error."""
         return 0.2 * self.estimate / float(np.sqrt(2 * self.over.nu))
 
-    def at(self, value: float) -> Callable[[Array], float]:
+    def at(self, value: float) -> Sloped:
         """The random effects keep their size while the noise moves."""
         ratio = value / self.estimate
-        return lambda x: self._with_tau([t / ratio for t in self._unpack(x)], value)
+
+        def f(x: Array) -> tuple[float, Array]:
+            point = self._solve([T / ratio for T in self._unpack(x)], value) if value > 0 else None
+            return lost(x) if point is None else (point.value, self._of_cells(point.slopes) / ratio)
+
+        return f
 
 
 class Coefficient(Held):
@@ -280,18 +306,19 @@ class Coefficient(Held):
         """A fraction of its standard error."""
         return 0.3 * float(np.sqrt(self.over.model.fixed_cov[self.k, self.k]))
 
-    def at(self, value: float) -> Callable[[Array], float]:
-        """Holding alpha_k costs (alpha_k_hat - value)^2 / Var(alpha_k_hat), at every T."""
-        nu, known = self.over.nu, self.over.model.tau2_known
+    def at(self, value: float) -> Sloped:
+        """What is left of y when its column has this coefficient."""
 
-        def f(x: Array) -> float:
-            point = self._solve(self._unpack(x))
-            if point is None:
-                return np.inf
-            cost = float((point.fixed[self.k] - value) ** 2 / point.fixed_var[self.k])
-            return point.value + (cost if known else nu * np.log1p(cost / nu))
+        def f(x: Array) -> tuple[float, Array]:
+            point = self._solve(self._unpack(x), coefficient=(self.k, value))
+            return lost(x) if point is None else (point.value, self._of_cells(point.slopes))
 
         return f
+
+
+def lost(x: Array) -> tuple[float, Array]:
+    """Where the likelihood has no value: too far, and taken back."""
+    return np.inf, np.zeros(len(x))
 
 
 def _lower(M: Array) -> Array:

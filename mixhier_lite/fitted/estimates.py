@@ -37,7 +37,8 @@ class Estimates(Value):
     """-2 log likelihood, or the REML criterion (lme4's constants)."""
     tau2: float
     """Variance of the noise (of a row of weight one); 0.0 exactly where none is best."""
-    tau2_known: bool
+    known_tau2: float | None
+    """tau2 where it was given, None where it is estimated."""
     fixed: Array
     """alpha_hat, shape (p,)."""
     fixed_cov: Array
@@ -54,11 +55,6 @@ class Estimates(Value):
     def reml(self) -> bool:
         """Whether the criterion is that of REML."""
         return self.method == "REML"
-
-    @property
-    def known_tau2(self) -> float | None:
-        """tau2 where it was given, None where it is estimated."""
-        return self.tau2 if self.tau2_known else None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -118,7 +114,7 @@ class Estimates(Value):
         if self.noiseless is not None:
             return self.noiseless.zero.certificate
         assembly = assemble(self.gram, self.reml, self.known_tau2)
-        entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
+        entries = ActiveEntries.all_of(assembly.criterion, assembly.forms)
         return certify(entries, assembly.bare(self.T))
 
     @cached_property
@@ -147,7 +143,7 @@ class Estimates(Value):
     @property
     def df(self) -> int:
         """Number of parameters estimated."""
-        return len(self.fixed) + len(self.theta) + (not self.tau2_known)
+        return len(self.fixed) + len(self.theta) + (self.known_tau2 is None)
 
     @property
     def aic(self) -> float:
@@ -204,7 +200,7 @@ def _with_noise(
         singular=not all(t.any(axis=0).all() for t in T),
         criterion=at.value,
         tau2=tau2,
-        tau2_known=known_tau2 is not None,
+        known_tau2=known_tau2,
         fixed=shift + back @ at.alpha,
         fixed_cov=at.tau2 * root @ root.T,
         noiseless=None,
@@ -216,7 +212,7 @@ def _is_far(assembly: Assembly, T: list[Array]) -> bool:
 
     Beside a y that is enormous in units of a known tau2, its slope is lost in its value.
     """
-    entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
+    entries = ActiveEntries.all_of(assembly.criterion, assembly.forms)
     return certify(entries, entries.bare(entries.pack(T))).gradient > FAR
 
 
@@ -230,7 +226,7 @@ def _without_noise(assembly: Assembly, zero: WithoutNoise, method: str) -> Estim
         singular=not all(t.any(axis=0).all() for t in zero.T),
         criterion=zero.value,
         tau2=0.0,
-        tau2_known=False,
+        known_tau2=None,
         fixed=effects.fixed,
         fixed_cov=effects.fixed_cov,
         noiseless=effects,

@@ -99,7 +99,7 @@ def kenward_roger(model: Estimates) -> KenwardRoger:
     with_P = [d @ (R - E @ Phi @ E.T) for d in D]  # V_r times Z'(V^-1 - V^-1 X Phi X'V^-1)Z
     Q = [[(a @ E).T @ R @ (b @ E) for b in D] for a in D]
     information = [[float(np.sum(a * b.T)) for b in with_P] for a in with_P]
-    if not model.tau2_known:  # V itself, for which most of this is simple
+    if model.known_tau2 is None:  # V itself, for which most of this is simple
         for row, own in zip(Q, P, strict=True):
             row.append(-own)
         Q.append([-own for own in P] + [X_precision])

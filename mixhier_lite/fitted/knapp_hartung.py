@@ -42,7 +42,7 @@ def knapp_hartung(model: Estimates, known: Precision) -> KnappHartung:
     -----
     Knapp and Hartung (2003); metafor's ``test = "knha"``.
     """
-    if not model.tau2_known:
+    if model.known_tau2 is None:
         raise refused("knapp-hartung-with-unknown-noise")
     rows = model.n - len(model.fixed)
     return KnappHartung(known, _left_of_y(model) / rows, rows)

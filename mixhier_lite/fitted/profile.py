@@ -1,6 +1,5 @@
 """Profile likelihood: one parameter held fixed, all others at their best."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,9 +9,9 @@ from ..errors import refused
 from ..inputs import Array, level_of
 from ..progress import shown
 from ..values import Value
-from .constraint import Coefficient, Correlation, Held, Noise, Spread
+from .constraint import Coefficient, Correlation, Held, Noise, Sloped, Spread
 from .estimates import Estimates, estimate
-from .objective import Surface, gradient, surface
+from .objective import Surface, surface
 from .tables import Origin
 
 STEP = 0.3
@@ -124,7 +123,7 @@ def _parameters(over: Surface) -> list[Held]:
             held.append(Spread(over, t, (j,)))
             for i in range(j + 1, block.q) if block.correlated else ():
                 held.append(Correlation(over, t, (j, i)))
-    if not model.tau2_known:
+    if model.known_tau2 is None:
         held.append(Noise(over))
     return [*held, *(Coefficient(over, k=k) for k in range(len(model.fixed)))]
 
@@ -197,23 +196,20 @@ def _other_humps(held: Held, values: list[float], lows: list[Low]) -> None:
         better = _lowest(held.at(values[g - 1]), better)
 
 
-def _lowest(f: Callable[[Array], float], start: Low) -> Low:
-    """The lowest value of f near a start."""
+def _lowest(f: Sloped, start: Low) -> Low:
+    """The lowest value of f near a start, by BFGS in the metric of the start."""
     from scipy.optimize import minimize
 
     x, R = start.x, start.root
-    here = f(x)
-    if not len(x) or not np.isfinite(here):
-        return Low(here, x, R)
+    if not len(x):
+        return Low(f(x)[0], x, R)
 
-    def g(z: Array) -> float:
-        return f(x + R @ z)
-
-    def slope(z: Any) -> Any:
-        return gradient(g, z, 0.01)
+    def g(z: Any) -> tuple[float, Any]:
+        value, slope = f(x + R @ z)
+        return value, R.T @ slope
 
     found = minimize(
-        g, np.zeros(len(x)), jac=slope, method="BFGS", options={"gtol": 1e-3, "maxiter": 40}
+        g, np.zeros(len(x)), jac=True, method="BFGS", options={"gtol": 1e-3, "maxiter": 40}
     )
     root = R @ np.linalg.cholesky(np.asarray(found.hess_inv, dtype=np.float64))
     return Low(float(found.fun), x + R @ found.x, root)

@@ -118,7 +118,7 @@ def precision(model: Estimates) -> Precision:
         E, M = np.eye(len(model.fixed)), model.fixed_cov
         return Precision(E=E, M=M, slopes=slopes, spread=_spread(live, x), of_noise=0.0)
     assembly = assemble(model.gram, model.reml, model.known_tau2)
-    entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
+    entries = ActiveEntries.all_of(assembly.criterion, assembly.forms)
     live, x = entries.inside(assembly.bare(model.T))
     E, slopes = _slopes(assembly, live, x)
     return Precision(
@@ -126,7 +126,7 @@ def precision(model: Estimates) -> Precision:
         M=np.eye(len(model.fixed)),
         slopes=slopes,
         spread=_spread(live, x),
-        of_noise=0.0 if model.tau2_known else 1 / assembly.criterion.likelihood.nu,
+        of_noise=0.0 if model.known_tau2 is not None else 1 / assembly.criterion.likelihood.nu,
     )
 
 
@@ -146,9 +146,9 @@ def _slopes_without_noise(effects: NoiselessEffects, live: ActiveEntries) -> Arr
     """
     e = effects.to_alpha
     framed = []
-    for shape, M, T in zip(live.shapes, effects.products, effects.zero.T, strict=True):
+    for form, M, T in zip(live.forms, effects.products, effects.zero.T, strict=True):
         F = np.einsum("pa,ijab,qb->pqij", e, M, e, optimize=True)
-        framed.append(shape.to_bare((F + F.swapaxes(2, 3)) @ T))
+        framed.append(form.to_bare((F + F.swapaxes(2, 3)) @ T))
     slopes = [framed[t][:, :, i, j] for t, i, j in live.cells]
     return np.array(slopes).reshape(-1, len(e), len(e))
 
@@ -165,8 +165,8 @@ def _slopes(assembly: Assembly, live: ActiveEntries, x: Array) -> tuple[Array, A
     L, p = at.L[0], criterion.likelihood.p
     inverse = np.linalg.inv(L)
     E = np.sqrt(at.tau2[0]) * assembly.to_fixed[1] @ inverse[:p, :p].T
-    framed = zip(live.shapes, criterion.slope_of_S(T), strict=True)
-    slopes_of_S = [np.einsum("ia,ijcd->ajcd", shape.frame, dS) for shape, dS in framed]
+    framed = zip(live.forms, criterion.slope_of_S(T), strict=True)
+    slopes_of_S = [np.einsum("ia,ijcd->ajcd", form.frame, dS) for form, dS in framed]
     estimated = criterion.likelihood.known_tau2 is None
     slopes = np.empty((len(x), p, p))
     for k, (t, i, j) in enumerate(live.cells):

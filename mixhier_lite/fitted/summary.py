@@ -50,7 +50,7 @@ def _note(model: Estimates, by_t: bool) -> str:
     if not by_t:
         return "z tests, with the variances taken as known: df=True allows for their errors"
     note = "t tests with Satterthwaite's degrees of freedom"
-    if model.tau2_known:
+    if model.known_tau2 is not None:
         note += "; a noise that is known has no error"
     if model.singular or model.tau2 == 0:
         note += "; what is estimated as exactly zero is taken as known"
@@ -148,7 +148,7 @@ def parts(
             ]
             row = (name if k == 0 else "", shown, f"{sd[k]:.5g}")
             spread.append((*row, " ".join(tied) if block.correlated else ""))
-    known = " (known)" if model.tau2_known else ""
+    known = " (known)" if model.known_tau2 is not None else ""
     spread.append(("noise" + known, "", f"{np.sqrt(model.tau2):.5g}", ""))
     found = tests(model, 0.95, df)
     effects: Rows = []

@@ -19,7 +19,7 @@ from .crossing import Dense, crossing
 from .elimination import NormalEquations
 from .levels import LARGEST, Levels
 from .scalar import pooled, related
-from .theta import Shape
+from .theta import RootForm
 
 FEW = 150
 """Effects of several terms that are one dense matrix."""
@@ -56,10 +56,12 @@ class Assembly:
         return [lower_root(own) if k.correlated else d[:, None] * t for k, own, d, t in pairs]
 
     @property
-    def shapes(self) -> list[Shape]:
+    def forms(self) -> list[RootForm]:
         """What T of each term may be, for the search: the reader's T / unit where uncorrelated."""
         triples = zip(self.gram.blocks, self.columns, self.units, strict=True)
-        return [Shape(k.correlated, np.eye(k.q) if k.correlated else R / d) for k, R, d in triples]
+        return [
+            RootForm(k.correlated, np.eye(k.q) if k.correlated else R / d) for k, R, d in triples
+        ]
 
     @property
     def to_fixed(self) -> tuple[Array, Array]:

@@ -27,8 +27,8 @@ def settle(entries: ActiveEntries, found: Minimum) -> tuple[list[Array], bool]:
     if entries.criterion.dense:
         tiny *= max(1.0, *(float((each**2).sum()) for each in bare))
     flat = [
-        flattened(each, shape.correlated, tiny)
-        for each, shape in zip(bare, entries.shapes, strict=True)
+        flattened(each, form.correlated, tiny)
+        for each, form in zip(bare, entries.forms, strict=True)
     ]
     changed = [t for t, (a, b) in enumerate(zip(bare, flat, strict=True)) if a is not b]
     for terms in [changed, *([t] for t in changed)] if len(changed) > 1 else [changed]:
@@ -77,7 +77,7 @@ def leave_boundary(entries: ActiveEntries, bare: list[Array]) -> Array | None:
         return None
     moved = list(bare)
     for t in {t for t, _ in downhill}:
-        frame = entries.shapes[t].frame
+        frame = entries.forms[t].frame
         Omega = bare[t] @ bare[t].T + 1e-8 * np.eye(len(frame))
         for s, u in downhill:
             if s == t:

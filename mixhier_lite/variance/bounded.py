@@ -14,7 +14,7 @@ import numpy as np
 
 from ..inputs import Array
 from .saturated import ZERO, SaturatedRows, total
-from .theta import Shape
+from .theta import RootForm
 
 MANY = 200
 """Kinds of singular Sigma that are looked at, at most."""
@@ -32,21 +32,21 @@ class Kind:
     """In how many numbers the ranges of such covariances differ."""
 
 
-def is_bounded(rows: SaturatedRows, shapes: Sequence[Shape], reml: bool) -> bool | None:
+def is_bounded(rows: SaturatedRows, forms: Sequence[RootForm], reml: bool) -> bool | None:
     """Whether the criterion is bounded from below at tau2 = 0; None if that is not known.
 
     REML falls without end if V is singular on contrasts of X and holds y's there in its range; ML
     if V is singular and y is in the range of X and V together.
     """
-    verdicts = [None if kind is None else _falls_not(rows, kind, reml) for kind in kinds(shapes)]
+    verdicts = [None if kind is None else _falls_not(rows, kind, reml) for kind in kinds(forms)]
     if False in verdicts:
         return False
     return None if None in verdicts else True
 
 
-def spans(rows: SaturatedRows, shapes: Sequence[Shape]) -> bool:
+def spans(rows: SaturatedRows, forms: Sequence[RootForm]) -> bool:
     """Whether V without noise is regular on contrasts of X where all variances are positive."""
-    inner = total(rows.on_contrasts, [shape.frame for shape in shapes])
+    inner = total(rows.on_contrasts, [form.frame for form in forms])
     return _range(inner)[0] == len(inner)
 
 
@@ -74,10 +74,10 @@ def _range(G: Array, z: Array | None = None) -> tuple[int, bool]:
     return int(live.sum()), bool(np.linalg.norm(outside) <= UNSEEN * np.linalg.norm(z))
 
 
-def kinds(shapes: Sequence[Shape]) -> Iterator[Kind | None]:
+def kinds(forms: Sequence[RootForm]) -> Iterator[Kind | None]:
     """All kinds of covariance of a model; None stands for those that are too many."""
     rng = np.random.default_rng(0)
-    each = [list(_of_term(shape, rng)) for shape in shapes]
+    each = [list(_of_term(form, rng)) for form in forms]
     for count, chosen in enumerate(product(*each)):
         if count == MANY:
             yield None
@@ -86,12 +86,12 @@ def kinds(shapes: Sequence[Shape]) -> Iterator[Kind | None]:
         yield Kind(list(T), sum(free))
 
 
-def _of_term(shape: Shape, rng: np.random.Generator) -> Iterator[tuple[Array, int]]:
+def _of_term(form: RootForm, rng: np.random.Generator) -> Iterator[tuple[Array, int]]:
     """A root of each kind of one term's covariance, and its free numbers."""
-    q = shape.q
-    if not shape.correlated:
+    q = form.q
+    if not form.correlated:
         for chosen in product((1.0, 0.0), repeat=q):
-            yield shape.frame @ np.diag(chosen), 0
+            yield form.frame @ np.diag(chosen), 0
         return
     for rank in range(q, -1, -1):
         root = np.zeros((q, q))

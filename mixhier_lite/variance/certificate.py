@@ -81,13 +81,13 @@ def _changes(entries: ActiveEntries, bare: list[Array]) -> Array:
 
     They are to all entries of the columns that are not zero.
     """
-    every = [np.zeros((shape.q, shape.q)) for shape in entries.shapes]
+    every = [np.zeros((form.q, form.q)) for form in entries.forms]
     rows = []
-    for t, (shape, root) in enumerate(zip(entries.shapes, bare, strict=True)):
+    for t, (form, root) in enumerate(zip(entries.forms, bare, strict=True)):
         for j in np.flatnonzero(root.any(axis=0)):
-            for i in range(shape.q) if shape.correlated else (j,):
+            for i in range(form.q) if form.correlated else (j,):
                 change = np.zeros(root.shape)
-                change[:, j] = shape.frame[:, i]
+                change[:, j] = form.frame[:, i]
                 changes = [*every[:t], change, *every[t + 1 :]]
                 rows.append(np.concatenate([each.ravel() for each in changes]))
     return np.array(rows).reshape(len(rows), sum(zero.size for zero in every))
@@ -116,9 +116,9 @@ def into_boundary(entries: ActiveEntries, bare: list[Array], curvature: Curvatur
 def lacking(entries: ActiveEntries, bare: list[Array], N: list[Array]) -> list[tuple[int, Array]]:
     """Directions in which a term has no variance: eigenvectors of N there, or columns."""
     out: list[tuple[int, Array]] = []
-    for t, (shape, root) in enumerate(zip(entries.shapes, bare, strict=True)):
-        if shape.correlated:
-            T = shape.frame @ root
+    for t, (form, root) in enumerate(zip(entries.forms, bare, strict=True)):
+        if form.correlated:
+            T = form.frame @ root
             U, sizes, _ = np.linalg.svd(T)
             rank = (sizes > 1e-12 * max(sizes[0], 1e-300)).sum()
             null = U[:, rank:]
@@ -126,7 +126,7 @@ def lacking(entries: ActiveEntries, bare: list[Array], N: list[Array]) -> list[t
             axes = null @ np.linalg.eigh(inside)[1]
             out += [(t, axis) for axis in axes.T]
         else:
-            out += [(t, shape.frame[:, i]) for i in np.flatnonzero(~root.any(axis=0))]
+            out += [(t, form.frame[:, i]) for i in np.flatnonzero(~root.any(axis=0))]
     return out
 
 

@@ -5,7 +5,7 @@ for each term (:eq:`eq-omega`). How they are found is the matter of *scalar* and
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,6 +54,14 @@ class Profiled:
     def nu(self) -> float:
         """Rows that speak about tau2; infinite where it is known."""
         return self.likelihood.nu if self.likelihood.known_tau2 is None else np.inf
+
+    @property
+    def columns(self) -> Array:
+        """Columns c at the first point: the slope of the criterion is that of log det + tr c'S c.
+
+        They are those in which S is the unit matrix, each times the root of its d.
+        """
+        return np.asarray(np.linalg.inv(self.L[0]).T * np.sqrt(self.d[0]))
 
     @property
     def _share(self) -> Array:
@@ -173,6 +181,19 @@ class Criterion(ABC):
 
 
 @dataclass(frozen=True, eq=False)
+class Place:
+    """log det and S at one T, and how they change with T."""
+
+    log_det: Array
+    """Shape (1,)."""
+    S: Array
+    """Shape (1, p + 1, p + 1)."""
+    slope: Callable[[Array], list[Array]]
+    """For columns c of [X y], (p + 1, r), the slope of log det + tr c'S c in the entries of T of
+    every term, (q, q)."""
+
+
+@dataclass(frozen=True, eq=False)
 class WithNoise(Criterion):
     """The criterion where T T' = Sigma / tau2."""
 
@@ -186,12 +207,24 @@ class WithNoise(Criterion):
         """
 
     @abstractmethod
+    def at(self, T: Sequence[Array]) -> Place:
+        """Solve the model at one T, ready to say how the solution changes with T."""
+
+    @abstractmethod
     def slope_of_S(self, T: Sequence[Array]) -> list[Array]:
         """Derivatives of S in the entries of T of each term, shape (q, q, p + 1, p + 1)."""
 
     def values(self, T: Sequence[Array]) -> Array:
         """See :meth:`Criterion.values`."""
         return self.likelihood.profiled(*self.evaluate(T)).value
+
+    def gradient(self, T: Sequence[Array]) -> tuple[float, list[Array]] | None:
+        """See :meth:`Criterion.gradient`."""
+        place = self.at(T)
+        at = self.likelihood.profiled(place.log_det, place.S)
+        if at.L[0, 0, 0] >= HUGE:
+            return None
+        return float(at.value[0]), place.slope(at.columns)
 
     def solve(self, T: Sequence[Array]) -> Solution | None:
         """Solve the model at T; None where nothing is left of y within rounding."""

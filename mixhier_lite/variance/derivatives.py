@@ -76,14 +76,14 @@ def _both_ways(M: Array) -> Array:
     return np.asarray(M + M.swapaxes(-1, -2))
 
 
-def gradient(factor: Factor, at: Profiled) -> tuple[Array, list[Array]]:
+def gradient(factor: Factor, columns: Array) -> tuple[Array, list[Array]]:
     """2 N T of every term at one point (:eq:`eq-slope-T`): the levels, then the other terms.
 
-    N itself is not formed: the products below have no cancellation where T is large.
+    ``columns`` of [X y], (p + 1, r), give F: the criterion's are ``Profiled.columns``. N itself is
+    not formed: the products below have no cancellation where T is large.
     """
     equations, levels = factor.equations, factor.levels
-    to_unit = np.linalg.inv(at.L[0]).T
-    here = residual(factor, to_unit * np.sqrt(at.d[0]))  # E is F, and U is T'F
+    here = residual(factor, columns)  # E is F, and U is T'F
     # R T = A T M^-1 of the levels, were they alone; less F F'T
     RT = levels.Y[0].sum(axis=2).T
     NT1 = RT - np.einsum("irj,krj->ik", here.E1, here.U1)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..inputs import Array
-from .criterion import HUGE, WithNoise
+from .criterion import Place, WithNoise
 from .curvature import Curvature, Derivatives, joined
 from .derivatives import (
     curvature_of_dense,
@@ -100,17 +100,14 @@ class Levels(WithNoise):
         """The derivatives at one T of several terms."""
         factor = self.factor([t[None] for t in T])
         at = self.likelihood.profiled(factor.log_det, factor.S)
-        slopes = self.join(*gradient(factor, at))
+        slopes = self.join(*gradient(factor, at.columns))
         hessian = curvature_of_dense(factor, at).in_entries(T)
         return Derivatives.at_one(float(at.value[0]), slopes, hessian)
 
-    def gradient(self, T: Sequence[Array]) -> tuple[float, list[Array]] | None:
-        """See :meth:`Criterion.gradient`."""
+    def at(self, T: Sequence[Array]) -> Place:
+        """See :meth:`WithNoise.at`."""
         factor = self.factor([t[None] for t in T])
-        at = self.likelihood.profiled(factor.log_det, factor.S)
-        if at.L[0, 0, 0] >= HUGE:
-            return None
-        return float(at.value[0]), self.join(*gradient(factor, at))
+        return Place(factor.log_det, factor.S, lambda c: self.join(*gradient(factor, c)))
 
     def slope_of_S(self, T: Sequence[Array]) -> list[Array]:
         """See :meth:`WithNoise.slope_of_S`."""

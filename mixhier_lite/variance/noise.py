@@ -15,7 +15,7 @@ from .noiseless import Noiseless
 from .optimum import LOOKS, Optimum, descended, minimise, optimum
 from .saturated import ZERO, SaturatedRows, could_saturate, saturated_rows, total
 from .scalar import Scalar
-from .theta import ActiveEntries, Shape
+from .theta import ActiveEntries, RootForm
 
 EQUAL = 1e-8
 """How much lower the criterion must be with noise for the noise not to be zero."""
@@ -36,7 +36,7 @@ class WithoutNoise:
     """The lowest point where the noise is zero."""
 
     criterion: Noiseless
-    shapes: tuple[Shape, ...]
+    forms: tuple[RootForm, ...]
     found: Optimum
     """Where a search has ended: roots of Sigma, in the criterion's columns and units of y."""
     value: float
@@ -52,7 +52,7 @@ class WithoutNoise:
     @property
     def entries(self) -> ActiveEntries:
         """The criterion as a function of the entries of T."""
-        return ActiveEntries.all_of(self.criterion, self.shapes)
+        return ActiveEntries.all_of(self.criterion, self.forms)
 
     @property
     def certificate(self) -> Certificate:
@@ -77,15 +77,15 @@ def lowest(parts: Parts) -> tuple[Assembly, Optimum, WithoutNoise | None]:
     believed = parts.gram.n > MANY and found.arrived and _largest(found) <= FAR
     if _rises(parts, assembly, found) or (believed and parts.likelihood.reml):
         return assembly, found, None
-    entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
-    rows = regular_rows(parts, entries.shapes)
+    entries = ActiveEntries.all_of(assembly.criterion, assembly.forms)
+    rows = regular_rows(parts, entries.forms)
     if rows is None:
         return assembly, found if found.arrived else minimise(entries), None
     if believed:
         return assembly, found, None
     at = assembly.criterion.solve(found.T)
     start = [] if at is None else [np.sqrt(at.tau2) * t for t in found.T]
-    zero = without_noise(Noiseless(parts.likelihood, rows), entries.shapes, start)
+    zero = without_noise(Noiseless(parts.likelihood, rows), entries.forms, start)
     if zero.slope < 0:  # then a little noise is better, or a lot
         little = np.array([entries.pack([t / tau for t in zero.T]) for tau in LITTLE])
         start_there = little[[np.argmin(entries.values(little))]]
@@ -140,7 +140,7 @@ def _rises(parts: Parts, assembly: Assembly, found: Optimum) -> bool:
     return bool(there > here + HIGHER)
 
 
-def regular_rows(parts: Parts, shapes: Sequence[Shape]) -> SaturatedRows | None:
+def regular_rows(parts: Parts, forms: Sequence[RootForm]) -> SaturatedRows | None:
     """The rows of a model whose V can be regular without noise; None where it never is.
 
     Raises
@@ -149,29 +149,29 @@ def regular_rows(parts: Parts, shapes: Sequence[Shape]) -> SaturatedRows | None:
         The likelihood has no bound there.
     """
     rows, reml = saturated_rows(parts), parts.likelihood.reml
-    if rows is None or not spans(rows, shapes):
+    if rows is None or not spans(rows, forms):
         return None
-    bounded = is_bounded(rows, shapes, reml)
+    bounded = is_bounded(rows, forms, reml)
     if bounded is False or (bounded is None and not reml):
         raise refused("likelihood-without-bound", n=parts.gram.n)
     return rows
 
 
 def without_noise(
-    criterion: Noiseless, shapes: tuple[Shape, ...], start: Sequence[Array]
+    criterion: Noiseless, forms: tuple[RootForm, ...], start: Sequence[Array]
 ) -> WithoutNoise:
     """Find the lowest point without noise, from everywhere and from a start, T of each term."""
-    entries = ActiveEntries.all_of(criterion, shapes)
-    if len(shapes) == shapes[0].q == 1:
+    entries = ActiveEntries.all_of(criterion, forms)
+    if len(forms) == forms[0].q == 1:
         best = np.sqrt(criterion.best_scale([np.ones((1, 1))]))
         found = Optimum([np.full((1, 1), best)], True, 1)
     else:
         found = _searched(entries, entries.pack(start)[None] if start else None)
     at = criterion.solve(found.T)
-    if at is None or _dives(criterion, shapes, found.T):
+    if at is None or _dives(criterion, forms, found.T):
         raise refused("likelihood-without-bound", n=criterion.likelihood.n)
     slope, sd = criterion.slope_of_noise(found.T)
-    return WithoutNoise(criterion, shapes, found, at[0], slope / sd)
+    return WithoutNoise(criterion, forms, found, at[0], slope / sd)
 
 
 def _searched(entries: ActiveEntries, near: Array | None) -> Optimum:
@@ -183,9 +183,9 @@ def _searched(entries: ActiveEntries, near: Array | None) -> Optimum:
     return found
 
 
-def _dives(criterion: Noiseless, shapes: Sequence[Shape], T: Sequence[Array]) -> bool:
+def _dives(criterion: Noiseless, forms: Sequence[RootForm], T: Sequence[Array]) -> bool:
     """Whether V is all but singular at T, where equal variances leave it regular."""
     products = criterion.rows.on_contrasts
-    equal = total(products, [shape.frame for shape in shapes])
+    equal = total(products, [form.frame for form in forms])
     share = eigh(total(products, T), equal, eigvals_only=True)
     return bool(share[0] <= DIVE * share[-1])

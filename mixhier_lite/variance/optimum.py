@@ -35,7 +35,7 @@ class Optimum:
 def optimum(parts: Parts) -> tuple[Assembly, Optimum]:
     """The criterion of a Gram, and T of every term at its minimum, or where a search has ended."""
     assembly = parts.assembled()
-    entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
+    entries = ActiveEntries.all_of(assembly.criterion, assembly.forms)
     if len(parts.gram.blocks) > 1 and assembly.criterion.dense > LARGE_DENSE:
         return assembly, nearby(entries, *term_by_term(parts))
     if parts.known_tau2 is None and could_saturate(parts.gram):
@@ -91,7 +91,7 @@ def term_by_term(parts: Parts) -> tuple[Array, Array]:
         alone = Parts.of(replace(gram, blocks=(block,), cross={}), reml, tau2)
         assembly, found = optimum(alone)
         T = found.T
-        entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
+        entries = ActiveEntries.all_of(assembly.criterion, assembly.forms)
         theta = entries.pack(T)
         thetas.append(theta)
         hessians.append(entries.local(theta[None]).hessian[0])

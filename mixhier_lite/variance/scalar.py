@@ -15,7 +15,7 @@ from scipy.linalg.lapack import dormqr, dpttrf, dpttrs, dsytrd
 
 from ..inputs import Array
 from ..linalg import WRITTEN, square_root
-from .criterion import Likelihood, Profiled, WithNoise
+from .criterion import Likelihood, Place, Profiled, WithNoise
 from .curvature import Curvature, Derivatives
 
 CELLS = 10**5
@@ -91,10 +91,18 @@ class Scalar(WithNoise):
         R = self.a / (1 + scaled)  # Z'Omega^-1 Z of a level
         return InX(at, R @ self.count, R**2 @ self.count, dS, d2S)
 
-    def gradient(self, T: Sequence[Array]) -> tuple[float, list[Array]] | None:
-        """See :meth:`Criterion.gradient`."""
-        at = self.derivatives([t[None] for t in T])
-        return float(at.value[0]), [at.gradient[0][0]]
+    def at(self, T: Sequence[Array]) -> Place:
+        """See :meth:`WithNoise.at`."""
+        log_det, S = self.evaluate([t[None] for t in T])
+
+        def slope(columns: Array) -> list[Array]:
+            """2 T f', see ``derivatives``."""
+            root = T[0][0, 0]
+            dS = columns.T @ self.between.slopes(np.array([root**2]))[0][0] @ columns
+            trace_R = (self.a / (1 + root**2 * self.a)) @ self.count
+            return [2 * root * (trace_R + np.trace(dS)).reshape(1, 1)]
+
+        return Place(log_det, S, slope)
 
     def slope_of_S(self, T: Sequence[Array]) -> list[Array]:
         """See :meth:`WithNoise.slope_of_S`."""

@@ -79,11 +79,11 @@ def scored(entries: ActiveEntries, x: Array) -> Array:
     and, correlated, of Z, and X spans Z: the estimate is linear in the mean squares there.
     """
     bare = entries.bare(x)
-    shape = entries.shapes[0]
-    q, frame = shape.q, shape.frame
+    form = entries.forms[0]
+    q, frame = form.q, form.frame
     at = entries.criterion.curvature(entries.framed(bare))
     assert at is not None
-    if shape.correlated:  # every entry of T T' is free
+    if form.correlated:  # every entry of T T' is free
         free = np.arange(q * q)
         changes = np.eye(q * q)
     else:  # a variance of its own for each column f of the frame: it adds f f'

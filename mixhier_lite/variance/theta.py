@@ -19,7 +19,7 @@ Cells = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Shape:
+class RootForm:
     """What T of one term may be."""
 
     correlated: bool
@@ -29,7 +29,7 @@ class Shape:
     then only the reader's own columns are independent."""
 
     @classmethod
-    def free(cls, q: int) -> "Shape":
+    def free(cls, q: int) -> "RootForm":
         """A correlated term with q columns."""
         return cls(True, np.eye(q))
 
@@ -43,14 +43,14 @@ class Shape:
         return slope if self.correlated else np.asarray(self.frame.T @ slope)
 
 
-def free_cells(shapes: Sequence[tuple[int, bool]]) -> Cells:
+def free_cells(forms: Sequence[tuple[int, bool]]) -> Cells:
     """All entries of T that are free, in the order of theta: term by term, column by column.
 
     ``shapes`` has the number of columns of each term, and whether they are correlated.
     """
     return tuple(
         (t, i, j)
-        for t, (q, correlated) in enumerate(shapes)
+        for t, (q, correlated) in enumerate(forms)
         for j in range(q)
         for i in (range(j, q) if correlated else (j,))
     )
@@ -91,14 +91,14 @@ class ActiveEntries:
     """
 
     criterion: Criterion
-    shapes: tuple[Shape, ...]
+    forms: tuple[RootForm, ...]
     cells: Cells
 
     @classmethod
-    def all_of(cls, criterion: Criterion, shapes: Sequence[Shape]) -> "ActiveEntries":
+    def all_of(cls, criterion: Criterion, forms: Sequence[RootForm]) -> "ActiveEntries":
         """All entries that are free."""
-        cells = free_cells([(shape.q, shape.correlated) for shape in shapes])
-        return cls(criterion, tuple(shapes), cells)
+        cells = free_cells([(form.q, form.correlated) for form in forms])
+        return cls(criterion, tuple(forms), cells)
 
     def only(self, cells: Cells) -> "ActiveEntries":
         """Fewer entries."""
@@ -112,15 +112,15 @@ class ActiveEntries:
 
     def bare(self, x: Array) -> list[Array]:
         """The matrices whose entries theta is, shape (..., q, q) for x of shape (..., k)."""
-        out = [np.zeros((*x.shape[:-1], shape.q, shape.q)) for shape in self.shapes]
+        out = [np.zeros((*x.shape[:-1], form.q, form.q)) for form in self.forms]
         for k, (t, i, j) in enumerate(self.cells):
             out[t][..., i, j] = x[..., k]
         return out
 
     def framed(self, bare: Sequence[Array]) -> list[Array]:
         """T for every term from its bare matrix."""
-        pairs = zip(self.shapes, bare, strict=True)
-        return [each if shape.correlated else shape.frame @ each for shape, each in pairs]
+        pairs = zip(self.forms, bare, strict=True)
+        return [each if form.correlated else form.frame @ each for form, each in pairs]
 
     def unpack(self, x: Array) -> list[Array]:
         """T for every term, shape (..., q, q)."""
@@ -128,8 +128,8 @@ class ActiveEntries:
 
     def pack(self, T: Sequence[Array]) -> Array:
         """The entries of T, shape (k,)."""
-        pairs = zip(self.shapes, T, strict=True)
-        bare = [np.asarray(np.linalg.solve(shape.frame, each), np.float64) for shape, each in pairs]
+        pairs = zip(self.forms, T, strict=True)
+        bare = [np.asarray(np.linalg.solve(form.frame, each), np.float64) for form, each in pairs]
         return self.theta(bare)
 
     def theta(self, bare: Sequence[Array]) -> Array:
@@ -170,11 +170,11 @@ class ActiveEntries:
         k = len(self.cells)
         gradient, hessian = np.empty((len(x), k)), np.empty((len(x), k, k))
         for s, (own, i, j) in enumerate(self._places):
-            gradient[:, own] = self.shapes[s].to_bare(at.gradient[s])[:, i, j]
+            gradient[:, own] = self.forms[s].to_bare(at.gradient[s])[:, i, j]
             for t, (other, m, n) in enumerate(self._places):
                 block = at.hessian[s, t]
-                if not (self.shapes[s].correlated and self.shapes[t].correlated):
-                    block = _framed(block, self.shapes[s].frame, self.shapes[t].frame)
+                if not (self.forms[s].correlated and self.forms[t].correlated):
+                    block = _framed(block, self.forms[s].frame, self.forms[t].frame)
                 entries = block[:, i[:, None], j[:, None], m, n]
                 hessian[:, own[:, None], other] = entries
         return Points(x, at.value, gradient, hessian)
@@ -183,7 +183,7 @@ class ActiveEntries:
     def _places(self) -> list[npt.NDArray[np.intp]]:
         """For each term the positions of its entries in theta, their rows and columns: (3, k)."""
         out = []
-        for term in range(len(self.shapes)):
+        for term in range(len(self.forms)):
             own = [(k, i, j) for k, (t, i, j) in enumerate(self.cells) if t == term]
             out.append(np.array(own, dtype=np.intp).reshape(-1, 3).T)
         return out
@@ -196,7 +196,7 @@ class ActiveEntries:
             return 1e300, out
         value, slopes = at
         for k, (t, i, j) in enumerate(self.cells):
-            out[k] = self.shapes[t].frame[:, i] @ slopes[t][:, j]
+            out[k] = self.forms[t].frame[:, i] @ slopes[t][:, j]
         return value, out
 
     def _by_differences(self, x: Array, near: Points | None, n: int) -> tuple[float, Array, Array]:

@@ -35,7 +35,7 @@ def _dense(model):
         E = np.zeros((block.q, block.q))
         E[i, j] = E[j, i] = 1
         changes.append((Z @ E @ Z.T) * K[np.ix_(term.codes, term.codes)])
-    if not model.tau2_known:
+    if model.known_tau2 is None:
         changes.append(np.diag(1 / (np.ones(model.n) if rows.weights is None else rows.weights)))
     inverse = np.linalg.inv(V)
     Phi = np.linalg.inv(X.T @ inverse @ X)

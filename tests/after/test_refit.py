@@ -34,7 +34,7 @@ def test_refit_keeps_what_the_formula_knows_and_the_known_noise():
     data.loc[3, "x"] = np.nan
     model = lmer("y ~ f + x + (1 | g)", data, tau2=1.0)
     again = model.refit(np.arange(95.0) % 4)
-    assert again.tau2 == 1 and again.tau2_known and len(again.rows_table()) == 96
+    assert again.tau2 == again.known_tau2 == 1 and len(again.rows_table()) == 96
     assert again.means("f").estimate.shape == (3,) and again.predict(data).mean.shape == (96,)
     with pytest.raises(InputError, match="95 values"):
         model.refit(np.arange(96.0))

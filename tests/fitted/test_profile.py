@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from dense import criterion
 from scipy.optimize import minimize, minimize_scalar
@@ -7,6 +8,7 @@ from mixhier_lite import Gram, InputError, Term, datasets, fit, gather, lmer
 from mixhier_lite.datasets import four_groups
 from mixhier_lite.fitted.constraint import Correlation
 from mixhier_lite.fitted.objective import surface
+from mixhier_lite.fitted.profile import _parameters
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +33,41 @@ def test_sleepstudy(sleepstudy):
 
 def test_correlation_keeps_its_sign(sleepstudy):
     """Lengths without a sign: turning one round must not turn the correlation."""
-    held = Correlation(surface(sleepstudy), 0, (0, 1))
+    held = Correlation(surface(sleepstudy.update(method="ML")), 0, (0, 1))
     x = held.start()
     for flip in ([-1, 1], [1, -1]):
-        assert held.at(0.5)(x * flip) == held.at(0.5)(x)
-    assert held.at(-0.5)(x) > held.at(0.5)(x)
+        assert held.at(0.5)(x * flip)[0] == held.at(0.5)(x)[0]
+    assert held.at(-0.5)(x)[0] > held.at(0.5)(x)[0]
+
+
+def kinds_of_model():
+    """One of each way in which a criterion is solved: (formula, data, more arguments)."""
+    sleepstudy, penicillin = datasets.load("sleepstudy"), datasets.load("Penicillin")
+    rng = np.random.default_rng(8)
+    root = rng.normal(size=(6, 6))
+    kin = {"Batch": pd.DataFrame(root @ root.T, index=[*"ABCDEF"], columns=[*"ABCDEF"])}
+    yield "Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff"), {}
+    yield "Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff"), {"relatedness": kin}
+    yield "Reaction ~ Days + (Days | Subject)", sleepstudy, {}
+    yield "Reaction ~ Days + (Days || Subject)", sleepstudy, {"tau2": 700.0}
+    yield "diameter ~ 1 + (1 | plate) + (1 | sample)", penicillin, {}
+    yield "diameter ~ 1 + (1 | plate) + (1 | sample)", penicillin, {"tau2": 0.3}
+
+
+@pytest.mark.parametrize("case", [*kinds_of_model()], ids=lambda case: f"{case[0]}, {[*case[2]]}")
+def test_slopes(case):
+    """Of every parameter's function, away from its lowest point, by differences of its value."""
+    formula, data, more = case
+    over = surface(lmer(formula, data, method="ML", **more))
+    rng = np.random.default_rng(3)
+    for held in _parameters(over):
+        f = held.at(held.estimate + held.step)
+        x = held.start() + 0.3 * rng.normal(size=len(held.start()))
+        _, slope = f(x)
+        steps = 1e-5 * np.eye(len(x))
+        differences = [(f(x + d)[0] - f(x - d)[0]) / 2e-5 for d in steps]
+        scale = 1.0 + np.abs(slope).max(initial=0.0)
+        assert np.allclose(slope, differences, rtol=0, atol=1e-6 * scale), held.name
 
 
 def test_dyestuff():

@@ -171,7 +171,7 @@ def test_the_year():
     dense = criterion(y, X, [(g, X, None)], T, "REML")
     assert dense > 1743.63 + 35
     assembly = assemble(model.gram, True, None)
-    entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
+    entries = ActiveEntries.all_of(assembly.criterion, assembly.forms)
     assert not certify(entries, assembly.bare(T)).ok
     assert certify(entries, assembly.bare(model.T)).ok
 

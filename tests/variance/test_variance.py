@@ -301,7 +301,7 @@ def test_certificate_at_zero(name, certified):
     data = datasets.load(name)
     gram = Gram.from_arrays(data["Yield"], np.ones((30, 1)), Term(data["Batch"]))
     assembly, zero = assemble(gram, True, None), [np.zeros((1, 1))]
-    c, entries = assembly.criterion, ActiveEntries.all_of(assembly.criterion, assembly.shapes)
+    c, entries = assembly.criterion, ActiveEntries.all_of(assembly.criterion, assembly.forms)
     assert np.array_equal(c.gradient(zero)[1][0], zero[0])
     assert certify(entries, zero).ok == certified
     away = leave_boundary(entries, zero)
@@ -333,7 +333,7 @@ def test_one_step_of_scoring_is_the_answer_where_groups_are_alike(seed):
     """From wherever it starts: REML is then the estimate from mean squares."""
     y, X, term = balanced(seed)
     assembly = assemble(Gram.from_arrays(y, X, term), True, None)
-    entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
+    entries = ActiveEntries.all_of(assembly.criterion, assembly.forms)
     # mean squares: the groups' own lines, their covariance, and the noise around them
     own = np.stack([np.linalg.lstsq(X[:6], part, rcond=None)[0] for part in y.reshape(12, 6)])
     tau2 = ((y.reshape(12, 6) - own @ X[:6].T) ** 2).sum() / (12 * 4)
@@ -429,7 +429,7 @@ def test_a_dear_fit_has_its_digits(method):
     model = fit(y, X, terms, method)
     assembly = assemble(model.gram, method == "REML", None)
     assert assembly.criterion.dense > LARGE_DENSE
-    entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
+    entries = ActiveEntries.all_of(assembly.criterion, assembly.forms)
     x = np.ravel(assembly.bare(model.T))
     at = entries.local(x[None])
     assert abs(np.linalg.solve(at.hessian[0], at.gradient[0]) / (1 + x)).max() < 1e-5
@@ -445,7 +445,7 @@ def test_wrong_second_derivatives_at_the_start_are_no_end():
     """They make the first step short, which is not to be taken for an arrival."""
     y, X, g, h = crossed()
     assembly = assemble(Gram.from_arrays(y, X, [Term(g), Term(h)]), True, None)
-    entries = ActiveEntries.all_of(assembly.criterion, assembly.shapes)
+    entries = ActiveEntries.all_of(assembly.criterion, assembly.forms)
     best = minimise(entries).T
     for wrong in (1e2, 1e5):
         found = nearby(entries, 1.1 * np.ravel(best), wrong * np.eye(2))

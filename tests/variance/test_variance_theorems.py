@@ -165,7 +165,7 @@ def slope_at(y, X, groups, Z, Theta, method, direction):
 def certificate(y, X, groups, Z, method, T):
     """N of the package, in the reader's units."""
     at = assemble(Gram.from_arrays(y, X, Term(groups, Z)), method == "REML", None)
-    entries = ActiveEntries.all_of(at.criterion, at.shapes)
+    entries = ActiveEntries.all_of(at.criterion, at.forms)
     R = at.columns[0]
     return R.T @ gradient_of_covariance(entries, at.bare([T]))[0] @ R
 

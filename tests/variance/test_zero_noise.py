@@ -129,7 +129,7 @@ LAYOUTS = [pytest.param(*layout[1:], id=layout[0]) for layout in layouts()]
 def test_bounds(y, X, terms, known):
     for method, bounded in zip(("REML", "ML"), known, strict=True):
         _, assembly, criterion = at_zero(y, X, terms, None, method)
-        assert is_bounded(criterion.rows, assembly.shapes, method == "REML") is bounded
+        assert is_bounded(criterion.rows, assembly.forms, method == "REML") is bounded
         if bounded is False or (bounded is None and method == "ML"):
             with pytest.raises(InputError, match="has no bound"):
                 fit(y, X, terms, method)
@@ -200,6 +200,6 @@ def test_n_rows_from_a_gram():
         lines, y = np.column_stack([np.ones(20), t]), rng.normal(size=20)
         parts = Parts.of(Gram.from_arrays(y, lines, Term(people, lines)), True, None)
         assert could_saturate(parts.gram)
-        assert regular_rows(parts, parts.assembled().shapes) is None
+        assert regular_rows(parts, parts.assembled().forms) is None
         assert (saturated_rows(parts) is None) == (pairs == 2)  # y itself spans one row
         assert fit(parts.gram).tau2 > 0
