@@ -1,5 +1,6 @@
 """What several test files share: the book's tools and files, the built site, and a browser."""
 
+import collections
 import contextlib
 import functools
 import http.server
@@ -67,10 +68,14 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Call slow what needs the built book or a browser."""
+    """Call slow what needs the built book or a browser; begin with the files that take longest."""
+    slow = collections.Counter()
     for item in items:
         if {"site", "browser"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+        slow[item.path] += item.get_closest_marker("slow") is not None
+    # a process takes a file at a time: no long one is left for the end, where the others wait
+    items.sort(key=lambda item: slow[item.path] == 0)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Random models against a search that shares nothing with the package: ``make search``.
 
-The oracle is the n x n likelihood of dense.py. It is searched from many random points by scipy's
-BFGS, in columns of Z that are made orthonormal by QR where a term is correlated.
+The oracle is the n x n likelihood with its gradient. It is searched from many random points by
+scipy's BFGS, in columns of Z that are made orthonormal by QR where a term is correlated.
 """
 
 import sys
@@ -46,6 +46,59 @@ def random_problem(seed):
     return y, X, terms, weights, str(rng.choice(["REML", "ML"]))
 
 
+def oracle(y, X, terms, weights, method):
+    """The number of entries of all T, and the criterion with its gradient as a function of them.
+
+    V / tau2 is W^-1 plus a matrix for each entry of each T T' times that entry. A change dV of it
+    changes -2 log likelihood by tr(Q dV) - (Vy)'dV(Vy) / tau2, where Vy is V^-1 (y - X alpha_hat),
+    and Q is V^-1 by ML and V^-1 - V^-1 X (X'V^-1 X)^-1 X'V^-1 by REML: Searle, Casella and
+    McCulloch (1992), section 6.
+    """
+    n, p = X.shape
+    nu = n - p if method == "REML" else n
+    noise = np.diag(1 / (np.ones(n) if weights is None else weights))
+    cells, bases = [], []
+    for t, (g, Z, K, correlated) in enumerate(terms):
+        q = Z.shape[1]
+        R = np.linalg.qr(Z)[1] / np.sqrt(n) if correlated else np.diag((Z**2).mean(0) ** 0.5)
+        own = Z @ np.linalg.inv(R)
+        same = np.equal.outer(g, g) if K is None else K[np.ix_(g, g)]
+        bases.append(np.einsum("ai,bj,ab->ijab", own, own, same).reshape(q, q, n * n))
+        cells += [(t, i, j) for j in range(q) for i in (range(j, q) if correlated else (j,))]
+
+    def f(theta):
+        T = [np.zeros(basis.shape[:2]) for basis in bases]
+        for (t, i, j), entry in zip(cells, theta, strict=True):
+            T[t][i, j] = entry
+        V = noise + sum(
+            (
+                np.tensordot(t @ t.T, basis, 2).reshape(n, n)
+                for t, basis in zip(T, bases, strict=True)
+            )
+        )
+        try:
+            root = np.linalg.cholesky(V)
+            inverse = np.linalg.inv(V)
+            VX = inverse @ X
+            XVX = np.linalg.cholesky(X.T @ VX)
+        except np.linalg.LinAlgError:
+            return 1e10, np.zeros(len(theta))
+        left = VX @ np.linalg.inv(XVX).T
+        Q = inverse - left @ left.T
+        Vy = Q @ y
+        r2 = y @ Vy
+        value = 2 * np.log(np.diag(root)).sum() + nu * (np.log(2 * np.pi * r2 / nu) + 1)
+        if method == "REML":
+            value += 2 * np.log(np.diag(XVX)).sum()
+        slope = (Q if method == "REML" else inverse) - np.outer(Vy, Vy) * nu / r2
+        slopes = [2 * (basis @ slope.ravel()) @ t for t, basis in zip(T, bases, strict=True)]
+        gradient = np.array([slopes[t][i, j] for t, i, j in cells])
+        finite = np.isfinite(value) and np.isfinite(gradient).all()
+        return (value, gradient) if finite else (1e10, np.zeros(len(theta)))
+
+    return len(cells), f
+
+
 def excess(seed, starts=2):
     """How much lower the oracle finds the criterion than the package; None where it refuses."""
     y, X, terms, weights, method = random_problem(seed)
@@ -53,29 +106,15 @@ def excess(seed, starts=2):
         model = fit(y, X, [Term(g, Z, K, c) for g, Z, K, c in terms], method, weights)
     except InputError:
         return None
-    dense, cells = [], []
-    for t, (g, Z, K, correlated) in enumerate(terms):
-        q = Z.shape[1]
-        R = np.linalg.qr(Z)[1] / np.sqrt(len(y)) if correlated else np.diag((Z**2).mean(0) ** 0.5)
-        dense.append((g, Z @ np.linalg.inv(R), K))
-        cells += [(t, i, j) for j in range(q) for i in (range(j, q) if correlated else (j,))]
-
-    def value(theta):
-        T = [np.zeros((Z.shape[1],) * 2) for _, Z, _, _ in terms]
-        for (t, i, j), entry in zip(cells, theta, strict=True):
-            T[t][i, j] = entry
-        with np.errstate(all="ignore"):
-            found = criterion(y, X, dense, T, method, weights)
-        return found if np.isfinite(found) else 1e10
-
+    entries, f = oracle(y, X, terms, weights, method)
     # REML depends on the columns of X only; those of Z are the oracle's own
     rng = np.random.default_rng([seed, 1])
-    places = rng.normal(size=(40, len(cells))) * 10 ** rng.uniform(-2, 1.5, size=(40, len(cells)))
-    places = np.vstack([np.zeros(len(cells)), places])
-    values = np.array([value(x) for x in places])
+    places = rng.normal(size=(40, entries)) * 10 ** rng.uniform(-2, 1.5, size=(40, entries))
+    places = np.vstack([np.zeros(entries), places])
+    values = np.array([f(x)[0] for x in places])
     best = values.min()
     for x in places[np.argsort(values)[:starts]]:
-        best = min(best, minimize(value, x, method="BFGS").fun)
+        best = min(best, minimize(f, x, jac=True, method="BFGS").fun)
     own = criterion(y, X, [(g, Z, K) for g, Z, K, _ in terms], list(model.T), method, weights)
     assert abs(own - model.criterion) < 1e-5 * (1 + abs(own)), "the criterion is not what it says"
     assert model.certificate.ok, model.certificate

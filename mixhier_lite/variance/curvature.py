@@ -82,10 +82,15 @@ class Curvature:
 
     def in_entries(self, T: Sequence[Array]) -> Blocks:
         """Second derivatives in the entries of T (:eq:`eq-hessian-T`)."""
-        out = in_entries(self.hessian, T)
-        for t, N in enumerate(self.N):
-            np.einsum("ijkj->jik", out[t, t])[...] += N + N.T
-        return out
+        return hessian_in_entries(self.hessian, self.N, T)
+
+
+def hessian_in_entries(hessian: Blocks, N: Sequence[Array], T: Sequence[Array]) -> Blocks:
+    """Second derivatives in the entries of T from those in T T' and the gradient N there."""
+    out = in_entries(hessian, T)
+    for t, of_term in enumerate(N):
+        np.einsum("ijkj->jik", out[t, t])[...] += of_term + of_term.T
+    return out
 
 
 def in_entries(form: Blocks, T: Sequence[Array]) -> Blocks:

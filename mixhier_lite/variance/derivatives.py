@@ -11,13 +11,15 @@ Delta = H T' + T H', and Omega by Z Delta Z' (:eq:`eq-changes`). All derivatives
 The gradient with respect to T T' is N = R - F F' (:eq:`eq-slope-N`), summed over the levels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from ..inputs import Array
 from .criterion import Profiled
-from .curvature import Curvature, Derivatives
+from .curvature import Blocks, Curvature, Derivatives, hessian_in_entries
 from .elimination import backward, forward, gram, product
 from .factor import Factor, solve_triangular
 
@@ -196,46 +198,97 @@ def _both_orders(form: Array) -> Array:
     return form + form.transpose(2, 3, 0, 1)
 
 
-def curvature_of_dense(factor: Factor, at: Profiled) -> Curvature:
-    """Derivatives in T T' at the first point where no term is eliminated level by level.
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """R and E of all terms as whole matrices, where no term is eliminated level by level."""
 
-    The second ones are :eq:`eq-hessian-terms`, with R and F of all terms as whole matrices.
-    """
-    slices = factor.equations.slices
-    T_turned = [t[:1].swapaxes(1, 2) for t in factor.T2]
-    TA = factor.equations.times(T_turned, factor.A2)[0]
-    half = np.asarray(np.linalg.solve(np.tril(factor.L2[0]), TA))  # L2^-1 T'A2
-    R = factor.A2[0] - half.T @ half
-    E = factor.B2[0] - half.T @ factor.F2[0]
-    E = E @ np.linalg.inv(at.L[0]).T
-    F = E * np.sqrt(at.d[0])
-    F_x = F[:, :-1]
-    FF = F @ F.T
-    ZQZ = R - F_x @ F_x.T  # Z'QZ, by ML Z'Omega^-1 Z
+    slices: tuple[tuple[int, int, int], ...]
+    """First column of each term, the one after its last, and its number of columns a level."""
+    R: Array
+    """Shape (m, m)."""
+    E: Array
+    """In the columns in which S is the unit matrix, shape (m, p + 1)."""
+    at: Profiled
 
-    def block(M: Array, s: int, t: int) -> Array:
-        (a, b, q), (c, d, r) = slices[s], slices[t]
-        return M[a:b, c:d].reshape(-1, q, (d - c) // r, r)
+    @classmethod
+    def of(cls, factor: Factor, at: Profiled) -> "Whole":
+        """Read them from a factor at its first point."""
+        equations = factor.equations
+        TA = equations.times([t[:1].swapaxes(1, 2) for t in factor.T2], factor.A2)[0]
+        half = np.asarray(np.linalg.solve(np.tril(factor.L2[0]), TA))  # L2^-1 T'A2
+        E = factor.B2[0] - half.T @ factor.F2[0]
+        R = factor.A2[0] - half.T @ half
+        return cls(equations.slices, R, E @ np.linalg.inv(at.L[0]).T, at)
 
-    def of_term(M: Array, t: int) -> Array:
-        return np.asarray(np.einsum("jijk->ik", block(M, t, t)))
+    @cached_property
+    def FF(self) -> Array:
+        """F F', shape (m, m)."""
+        F = self.E * np.sqrt(self.at.d[0])
+        return np.asarray(F @ F.T)
 
-    def twice(A: Array, B: Array, s: int, t: int) -> Array:
-        # the sum over levels x and y of A_xi,yl B_xj,yk
-        found = np.tensordot(block(A, s, t), block(B, s, t), ((0, 2), (0, 2)))
-        return np.asarray(found.transpose(0, 2, 3, 1))
+    @cached_property
+    def ZQZ(self) -> Array:
+        """Z'QZ, by ML Z'Omega^-1 Z, shape (m, m)."""
+        F_x = self.E[:, :-1] * np.sqrt(self.at.d[0, :-1])
+        return np.asarray(self.R - F_x @ F_x.T)
 
-    Phi = []  # of each term, for a change of entry i, k
-    for a, b, q in slices:
-        own = E[a:b].reshape(-1, q, E.shape[1])
-        Phi.append(_over_levels(own, own))
-    hessian, expected = {}, {}
-    for s, t in np.ndindex(len(slices), len(slices)):
-        squares = np.einsum("ijcd,klcd,cd->ijkl", Phi[s], Phi[t], at.omega[0])
-        observed = twice(FF, R, s, t) + twice(R, FF, s, t) - twice(R, R, s, t)
-        hessian[s, t] = observed - squares
-        expected[s, t] = twice(ZQZ, ZQZ, s, t)
-    terms = range(len(slices))
-    N = [of_term(R - FF, t) for t in terms]
-    trace = [of_term(ZQZ, t) for t in terms]
-    return Curvature(N, trace, hessian, expected, at.nu)
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Terms s <= t."""
+        return [(s, t) for t in range(len(self.slices)) for s in range(t + 1)]
+
+    def of_terms(self, M: Array) -> list[Array]:
+        """The sum over the levels of a term's own blocks of M, shape (q, q) for each."""
+        out = []
+        for a, b, q in self.slices:
+            own = M[a:b, a:b].reshape((b - a) // q, q, (b - a) // q, q)
+            out.append(np.asarray(np.einsum("jijk->ik", own)))
+        return out
+
+    def twice(self, A: Array, B: Array, s: int, t: int) -> Array:
+        """The sum over levels x of s and y of t of A_xi,yl B_xj,yk, shape (i, j, k, l)."""
+        (a, b, q), (c, d, r) = self.slices[s], self.slices[t]
+
+        def by_entry(M: Array) -> Array:
+            """M of these terms, a row for each two of their columns: (q r, levels of both)."""
+            block = M[a:b, c:d].reshape((b - a) // q, q, (d - c) // r, r)
+            return block.transpose(1, 3, 0, 2).reshape(q * r, -1)
+
+        products = by_entry(A) @ by_entry(B).T
+        return np.asarray(products.reshape(q, r, q, r).transpose(0, 2, 3, 1))
+
+    def hessian(self) -> Blocks:
+        """Second derivatives in T T' (:eq:`eq-hessian-terms`)."""
+        Phi = []  # of each term, for a change of entry i, k
+        for a, b, q in self.slices:
+            own = self.E[a:b].reshape(-1, q, self.E.shape[1])
+            Phi.append(_over_levels(own, own))
+        out = {}
+        for s, t in self.pairs:
+            squares = np.einsum("ijcd,klcd->ijkl", Phi[s] * self.at.omega[0], Phi[t])
+            first = self.twice(self.FF - self.R, self.R, s, t)
+            second = self.twice(self.R, self.FF, s, t)
+            out[s, t] = first + second - squares
+        return _mirrored(out)
+
+    def given_tau2(self) -> Blocks:
+        """Their mean over y for known tau2 (:eq:`eq-information`)."""
+        return _mirrored({(s, t): self.twice(self.ZQZ, self.ZQZ, s, t) for s, t in self.pairs})
+
+
+def _mirrored(form: Blocks) -> Blocks:
+    """A bilinear form in changes of terms s <= t, for t and s as well."""
+    return form | {(t, s): block.transpose(2, 3, 0, 1) for (s, t), block in form.items()}
+
+
+def of_several_terms(factor: Factor, at: Profiled, T: Sequence[Array]) -> Blocks:
+    """Second derivatives in the entries of T where no term is eliminated level by level."""
+    whole = Whole.of(factor, at)
+    return hessian_in_entries(whole.hessian(), whole.of_terms(whole.R - whole.FF), T)
+
+
+def curvature_of_several_terms(factor: Factor, at: Profiled) -> Curvature:
+    """Derivatives in T T' at the first point where no term is eliminated level by level."""
+    whole = Whole.of(factor, at)
+    N, trace = whole.of_terms(whole.R - whole.FF), whole.of_terms(whole.ZQZ)
+    return Curvature(N, trace, whole.hessian(), whole.given_tau2(), at.nu)

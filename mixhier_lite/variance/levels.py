@@ -13,10 +13,11 @@ from ..inputs import Array
 from .criterion import Place, WithNoise
 from .curvature import Curvature, Derivatives, joined
 from .derivatives import (
-    curvature_of_dense,
     curvature_of_one_term,
+    curvature_of_several_terms,
     gradient,
     of_one_term,
+    of_several_terms,
     slope_of_S,
 )
 from .elimination import NormalEquations
@@ -101,7 +102,7 @@ class Levels(WithNoise):
         factor = self.factor([t[None] for t in T])
         at = self.likelihood.profiled(factor.log_det, factor.S)
         slopes = self.join(*gradient(factor, at.columns))
-        hessian = curvature_of_dense(factor, at).in_entries(T)
+        hessian = of_several_terms(factor, at, T)
         return Derivatives.at_one(float(at.value[0]), slopes, hessian)
 
     def at(self, T: Sequence[Array]) -> Place:
@@ -119,4 +120,5 @@ class Levels(WithNoise):
             return None
         factor = self.factor([t[None] for t in T])
         at = self.likelihood.profiled(factor.log_det, factor.S)
-        return (curvature_of_dense if self.equations.m else curvature_of_one_term)(factor, at)
+        several = self.equations.m > 0
+        return (curvature_of_several_terms if several else curvature_of_one_term)(factor, at)

@@ -137,6 +137,7 @@ class Balanced:
 @pytest.mark.parametrize(
     ("far", "seed", "slope"), [(5.0, 0, 0.3), (100.0, 0, 0.3), (2000.0, 2, 1.0), (1e4, 0, 0.3)]
 )
+@pytest.mark.slow
 def test_slopes_far_from_zero_against_quadrature(far, seed, slope):
     """The posterior has a spike at a slope sd of zero, and a hill; the shares are right."""
     Y, t = balanced(seed, slope)
@@ -219,6 +220,7 @@ def halves(told, into, log_det):
         ("any", "weights"),
     ],
 )
+@pytest.mark.slow
 def test_other_columns_are_another_weight(name, kind):
     """posterior(Z A) = posterior(Z) w / E[w], and the log marginals differ by log E[w]."""
     A = np.array(MAPS[name], dtype=float)
@@ -237,6 +239,7 @@ def test_other_columns_are_another_weight(name, kind):
     assert abs(np.sqrt(draws.tau2).mean() - b.mean.tau) <= 4.5 * b.sd.tau / np.sqrt(4000) + 1e-9
 
 
+@pytest.mark.slow
 def test_rows_and_labels_in_another_order():
     A, order = np.array([[1, 9.0], [0, 1]]), np.random.default_rng(0).permutation(42)
     labels = np.array(list("gacbfed"))
@@ -248,6 +251,7 @@ def test_rows_and_labels_in_another_order():
     assert b.log_marginal == pytest.approx(a.log_marginal, abs=1e-8)
 
 
+@pytest.mark.slow
 def test_importance_sampling_far_from_zero_against_the_grids():
     """One landscape in two charts, by grids and by weighted points."""
     prior = Prior(priors.half_normal(5), priors.half_normal(2), gaussian([0, 0], 1e4 * np.eye(2)))
@@ -272,6 +276,7 @@ def test_rejection_gives_up_in_words(monkeypatch):
     assert int(kept) < 10**4 <= int(tried)
 
 
+@pytest.mark.slow
 def test_a_reader_is_told_where_the_prior_sits():
     sentence = "sits on the standard deviations of person where its covariates are zero"
     for far, told in ((0.0, False), (2000.0, True)):

@@ -56,6 +56,7 @@ def buttons(page):
     return {link.get_text().strip(): link["href"] for link in links if link.get_text().strip()}
 
 
+@pytest.mark.slow
 def test_an_address_brings_its_buttons(page):
     found = buttons(page)
     assert found["Repository"] == SOMEWHERE

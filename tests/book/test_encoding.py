@@ -66,6 +66,7 @@ def run(code, folder):
     return done.stderr
 
 
+@pytest.mark.slow
 def test_package_and_tools_name_their_encodings(tmp_path):
     assert ours(run(USE, tmp_path)) == []
 

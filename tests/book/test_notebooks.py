@@ -82,6 +82,7 @@ def test_who_saved_a_notebook_does_not_matter(page):
     assert notebooks.differences(page) == ""
 
 
+@pytest.mark.slow
 def test_jupyterlab_renders_theorem_boxes():
     """The extension that draws them fits the pinned JupyterLab."""
     command = [sys.executable, "-m", "jupyter", "labextension", "list"]

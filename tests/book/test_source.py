@@ -145,6 +145,7 @@ def build(folder, page):
     )
 
 
+@pytest.mark.slow
 def test_a_page_shows_the_code_of_today(tmp_path):
     run = build(
         tmp_path,
@@ -175,6 +176,7 @@ GONE = {
 }
 
 
+@pytest.mark.slow
 def test_a_name_that_is_gone_fails_the_build_and_says_where(tmp_path):
     page = "\n\n".join(GONE)
     run = build(tmp_path, page)

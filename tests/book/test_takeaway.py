@@ -99,6 +99,7 @@ sys.meta_path.insert(0, Hidden)
 
 
 @pytest.mark.parametrize("page", ["book/11-slopes", "book/19-scale"])
+@pytest.mark.slow
 def test_a_chapter_runs_in_any_folder_with_what_its_first_line_brings(site, page, tmp_path):
     notebook = nbformat.read(offered(site, page)["Notebook (.ipynb)"], 4)
     install, first = [cell for cell in notebook.cells if cell.cell_type == "code"][:2]

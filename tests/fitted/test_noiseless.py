@@ -123,6 +123,7 @@ def test_degrees_of_freedom():
     assert np.isfinite(model.satterthwaite().interval()).all()
 
 
+@pytest.mark.slow
 def test_simulation_and_bootstrap_have_no_noise_either():
     model, y, X, terms, _ = noiseless(7)
     rng = np.random.default_rng(3)

@@ -106,6 +106,7 @@ def brute(f, k):
     return min(f.fun for f in found)
 
 
+@pytest.mark.slow
 def test_dense_likelihood():
     """Weights, a random slope and a crossed factor, against the n x n likelihood."""
     rng = np.random.default_rng(4)

@@ -175,6 +175,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(("order", "centre"), [((0, 1, 2), 1e6), ((2, 0, 1), 1e9)])
+@pytest.mark.slow
 def test_chunks_by_site_with_dummies_of_the_sites(layout, order, centre):
     """The dummies sum to one in every chunk, though no single one of them is constant."""
     rng = np.random.default_rng(4)

@@ -93,6 +93,7 @@ def folder(tmp_path):
     shutil.rmtree(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_worker_dies_and_the_answer_is_that_of_one_machine(folder):
     """Two workers whose memory together is less than half of the data; one is killed midway."""
     pa = pytest.importorskip("pyarrow")

@@ -346,6 +346,7 @@ def conditioned():
 @pytest.mark.theorem("thm-henderson")
 @pytest.mark.theorem("thm-ridge")
 @pytest.mark.theorem("thm-flat")
+@pytest.mark.slow
 def test_two_groups_of_two_rows_agree_as_formulas_in_y_and_both_variances():
     rule = best_rule()
     mean, covariance = conditioned()

@@ -146,6 +146,7 @@ def test_labels_and_chunks(kind):
     assert merged.tau2 == pytest.approx(whole.tau2, rel=1e-7)
 
 
+@pytest.mark.slow
 def test_profile_at_another_zero():
     """What does not belong to the intercept's own standard deviation stays."""
     y, X, terms, arguments = layout("ML")

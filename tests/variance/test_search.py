@@ -5,6 +5,7 @@ from random_fits import excess
 
 
 @pytest.mark.parametrize("first", range(0, 100, 10))
+@pytest.mark.slow
 def test_no_better_point_is_known(first):
     gaps = [excess(seed) for seed in range(first, first + 10)]
     assert sum(gap is not None for gap in gaps) >= 4
