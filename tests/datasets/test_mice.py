@@ -1,4 +1,4 @@
-"""The mice of Part I: what they hold, and that they follow the equation that is said to make them."""
+"""The mice of Part I: what they hold, and that they follow the equation that made them."""
 
 import dataclasses
 
