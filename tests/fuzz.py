@@ -1110,6 +1110,13 @@ def _(rng):
     return s
 
 
+@calls("datasets.mice")
+def _(rng):
+    s = Draw(rng)
+    assert len(datasets.mice().y) == 26
+    return s
+
+
 @calls("exercises.check")
 def _(rng):
     s = Draw(rng)

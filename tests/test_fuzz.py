@@ -34,7 +34,7 @@ def _made_here(module, names):
 def test_every_public_function_is_called():
     public = list(_made_here(mixhier_lite, mixhier_lite.__all__))
     public += _made_here(exercises, ["check", "progress"])
-    public += _made_here(datasets, ["load", "record", "four_groups"])
+    public += _made_here(datasets, ["load", "record", "four_groups", "mice"])
     for module, skipped in ((plot, {"style"}), (kinship, set()), (priors, {"as_prior"})):
         own = {n for n, f in vars(module).items() if inspect.isfunction(f)}
         own = {n for n in own if getattr(module, n).__module__ == module.__name__}

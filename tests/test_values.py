@@ -74,6 +74,7 @@ def _results():
         "posterior": posterior(model, y, gaussian([0.0, 0.0], np.eye(2))),
         "Relatedness": pedigree_relatedness({k: (None, None) for k in range(30)}),
         "FourGroups": datasets.four_groups(rng),
+        "Mice": datasets.mice(),
         "Prior": Prior(sd=[priors.half_normal(2)], fixed=gaussian([0.0, 0.0], np.eye(2))),
         "SdPrior": priors.half_t(3, 2.5),
         "Comparison": compare(one, slopes),
