@@ -133,7 +133,7 @@ def test_draws_from_a_balanced_fit_have_the_mean_for_their_estimate():
     assert ends == pytest.approx(model.interval()[0], abs=0.05 * np.ptp(ends))
 
 
-def bayes_half(F, J, m):
+def bayes_half(F, J, m, c=np.inf):
     """Half-width in units of sqrt(MSW / n): quadrature over f, after tau and alpha by formula."""
     n = J * m
 
@@ -142,7 +142,8 @@ def bayes_half(F, J, m):
 
     def density(x):  # of x = log sqrt(f - 1)
         f = 1 + np.exp(2 * x)
-        return np.exp(x) * f ** (-(J - 1) / 2) * (r2(f) / n) ** (-(n - 3) / 2)
+        prior = 1 / (1 + (f - 1) / m / c**2)
+        return np.exp(x) * prior * f ** (-(J - 1) / 2) * (r2(f) / n) ** (-(n - 3) / 2)
 
     total = quad(density, -20, 25, limit=400)[0]
 
@@ -173,9 +174,14 @@ def test_bayesian_interval_is_that_of_the_package(J, F):
         assert (np.abs(draws) < half).mean() == pytest.approx(0.95, abs=0.003)
 
 
+@pytest.mark.parametrize("c", [2.0, np.inf])
 @pytest.mark.parametrize("J", [4, 6])
-def test_bayesian_interval_by_a_sum_over_sigma_tau_and_alpha(J):
-    """A prior flat in sigma and tau, as it stands: the density of the data on a grid of three."""
+def test_bayesian_interval_by_a_sum_over_sigma_tau_and_alpha(J, c):
+    """The two priors of (sigma, tau), as they stand: the density of the data on a grid of three.
+
+    One is flat, the other flat times 1 / (1 + sigma^2 / (c tau)^2). The density of sigma given tau
+    has the factor 1 / tau besides, and would be a third.
+    """
     m, n = 5, 5 * J
     y, groups, MSB, MSW = balanced(J, m, 1.0, 3)
     x = np.linspace(-7, 9, 321)  # log sigma
@@ -183,11 +189,16 @@ def test_bayesian_interval_by_a_sum_over_sigma_tau_and_alpha(J):
     v = m * s**2 + t**2
     rest = -((J - 1) * MSB / v + (n - J) * MSW / t**2) / 2
     log_p = rest - (J * np.log(v) + 2 * (n - J) * np.log(t)) / 2 + np.log(s * t) + np.log(v) / 2
-    p = np.exp(log_p - log_p.max())
-    p /= p.sum()
-    half = bayes_half(MSB / MSW, J, m) * np.sqrt(MSW / n)
-    inside = (p * (2 * stats.norm.cdf(half / np.sqrt(v / n)) - 1)).sum()
-    assert inside == pytest.approx(0.95, abs=5e-4)
+    log_p = log_p - np.log1p((s / (c * t)) ** 2)
+    half = bayes_half(MSB / MSW, J, m, c) * np.sqrt(MSW / n)
+
+    def inside(log_p):
+        p = np.exp(log_p - log_p.max())
+        return (p * (2 * stats.norm.cdf(half / np.sqrt(v / n)) - 1)).sum() / p.sum()
+
+    assert inside(log_p) == pytest.approx(0.95, abs=5e-5)
+    if c == 2:
+        assert abs(inside(log_p - np.log(t)) - 0.95) > 2e-4
     assert y.mean() == pytest.approx(fit(y, np.ones((n, 1)), Term(groups)).fixed[0])
 
 
@@ -221,6 +232,17 @@ def test_coverage_by_simulated_data(J, expected):
     )
     found = [(np.abs(means.mean(axis=1)) < half).mean() for half in halves]
     np.testing.assert_allclose(found, expected, atol=0.006)
+
+
+@pytest.mark.parametrize(("ratio", "given"), [(1.0, 0.991), (0.25, 0.9985)])
+def test_t_of_three_means_is_exact_over_all_data_and_too_wide_where_it_is_used(ratio, given):
+    rng, draws = np.random.default_rng(7), 200_000
+    y = np.sqrt(ratio) * rng.normal(size=(draws, 3, 1)) + rng.normal(size=(draws, 3, 5))
+    means = y.mean(axis=2)
+    MSB, MSW = 5 * means.var(axis=1, ddof=1), y.var(axis=2, ddof=1).mean(axis=1)
+    covers = np.abs(means.mean(axis=1)) < stats.t.ppf(0.975, 2) * np.sqrt(MSB / 15)
+    assert covers.mean() == pytest.approx(0.95, abs=0.002)
+    assert covers[MSB > MSW].mean() == pytest.approx(given, abs=0.001)
 
 
 def test_width_with_three_groups():

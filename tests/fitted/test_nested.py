@@ -226,3 +226,17 @@ def test_inner_levels_first_and_a_ring_of_four():
     assert least_fill(henderson(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))) == 1
     six = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 1, 2, 2, 0])  # a ring of six
     assert least_fill(henderson(*six)) == 3
+
+
+def test_three_nested_factors_fill_nothing_from_the_innermost_out():
+    """Suppliers, their batches, the casks of these; and from the outermost in, a good deal."""
+    cask = np.repeat(np.arange(24), 2)
+    D = np.hstack([indicator(cask), indicator(cask // 3), indicator(cask // 12)])
+    H = D.T @ D + np.eye(D.shape[1])
+
+    def fill(order):
+        ordered = H[np.ix_(order, order)]
+        return ((np.abs(np.linalg.cholesky(ordered)) > 1e-10) & (np.tril(ordered) == 0)).sum()
+
+    inward = np.arange(len(H))
+    assert fill(inward) == 0 and fill(inward[::-1]) > 24

@@ -189,6 +189,19 @@ def test_below_four_times_the_noise_nothing_stops_the_climb(share, falls):
     assert np.any(np.diff(ridge) < 0) == falls
 
 
+@pytest.mark.theorem("thm-local-joint-mode")
+def test_at_four_times_the_noise_the_climb_pauses_and_goes_on():
+    """One stationary point, at m sigma2 = tau2: the whole gradient is zero, both sides differ."""
+    tau2 = 2451.25
+    y, _ = dyestuff_stretched(np.sqrt(4 * tau2 / dyestuff_stretched(1.0)[1]))
+    at = start_at(y, tau2, tau2)
+    minus_log = climb(y, 6, 5, tau2, at)[1]
+    gradient = [(minus_log(at + h) - minus_log(at - h)) / 2e-4 for h in 1e-4 * np.eye(8)]
+    assert np.abs(gradient).max() < 1e-5
+    ridge = [minus_log(start_at(y, u, tau2)) for u in tau2 * np.geomspace(0.1, 10, 41)]
+    assert np.all(np.diff(ridge) > 0)
+
+
 # --- which model is better? ----------------------------------------------------------------------
 
 
