@@ -1,6 +1,7 @@
 """The posterior of the variances against dense algebra, published numbers and brute force."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -782,6 +783,8 @@ def test_arviz_reads_the_draws(monkeypatch):
     assert list(posterior["person"].values) == list(range(9))
     slope = posterior["fixed"].sel(coefficient="slope").values.ravel()
     np.testing.assert_array_equal(slope, draws.fixed[:, 1])
+    weighted_draws = replace(draws, ess=123.0)  # the weights of which ArviZ cannot see
+    assert weighted_draws.to_arviz().posterior.attrs["ess"] == 123
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # ArviZ's own
         table = az.summary(data, var_names=["fixed", "sd person", "tau"], round_to="none")
