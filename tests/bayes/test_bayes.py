@@ -457,9 +457,13 @@ def test_reml_is_a_mode_in_one_parametrisation_only():
     at = np.array([model.Sigma[0][0, 0], model.tau2])
     assert np.abs(slopes(log_density, at)).max() < 1e-4
 
-    def in_sds(sigma, tau):
-        return log_density(sigma**2, tau**2) + np.log(4 * sigma * tau)
+    def flat_in_sds(sigma, tau):
+        return log_density(sigma**2, tau**2)
 
+    def in_sds(sigma, tau):
+        return flat_in_sds(sigma, tau) + np.log(4 * sigma * tau)
+
+    assert np.abs(slopes(flat_in_sds, np.sqrt(at))).max() < 1e-4
     np.testing.assert_allclose(slopes(in_sds, np.sqrt(at)), 1, atol=1e-4)
 
 
