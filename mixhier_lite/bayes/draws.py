@@ -34,7 +34,7 @@ class Draws(Value):
     ess: float
     """Effective number of draws: S where they are independent."""
     exists: Unknowns = field(repr=False)
-    """Moments of order below these exponents exist, as :class:`Integral` has them."""
+    """Moments of order below these exponents exist, as ``Integral`` has them."""
 
     @property
     def sds(self) -> tuple[Array, ...]:
@@ -49,7 +49,7 @@ class Draws(Value):
         correlation ``icc`` where the fit has rows. It is of the library whose frame was fitted.
 
         Draws have a mean and a standard deviation always. Where the posterior has none, the table
-        says so as :class:`Integral` does: inf, and nan for the mean of a fixed effect.
+        says so as ``Integral`` does: inf, and nan for the mean of a fixed effect.
 
         Parameters
         ----------
@@ -138,7 +138,7 @@ class Draws(Value):
         Independent draws have no chains. They are dealt out to four, where S is divisible and 16
         or more, so that ArviZ's own checks have something to compare. Weighted draws are dealt out
         too, and ArviZ cannot see their weights: its effective sample sizes are too large, and the
-        one to go by is :attr:`ess`, which the posterior carries as its attribute ``ess``.
+        one to go by is ``ess``, which the posterior carries as its attribute ``ess``.
         """
         return inference_data(self)
 
