@@ -12,6 +12,7 @@ from ..gram.term import Term
 from ..inputs import Array, flag, generator, level_of
 from ..labels import Labels
 from ..values import Value
+from .parameters import Unknowns
 from .predictive import predictive, with_groups
 from .summary import correlations_and_icc, names_of, text
 
@@ -32,6 +33,8 @@ class Draws(Value):
     """Variance of the noise, shape (S,)."""
     ess: float
     """Effective number of draws: S where they are independent."""
+    exists: Unknowns = field(repr=False)
+    """Moments of order below these exponents exist, as ``Integral`` has them."""
 
     @property
     def sds(self) -> tuple[Array, ...]:
@@ -44,6 +47,9 @@ class Draws(Value):
         Its columns are ``mean``, ``sd``, ``lower`` and ``upper``; its rows are the fixed effects,
         the standard deviations of random effects and their correlations, tau, and the intraclass
         correlation ``icc`` where the fit has rows. It is of the library whose frame was fitted.
+
+        Draws have a mean and a standard deviation always. Where the posterior has none, the table
+        says so as ``Integral`` does: inf, and nan for the mean of a fixed effect.
 
         Parameters
         ----------
@@ -63,7 +69,20 @@ class Draws(Value):
         variances = np.column_stack([*self.sds, *shares.correlations, np.sqrt(self.tau2)])
         values = np.column_stack([self.fixed, variances, *shares.icc])
         low, high = np.quantile(values, [tail, 1 - tail], axis=0)
-        return {"mean": values.mean(axis=0), "sd": values.std(axis=0), "lower": low, "upper": high}
+        bounded = np.inf  # the moments of a correlation, and of the icc, exist all
+        orders = np.concatenate(
+            [
+                self.exists.fixed,
+                *self.exists.sds,
+                np.full(len(shares.correlations), bounded),
+                [self.exists.tau],
+                np.full(len(shares.icc), bounded),
+            ]
+        )
+        none = np.where(np.arange(values.shape[1]) < self.fixed.shape[1], np.nan, np.inf)
+        mean = np.where(orders > 1, values.mean(axis=0), none)
+        sd = np.where(orders > 2, values.std(axis=0), np.inf)
+        return {"mean": mean, "sd": sd, "lower": low, "upper": high}
 
     def __str__(self) -> str:
         """The table with intervals of 95 %, and where the prior sits."""
@@ -117,7 +136,9 @@ class Draws(Value):
         ``g column``. Terms of one name are told apart by their columns: ``g: 1`` and ``g: x``.
 
         Independent draws have no chains. They are dealt out to four, where S is divisible and 16
-        or more, so that ArviZ's own checks have something to compare.
+        or more, so that ArviZ's own checks have something to compare. Weighted draws are dealt out
+        too, and ArviZ cannot see their weights: its effective sample sizes are too large, and the
+        one to go by is ``ess``, which the posterior carries as its attribute ``ess``.
         """
         return inference_data(self)
 
@@ -147,8 +168,11 @@ def inference_data(draws: Draws) -> Any:
     chains = next(k for k in (4, 2, 1) if S % k == 0 and S >= k**2)  # ArviZ warns of short ones
     dealt = {key: v.reshape(chains, S // chains, *v.shape[1:]) for key, v in posterior.items()}
     if int(arviz.__version__.split(".")[0]) < 1:
-        return arviz.from_dict(posterior=dealt, coords=coords, dims=dims)
-    return arviz.from_dict({"posterior": dealt}, coords=coords, dims=dims)
+        data = arviz.from_dict(posterior=dealt, coords=coords, dims=dims)
+    else:
+        data = arviz.from_dict({"posterior": dealt}, coords=coords, dims=dims)
+    data.posterior.attrs["ess"] = draws.ess
+    return data
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def sample(
     most = LARGEST // (effects + model.gram.p + 1)
     count(draws, "draws", 1, "draws", "pass for instance draws=1000", most)
     over = landscape(model, as_prior(prior))
-    existence(over)
+    exists = existence(over)
     if over.size <= 3:
         t, given = independent(sketch(over), draws, rng)
         effective = float(draws)
@@ -83,6 +83,7 @@ def sample(
         Sigma=tuple(over.Sigma(given.T, tau)),
         tau2=tau2,
         ess=effective,
+        exists=exists,
     )
 
 

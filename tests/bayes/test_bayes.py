@@ -1,6 +1,7 @@
 """The posterior of the variances against dense algebra, published numbers and brute force."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -456,9 +457,13 @@ def test_reml_is_a_mode_in_one_parametrisation_only():
     at = np.array([model.Sigma[0][0, 0], model.tau2])
     assert np.abs(slopes(log_density, at)).max() < 1e-4
 
-    def in_sds(sigma, tau):
-        return log_density(sigma**2, tau**2) + np.log(4 * sigma * tau)
+    def flat_in_sds(sigma, tau):
+        return log_density(sigma**2, tau**2)
 
+    def in_sds(sigma, tau):
+        return flat_in_sds(sigma, tau) + np.log(4 * sigma * tau)
+
+    assert np.abs(slopes(flat_in_sds, np.sqrt(at))).max() < 1e-4
     np.testing.assert_allclose(slopes(in_sds, np.sqrt(at)), 1, atol=1e-4)
 
 
@@ -782,6 +787,8 @@ def test_arviz_reads_the_draws(monkeypatch):
     assert list(posterior["person"].values) == list(range(9))
     slope = posterior["fixed"].sel(coefficient="slope").values.ravel()
     np.testing.assert_array_equal(slope, draws.fixed[:, 1])
+    weighted_draws = replace(draws, ess=123.0)  # the weights of which ArviZ cannot see
+    assert weighted_draws.to_arviz().posterior.attrs["ess"] == 123
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # ArviZ's own
         table = az.summary(data, var_names=["fixed", "sd person", "tau"], round_to="none")

@@ -45,6 +45,22 @@ def test_two_tables_of_one_posterior():
     assert str(DRAWS).splitlines()[0].split() == ["mean", "sd", "lower", "upper"]
 
 
+@pytest.mark.parametrize(("J", "p"), [(4, 1), (5, 1), (4, 2)])
+def test_draws_have_no_moment_that_the_posterior_has_not(J, p):
+    """Orders below r - 1 exist, and r = J - p: for (4, 1) no sd, for (4, 2) no mean either."""
+    rng = np.random.default_rng(0)
+    g = np.repeat(np.arange(J), 5)
+    X = np.column_stack([np.ones(5 * J), g % 3])[:, :p]
+    model = fit(3 * rng.normal(size=J)[g] + rng.normal(size=5 * J), X, Term(g, name="g"))
+    drawn, told = sample(model, 400, rng).table(), integrate(model).table()
+    for column in ("mean", "sd"):
+        for kind in (np.isfinite, np.isnan):
+            np.testing.assert_array_equal(kind(drawn[column]), kind(told[column]))
+    assert np.isinf(drawn.loc["sd of 1 by g", "sd"]) == (J - p <= 3)
+    assert np.isinf(drawn.loc["sd of 1 by g", "mean"]) == np.isnan(drawn["mean"].iloc[0])
+    assert np.isnan(drawn["mean"].iloc[0]) == (J - p <= 2) and np.isfinite(drawn.loc["icc"]).all()
+
+
 def test_a_correlation_and_the_icc_by_hand():
     few = sample(MODEL, 50, np.random.default_rng(0))
     table, S = few.table(), few.Sigma[0]

@@ -13,7 +13,18 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from mixhier_lite import InputError, Term, datasets, fit, integrate, lmer, sample
+from mixhier_lite import (
+    InputError,
+    Prior,
+    Term,
+    datasets,
+    fit,
+    gaussian,
+    integrate,
+    lmer,
+    priors,
+    sample,
+)
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 INDEX = (ROOT / "book" / "index.md").read_text(encoding="utf-8")
@@ -96,6 +107,31 @@ def test_every_picture_of_the_table_is_drawn():
         assert ax.get_ylabel() or ax.get_xlabel()
         assert ax.has_data()
     plt.close("all")
+
+
+# --- from brms and bambi
+
+
+def test_every_call_beside_brms_runs_and_the_posterior_is_one():
+    table = PAGE.partition("(from-brms)=")[2].partition("(from-metafor)=")[0]
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| ")][1:]
+    calls = [call for row in rows for call in re.findall(r"`([^`]+)`", row[1].split("where")[0])]
+    prior = Prior(sd=priors.half_t(3, 56), noise=priors.half_t(3, 56))
+    m = lmer("y ~ x + (1 | g)", DATA)
+    names = {"m": m, "np": np, "gaussian": gaussian, "integrate": integrate, "sample": sample}
+    names |= {"Prior": Prior, "priors": priors, "prior": prior, "rng": np.random.default_rng(1)}
+    names |= {"i": integrate(m, prior), "s": sample(m, 4000, np.random.default_rng(2), prior)}
+    names["new"] = pd.DataFrame({"x": [3, 10], "g": ["308", "309"]})
+    calls = [call for call in calls if "arviz" not in call]  # which needs another program
+    with contextlib.redirect_stdout(io.StringIO()):
+        found = {call: eval(call, names) for call in calls}  # noqa: S307
+    assert len(found) == 15 and repr(found[calls[2]]) == repr(prior)
+    one, many = found["i.mean.random[0]"], found["s.random[0]"].mean(axis=0)
+    assert many == pytest.approx(one, abs=4.5 * found["i.sd.random[0]"].max() / np.sqrt(4000))
+    spread = [found[f"s.predict(new{noise})"].std(axis=0) for noise in ("", ", noise=True")]
+    assert (spread[1] > 2 * spread[0]).all()
+    stranger = names["new"].assign(g="nobody")
+    assert (names["s"].predict(stranger, new_groups="population").std(axis=0) > spread[0]).all()
 
 
 # --- a meta-analysis
