@@ -1176,13 +1176,15 @@ def _(rng):
     from mixhier_lite import plot
 
     s = Draw(rng)
-    model, t = s.either(s.one(*fits())), s.either(s.one(0, 0, 1))
+    model, t = s.either(s.one(*fits())), s.either(s.one(0, 0, 1, "term 1"))
     axes = s.either(_axes())
+    of = s.one(lambda: ml.sample(model, 20, rng), lambda: ml.integrate(model), lambda: model)
     picture = s.one(
         lambda: plot.caterpillar(model, t, s.either(0), s.either(0.9), axes),
         lambda: plot.residuals(model, axes),
         lambda: plot.qq(model, s.one(None, t), s.either(0), axes),
         lambda: plot.shrinkage(model, t, axes),
+        lambda: plot.posterior_sds(of(), s.one(None, t), s.either(0.9), axes),
         lambda: plot.forest(_studies(model, rng), s.either(0.9), s.either("knapp-hartung"), axes),
     )
     try:

@@ -87,11 +87,11 @@ def test_every_picture_of_the_table_is_drawn():
     plot.style()
     table = PAGE.partition("(pictures)=")[2]
     calls = re.findall(r"`(plot\.[^`]+)`", table)
-    names = {"m": lmer("y ~ x + (x | g)", DATA), "t": 0, "plot": plot}
+    names = {"m": lmer("y ~ x + (x | g)", DATA), "t": 0, "plot": plot, "integrate": integrate}
     names["trials"] = fit([1.0, 2.0, 4.0], np.ones((3, 1)), Term(list("abc")), tau2=1)
     drawn = [eval(call, names) for call in calls]  # noqa: S307
     named = set(re.findall(r"autofunction:: (\w+)", API.partition("(api-pictures)=")[2]))
-    assert {call[5:].partition("(")[0] for call in calls} <= named and len(drawn) == 7
+    assert {call[5:].partition("(")[0] for call in calls} <= named and len(drawn) == 8
     for ax in drawn:
         assert ax.get_ylabel() or ax.get_xlabel()
         assert ax.has_data()
