@@ -65,7 +65,7 @@ def posterior_sds(
         inside = np.concatenate([[low], at[(at > low) & (at < high)], [high]])
         heights = np.interp([*inside, median], at, row - HEIGHT * density)
         filled = ax.fill_between(
-            four_digits(inside), four_digits(heights[:-1]), row, fc=(color, 0.3), ec="none"
+            four_digits(inside), four_digits(heights[:-1]), row, fc=(color, 0.3), ec=color, lw=0.8
         )
         line = ax.vlines(four_digits(median), four_digits(heights[-1]), row, color=color)
         dot = ax.scatter(four_digits(one.mean), row, s=24, color=color, zorder=3)
