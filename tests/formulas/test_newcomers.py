@@ -113,6 +113,37 @@ def test_thirteen_trials_print_what_the_page_shows():
     assert names["m1"].Sigma[0][0, 0] < names["m"].Sigma[0][0, 0] / 2
 
 
+# --- four workflows
+
+
+@pytest.mark.slow
+def test_four_workflows_run_from_data_to_report(tmp_path, monkeypatch):
+    """In their order, as a reader would paste them; each says something of its data."""
+    plt = pytest.importorskip("matplotlib.pyplot")
+    pytest.importorskip("arviz")
+    plt.switch_backend("agg")
+    monkeypatch.chdir(tmp_path)
+    section = PAGE.partition("(workflows)=")[2].partition("\n(save)=")[0]
+    imports, *programs = re.findall(r"(?s)```python\n(.*?)\n```", section)
+    counts = PAGE.partition("(thirteen-trials)=")[2].partition("\n(")[0]
+    before = re.search(r"(?s)```python\n(.*?)\n```", counts)[1]
+    names, said, drawn = {}, [], []
+    for program in [imports, *programs[:3], before, programs[3]]:
+        assert len(program.splitlines()) <= 20
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            exec(program, names)  # noqa: S102
+        said.append(out.getvalue())
+        drawn.append(len(plt.get_fignums()))
+        plt.close("all")
+    assert len(programs) == 4 and drawn == [0, 1, 1, 1, 0, 1]
+    rats, sleep, draws, trials = said[1], said[2], said[3], said[5]
+    assert "week:Diet" in rats and "df1" in rats and "p-value" in rats
+    assert "correlation" in sleep and "cook" in sleep
+    assert "icc" in draws and 0.02 < float(draws.split()[-1]) < 0.98
+    assert "cook" in trials and len(pd.read_csv("rats.csv")) == 6
+    assert len(pd.read_csv("trials.csv")) == 2 and names["data"].log_likelihood["y"].shape[2] == 180
+
+
 # --- save and load
 
 
