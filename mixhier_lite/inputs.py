@@ -1,5 +1,6 @@
 """Reading a user's arrays: float64, finite, of the right shape, never modified."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,23 @@ def same_rows(**arrays: Any) -> None:
 def is_integer(value: object) -> bool:
     """Whether it is one whole number; truth and durations pass for integers elsewhere."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool | np.timedelta64)
+
+
+def index_of(given: Any, letter: str, thing: str, names: Sequence[str]) -> int:
+    """The number of one of some named things, counted from 0, from its number or its name."""
+    listed = list(names)
+    if isinstance(given, str) and listed.count(given) == 1:
+        return listed.index(given)
+    if not is_integer(given) or not 0 <= given < len(listed):
+        raise refused(
+            "no-such-index",
+            thing=thing,
+            letter=letter,
+            last=len(listed) - 1,
+            names=", ".join(listed),
+            given=given,
+        )
+    return int(given)
 
 
 def is_number(value: object) -> bool:

@@ -123,11 +123,53 @@ def exponential(mean: float) -> SdPrior:
     return SdPrior(f"exponential({mean:g})", partial(_log_exponential, mean=mean), np.inf)
 
 
+@dataclass(frozen=True)
+class LKJ:
+    """A density over correlation matrices R, det(R)^(eta - 1), normalised."""
+
+    eta: float
+
+    def __repr__(self) -> str:
+        """How it is written."""
+        return f"lkj({self.eta:g})"
+
+    def log_constant(self, q: int) -> float:
+        """Log of the constant of det(R)^(eta - 1) over that of the uniform density, R (q, q).
+
+        In partial correlations the density is a product of symmetric beta densities over (-1, 1)
+        whose parameters are b = (q - j) / 2 + eta - 1, for row i and column j < i.
+        """
+        found = 0.0
+        for j in range(q):
+            b = (q - j) / 2
+            found += (q - 1 - j) * (log_symmetric(b + self.eta - 1) - log_symmetric(b))
+        return found
+
+
+def log_symmetric(b: float) -> float:
+    """Log of the constant of (1 - w^2)^(b - 1) over (-1, 1)."""
+    from scipy.special import betaln
+
+    return float(-betaln(b, b) - (2 * b - 1) * np.log(2))
+
+
+def lkj(eta: float) -> LKJ:
+    """Correlations with the density det(R)^(eta - 1) (Lewandowski, Kurowicka and Joe 2009).
+
+    With eta = 1, the default, it is uniform; the larger eta, the closer to zero the correlations
+    of random effects are thought to be. Each one alone is 2 B - 1, B of a symmetric beta density
+    with the parameter eta + q / 2 - 1. eta is 1 or more: below, the density has poles at the
+    singular matrices, which no grid resolves.
+    """
+    number = float(real(eta, "eta", 0))
+    if not 1 <= number <= 1e6:
+        raise refused("eta-out-of-range", given=number)
+    return LKJ(number)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Prior(Value):
     """What is believed of the variances and of alpha before the data.
-
-    Correlations of random effects are uniform over the correlation matrices (LKJ with 1).
 
     Parameters
     ----------
@@ -137,6 +179,8 @@ class Prior(Value):
         On the standard deviation tau; not used where tau2 is known.
     fixed : GaussianFactor, optional
         On alpha: ``gaussian(mean, cov)``, or ``flat(p)``, which is the default.
+    correlation : LKJ
+        On the correlations of each term's random effects, which ``lkj(1)`` leaves uniform.
 
     Examples
     --------
@@ -148,6 +192,7 @@ class Prior(Value):
     sd: SdPrior | Sequence[SdPrior | Sequence[SdPrior]] = flat()
     noise: SdPrior = flat()
     fixed: GaussianFactor | None = None
+    correlation: LKJ = LKJ(1.0)
 
     def __post_init__(self) -> None:
         """Tell a prior on alpha from one on a standard deviation: both have a ``flat``."""
@@ -160,6 +205,7 @@ class Prior(Value):
             raise _not_on_sds("noise", self.noise)
         if not isinstance(self.fixed, (GaussianFactor, type(None))):
             raise refused("fixed-no-prior-on-alpha", kind=type(self.fixed).__name__)
+        instance(self.correlation, LKJ, "correlation", "pass for instance priors.lkj(2)")
 
     def on_sds(self, q: Sequence[int]) -> list[list[SdPrior]]:
         """One prior for each column of each term; ``q`` are their numbers of columns."""

@@ -934,7 +934,8 @@ def _prior(s, model):
     p = len(model.fixed)
     fixed = s.either(s.one(None, ml.flat(p), ml.gaussian(np.zeros(p), 9 * np.eye(p))))
     many = s.either(s.one(sd, [sd] * len(model.T), [[sd] * T.shape[0] for T in model.T]))
-    return s.either(Prior(sd=many, noise=noise, fixed=fixed))
+    of_rows = s.either(s.one(priors.lkj(1), priors.lkj(s.either(2.0))))
+    return s.either(Prior(sd=many, noise=noise, fixed=fixed, correlation=of_rows))
 
 
 @calls("sample")
@@ -1015,10 +1016,16 @@ def _(rng):
 @calls("Draws.to_arviz")
 def _(rng):
     s = Draw(rng)
-    assert (
-        ml.sample(fits()[s.one(0, 3)], s.one(4, 8, 40), np.random.default_rng(1)).to_arviz()
-        is not None
-    )
+    drawn = ml.sample(fits()[s.one(0, 3)], s.one(4, 8, 40), np.random.default_rng(1))
+    assert drawn.to_arviz(s.either(s.one(False, True))) is not None
+    return s
+
+
+@calls("Draws.log_likelihood")
+def _(rng):
+    s = Draw(rng)
+    drawn = ml.sample(s.one(*fits()), 8, rng)
+    assert np.isfinite(drawn.log_likelihood).all()
     return s
 
 
@@ -1183,13 +1190,15 @@ def _(rng):
     from mixhier_lite import plot
 
     s = Draw(rng)
-    model, t = s.either(s.one(*fits())), s.either(s.one(0, 0, 1))
+    model, t = s.either(s.one(*fits())), s.either(s.one(0, 0, 1, "term 1"))
     axes = s.either(_axes())
+    of = s.one(lambda: ml.sample(model, 20, rng), lambda: ml.integrate(model), lambda: model)
     picture = s.one(
         lambda: plot.caterpillar(model, t, s.either(0), s.either(0.9), axes),
         lambda: plot.residuals(model, axes),
         lambda: plot.qq(model, s.one(None, t), s.either(0), axes),
         lambda: plot.shrinkage(model, t, axes),
+        lambda: plot.posterior_sds(of(), s.one(None, t), s.either(0.9), axes),
         lambda: plot.forest(_studies(model, rng), s.either(0.9), s.either("knapp-hartung"), axes),
     )
     try:

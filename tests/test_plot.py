@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 from matplotlib import pyplot as plt
 
-from mixhier_lite import InputError, Term, datasets, fit, lmer, plot
+from mixhier_lite import InputError, Term, datasets, fit, integrate, lmer, plot, sample
 
 mpl.use("agg")
 SLEEP = datasets.load("sleepstudy")
@@ -152,6 +152,80 @@ def test_a_forest_with_a_moderator_has_no_one_mean():
     assert len(ax.get_yticklabels()) == 13 and len(ax.lines) == 2  # without the line of a mean
 
 
+def areas(ax):
+    """For each density its curve as a function of places, the interval, the median, the mean."""
+    found = []
+    fills, lines, dots = (ax.collections[k::3] for k in range(3))
+    for row, parts in enumerate(zip(ax.lines, fills, lines, dots, strict=True)):
+        curve, fill, line, dot = parts
+        at, height = curve.get_data()
+        ends = fill.get_paths()[0].vertices[:, 0]
+        (segment,) = line.get_segments()
+        offset = dot.get_offsets()[0]
+        assert segment[0, 0] == segment[1, 0] and offset[1] == segment[1, 1] == row
+        found.append((at, row - height, (ends.min(), ends.max()), segment[0, 0], offset[0]))
+    return found
+
+
+def test_densities_of_the_schools_are_those_of_brute_force():
+    """One standard deviation with a flat prior: a sum over a fine grid, n by n."""
+    y = np.array([28.0, 8, -3, 7, -1, 1, 18, 12])
+    se = np.array([15.0, 10, 16, 11, 9, 11, 10, 18])
+    model = fit(y, np.ones((8, 1)), Term(np.arange(8), name="school"), tau2=1, weights=1 / se**2)
+    s = np.arange(0.005, 400, 0.01)
+    v = s[:, None] ** 2 + se**2
+    mu = (y / v).sum(axis=1) / (1 / v).sum(axis=1)
+    log = -(np.log(v) + (y - mu[:, None]) ** 2 / v).sum(axis=1) / 2
+    dense = np.exp(log - np.log((1 / v).sum(axis=1)) / 2)
+    below = np.cumsum(dense) / dense.sum()
+    ends = [np.interp(p, below, s + 0.005) for p in (0.05, 0.95, 0.5)]
+    mean = s @ dense / dense.sum()
+    ax = plot.posterior_sds(integrate(model), level=0.9)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["sd of 1 by school"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["90 %", "median", "mean"]
+    ((at, height, interval, median, average),) = areas(ax)
+    np.testing.assert_allclose([*interval, median, average], [*ends, mean], rtol=2e-3)
+    assert at[0] < 1 and at[-1] == pytest.approx(1.5 * ends[1] - ends[0] / 2, rel=0.02)
+    shape = np.interp(at, s, dense)
+    np.testing.assert_allclose(height, 0.8 * shape / shape.max(), atol=2e-3)
+
+
+def test_densities_of_draws_are_those_of_the_integral():
+    """Up to what 20,000 draws in cells can say; a mean that does not exist has no dot."""
+    drawn = sample(MODEL, 20000, np.random.default_rng(0))
+    exact, counted = (areas(plot.posterior_sds(each)) for each in (integrate(MODEL), drawn))
+    ax = plot.posterior_sds(drawn)
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == ["sd of (Intercept) by Subject", "sd of Days by Subject", "tau"]
+    for one, other in zip(exact, counted, strict=True):
+        np.testing.assert_allclose(other[2] + other[3:], one[2] + one[3:], rtol=0.02)
+        assert np.abs(np.interp(other[0], *one[:2]) - other[1]).max() < 0.06
+    one = plot.posterior_sds(drawn, "Subject")
+    assert len(one.lines) == 2
+    three = fit([1.0, 2.0, 4.0], np.ones((3, 1)), Term(list("abc")), tau2=1)
+    dot = plot.posterior_sds(integrate(three)).collections[2]
+    assert np.ma.getmaskarray(dot.get_offsets()).all()  # nothing is drawn at infinity
+
+
+def test_a_term_and_a_column_may_be_called_by_name():
+    two = lmer("Reaction ~ Days + (1 | Subject) + (0 + Days | Subject)", SLEEP)
+    for draw in (plot.caterpillar, plot.qq):
+        by_name, by_number = draw(MODEL, "Subject", "Days"), draw(MODEL, 0, 1)
+        named, numbered = (ax.collections[-1] for ax in (by_name, by_number))
+        np.testing.assert_array_equal(named.get_offsets(), numbered.get_offsets())
+        assert by_name.get_xlabel() == by_number.get_xlabel()
+    assert plot.shrinkage(MODEL, "Subject").get_ylabel() == "effect on Days"
+    assert MODEL.random_table("Subject").equals(MODEL.random_table(0))
+    for call, words in [
+        (lambda: plot.caterpillar(MODEL, "subject"), "no such term.*0 or a name: Subject"),
+        (lambda: plot.qq(MODEL, 0, "days"), r"no such column.*name: \(Intercept\), Days"),
+        (lambda: plot.shrinkage(two, "Subject"), "the number tells them apart"),
+        (lambda: MODEL.random_table(True), "no such term"),
+    ]:
+        with pytest.raises(InputError, match="(?s)" + words):
+            call()
+
+
 def test_misuse_in_words():
     rows_gone = fit(MODEL.gram)
     for call, words in [
@@ -159,7 +233,10 @@ def test_misuse_in_words():
         (lambda: plot.caterpillar(MODEL, 0, 2), "no such column of Subject"),
         (lambda: plot.caterpillar(MODEL, 0, 0, 95), "level"),
         (lambda: plot.caterpillar("fit"), "fit"),
-        (lambda: plot.qq(MODEL, "Subject"), "there is no such term"),
+        (lambda: plot.qq(MODEL, "Person"), "there is no such term"),
+        (lambda: plot.posterior_sds(MODEL), "no posterior to draw"),
+        (lambda: plot.posterior_sds(integrate(MODEL), 1), "there is no such term"),
+        (lambda: plot.posterior_sds(integrate(MODEL), level=95), "level"),
         (lambda: plot.residuals(MODEL, ax=3), "ax is not an Axes"),
         (lambda: plot.residuals(rows_gone), "no rows"),
         (lambda: plot.shrinkage(rows_gone), "no rows"),

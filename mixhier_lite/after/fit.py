@@ -20,7 +20,7 @@ from ..fitted.summary import About
 from ..fitted.tables import Origin
 from ..gram.gram import Gram, Names, Terms, Weights
 from ..gram.term import Term
-from ..inputs import Array, generator, is_integer, one_of, positive, unchecked
+from ..inputs import Array, generator, index_of, one_of, positive, unchecked
 from ..values import brief, frozen
 from . import rows as by_row
 from .anova import anova
@@ -245,12 +245,22 @@ class Fit(Estimates):
         return summary.fixed_table(self, self.origin, level, df)
 
     def random_table(self, t: int | str = 0) -> Any:
-        """Random effects of term t, as a data frame.
+        """Random effects of term t, which is a number from 0 or a name, as a data frame.
 
         ``sd, alpha known`` is the root of ``cond_var`` and ``sd`` that of ``random_cov``. A
         random intercept that is alone in its term is called 1, beside slopes (Intercept).
         """
-        return summary.random_table(self, self.origin, self._term(t))
+        return summary.random_table(self, self.origin, self.term_number(t))
+
+    def term_number(self, t: int | str) -> int:
+        """The number of a term, counted from 0, from its number or its name.
+
+        Raises
+        ------
+        InputError
+            No term of that name, or several.
+        """
+        return index_of(t, "t", "term", self.term_names)
 
     def contrast(
         self, L: Any, names: Sequence[str] | None = None, method: str = "satterthwaite"
@@ -369,15 +379,6 @@ class Fit(Estimates):
             df neither true nor false.
         """
         return summary.text(self, self._about, df)
-
-    def _term(self, t: int | str) -> int:
-        """The number of a term, from its number or its name."""
-        names, last = list(self.term_names), len(self.term_names) - 1
-        if isinstance(t, str) and names.count(t) == 1:
-            return names.index(t)
-        if not is_integer(t) or not 0 <= int(t) <= last:
-            raise refused("no-such-term", last=last, names=", ".join(names), given=f"{t!r:.60}")
-        return int(t)
 
     def _read_by(self, verb: str) -> "Reader":
         """What has read the formula, or the reason why there is none."""

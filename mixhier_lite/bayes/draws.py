@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..after.fit import Fit
+from ..after.rows import held
 from ..gram.term import Term
 from ..inputs import Array, flag, generator, level_of
 from ..labels import Labels
@@ -129,7 +130,22 @@ class Draws(Value):
         out[:, rows.kept] = values
         return out
 
-    def to_arviz(self) -> Any:
+    @property
+    def log_likelihood(self) -> Array:
+        """Log density of each row given alpha, beta and tau2 of each draw, shape (S, n).
+
+        It is conditional on the random effects, so that what is made of it, such as ``arviz.loo``,
+        is about new rows of the same groups. Leaving out a group needs the density with beta
+        integrated out, since draws have seen the group: fit without it, and ``predict`` it.
+        Refused where the fit holds a Gram only.
+        """
+        rows = held(self.model.rows, "log_likelihood")
+        off = rows.y - self.predict(rows.X, rows.terms)
+        weights = 1.0 if rows.weights is None else rows.weights
+        variance = self.tau2[:, None] / weights
+        return np.asarray(-(np.log(2 * np.pi * variance) + off**2 / variance) / 2)
+
+    def to_arviz(self, log_likelihood: bool = False) -> Any:
         """The draws as ArviZ's InferenceData (a DataTree from ArviZ 1.0 on); needs arviz.
 
         A term ``g`` becomes ``random g``, ``sd g`` and ``Sigma g``, with the dimensions ``g`` and
@@ -139,15 +155,25 @@ class Draws(Value):
         or more, so that ArviZ's own checks have something to compare. Weighted draws are dealt out
         too, and ArviZ cannot see their weights: its effective sample sizes are too large, and the
         one to go by is ``ess``, which the posterior carries as its attribute ``ess``.
+
+        Parameters
+        ----------
+        log_likelihood : bool
+            Add :attr:`log_likelihood`, S times n numbers, for ``arviz.loo`` and its like.
+
+        Raises
+        ------
+        InputError
+            Rows are asked for, and the fit holds a Gram only.
         """
-        return inference_data(self)
+        return inference_data(self, flag(log_likelihood, "log_likelihood"))
 
 
-RESERVED = ("chain", "draw", "sample", "coefficient", "fixed", "tau")
+RESERVED = ("chain", "draw", "sample", "coefficient", "fixed", "tau", "row", "y")
 """Names that ArviZ or the export uses itself, so that no term can have them."""
 
 
-def inference_data(draws: Draws) -> Any:
+def inference_data(draws: Draws, with_rows: bool = False) -> Any:
     """Hand over alpha, beta, Sigma, standard deviations and tau, with names and levels."""
     import arviz
 
@@ -166,11 +192,18 @@ def inference_data(draws: Draws) -> Any:
         coords[names.levels] = _index(block.levels)
         coords[names.rows] = coords[names.columns] = _numbered(block.column_names)
     chains = next(k for k in (4, 2, 1) if S % k == 0 and S >= k**2)  # ArviZ warns of short ones
-    dealt = {key: v.reshape(chains, S // chains, *v.shape[1:]) for key, v in posterior.items()}
+    groups = {"posterior": posterior}
+    if with_rows:
+        groups["log_likelihood"] = {"y": draws.log_likelihood}
+        dims["y"], coords["row"] = ["row"], np.arange(model.n)
+    dealt: dict[str, Any] = {
+        group: {key: v.reshape(chains, S // chains, *v.shape[1:]) for key, v in values.items()}
+        for group, values in groups.items()
+    }
     if int(arviz.__version__.split(".")[0]) < 1:
-        data = arviz.from_dict(posterior=dealt, coords=coords, dims=dims)
+        data = arviz.from_dict(**dealt, coords=coords, dims=dims)
     else:
-        data = arviz.from_dict({"posterior": dealt}, coords=coords, dims=dims)
+        data = arviz.from_dict(dealt, coords=coords, dims=dims)
     data.posterior.attrs["ess"] = draws.ess
     return data
 

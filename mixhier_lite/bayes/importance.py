@@ -3,6 +3,13 @@
 The proposal is a mixture of three Student t densities in unbounded coordinates: log x of each
 standard deviation, atanh w of each partial correlation, and t. It is centred on the mode and
 then adapted to its own weighted draws.
+
+Without it, two crossed slopes, three correlated columns, four variances, and slopes beside a
+crossed factor would be refused. On such models the effective share of the draws was 0.5 (two
+crossed slopes; three columns, also where two of them are far from zero), 0.4 (four variances),
+0.3 (Penicillin with slopes), 0.2 (radon with slopes and a second factor) and 0.17 (sleepstudy,
+a parabola for each person), in 1 to 30 seconds. A parabola in x far from zero, or three columns
+for eight groups, may come out below a tenth, and is refused then.
 """
 
 from collections.abc import Callable

@@ -325,10 +325,20 @@ def _weighted_moments(values: Array, weights: Array) -> tuple[float, float]:
 
 
 def _weighted_quantile(values: Array, weights: Array, probability: float) -> float:
-    """A quantile of values with weights, half of each weight on either side of its value."""
+    """A quantile of values with weights, half of each weight on either side of its value.
+
+    Equal values, as those of a correlation that is a coordinate, are one with all their weight.
+    """
+    from scipy.interpolate import PchipInterpolator
+
     order = np.argsort(values)
-    weights = weights[order] / weights.sum()
-    return float(np.interp(probability, np.cumsum(weights) - weights / 2, values[order]))
+    values, weights = values[order], weights[order] / weights.sum()
+    first = np.flatnonzero(np.diff(values, prepend=-np.inf) > 1e-9 * np.ptp(values))
+    weights = np.add.reduceat(weights, first)
+    below = np.cumsum(weights) - weights / 2
+    rising = np.diff(below, prepend=-1.0) > 1e-14
+    curve = PchipInterpolator(below[rising], values[first][rising])
+    return float(curve(np.clip(probability, below[rising][0], below[rising][-1])))
 
 
 def _mixture_quantile(probability: float, weights: Array, means: Array, sds: Array) -> Array:

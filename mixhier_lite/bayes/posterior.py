@@ -18,7 +18,7 @@ from ..after.fit import Fit
 from ..inputs import Array
 from ..known.hierarchical import GaussianFactor
 from ..linalg import choleskies, forward
-from ..priors import Prior, SdPrior
+from ..priors import LKJ, Prior, SdPrior, log_symmetric
 from ..variance.assembly import Assembly, Unpooled, assemble, unpooled
 from .charts import Chart, charts
 
@@ -50,7 +50,7 @@ class Given:
     g: Array
     """Less the prior's slope in each z at alpha_hat, shape (N, p)."""
     height: Array
-    """Log prior density at alpha_hat, shape (N,)."""
+    """Log prior density at alpha_hat, and of the correlations over the uniform one, shape (N,)."""
 
     def __getitem__(self, index: Any) -> "Given":
         """Some of the N."""
@@ -82,6 +82,7 @@ class Landscape:
     on_sds: list[list[SdPrior]]
     on_noise: SdPrior
     on_fixed: GaussianFactor
+    on_correlations: LKJ
     charts: tuple[Chart, ...]
     """The reader's first."""
 
@@ -144,8 +145,10 @@ class Landscape:
             g = np.einsum("nij,ni->nj", back @ root, fixed @ P - h)
         height = fixed @ h - np.einsum("nj,nj->n", fixed @ P, fixed) / 2
         height += _normaliser(self.on_fixed)
-        pairs = zip(self.to_readers, T, strict=True)
-        readers = [np.linalg.norm(inverse @ t, axis=2) for inverse, t in pairs]
+        roots = [inverse @ t for inverse, t in zip(self.to_readers, T, strict=True)]
+        readers = [np.linalg.norm(root, axis=2) for root in roots]
+        if self.on_correlations.eta > 1:
+            height += self._log_prior_of_correlations(roots, readers)
         return Given(
             T=tuple(T),
             ratios=np.column_stack(readers),
@@ -157,6 +160,16 @@ class Landscape:
             g=g,
             height=height,
         )
+
+    def _log_prior_of_correlations(self, roots: list[Array], sds: list[Array]) -> Array | float:
+        """Log of constant times det(R)^(eta - 1), of all terms, over the uniform density, (N,)."""
+        value: Array | float = 0.0
+        for block, root, sd in zip(self.model.gram.blocks, roots, sds, strict=True):
+            if block.correlated and block.q > 1:  # det R = (det root)^2 / prod sd^2
+                log_det = 2 * (np.linalg.slogdet(root)[1] - np.log(sd).sum(axis=1))
+                value = value + (self.on_correlations.eta - 1) * log_det
+                value = value + self.on_correlations.log_constant(block.q)
+        return value
 
     @cached_property
     def to_fixed(self) -> tuple[Array, Array]:
@@ -255,7 +268,7 @@ class View:
         ridges and poles that only look so in its coordinates.
         """
         readers = self.over.charts[0]
-        constant = sum(_uniform(len(readers.frames[t]), j) for t, _, j in readers.pairs)
+        constant = sum(log_symmetric((len(readers.frames[t]) - j) / 2) for t, _, j in readers.pairs)
         log_slope = constant + self._log_slope(at, given)
         if len(self.over.charts) == 1:
             return np.asarray(log_slope)
@@ -297,6 +310,7 @@ def landscape(model: Fit, prior: Prior) -> Landscape:
         on_sds=prior.on_sds([k.q for k in model.gram.blocks]),
         on_noise=prior.noise,
         on_fixed=prior.on_fixed(model.gram.p),
+        on_correlations=prior.correlation,
         charts=tuple(charts(assembly)),
     )
 
@@ -311,11 +325,3 @@ def _normaliser(factor: GaussianFactor) -> float:
     shift = (vectors.T @ (h[live] / d))[sure]
     log_det = np.log(values[sure]).sum() + 2 * np.log(d).sum()
     return float((log_det - sure.sum() * np.log(2 * np.pi) - (shift**2 / values[sure]).sum()) / 2)
-
-
-def _uniform(q: int, j: int) -> float:
-    """Log of the constant of (1 - w^2)^((q - 2 - j) / 2) over (-1, 1)."""
-    from scipy.special import betaln
-
-    b = (q - j) / 2
-    return float(-betaln(b, b) - (2 * b - 1) * np.log(2))

@@ -5,7 +5,8 @@ like s^-r with r = rank [X, Z F] - rank X (:prf:ref:`thm-proper-variance-prior`)
 the room that is there. With f the dimension of F in a term of q columns, and k columns whose
 standard deviation grows, flat priors on them and uniform correlations have the density
 prod sd^-q over Sigma, and the roots of Sigma that grow along F have a volume like
-s^(q f + f) ds / s; so the room is f - q (k - f), less the tails of the priors. What is left,
+s^(q f + f) ds / s; so the room is f - q (k - f), less the tails of the priors. Under lkj(eta)
+there is det(R)^(eta - 1) as well, and det R falls like s^-2(k - f). What is left,
 r - room, is the exponent of F: the posterior is proper if it is positive for every F, and has
 the moments below it.
 """
@@ -58,7 +59,8 @@ def _room(over: Landscape, F: Sequence[Subspace]) -> float:
     room = 0.0
     for t, part in enumerate(F):
         tails = [over.on_sds[t][i].tail for i in part.axes]
-        room += part.size - part.q * (len(part.axes) - part.size) - sum(tails)
+        per_lost = part.q + 2 * (over.on_correlations.eta - 1)
+        room += part.size - per_lost * (len(part.axes) - part.size) - sum(tails)
     return room
 
 

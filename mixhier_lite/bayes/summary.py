@@ -14,13 +14,19 @@ from .charts import oblique_terms
 
 def names_of(model: Fit) -> list[str]:
     """What the fixed effects, sds, correlations, tau and the icc are called, in this order."""
-    found = [*model.names]
-    for name, block in zip(model.term_names, model.gram.blocks, strict=True):
-        found += [f"sd of {column} by {name}" for column in block.column_names]
+    found = [*model.names, *(name for part in names_of_sds(model) for name in part)]
     for t, i, j in _pairs(model):
         columns = model.gram.blocks[t].column_names
         found.append(f"correlation of {columns[i]} and {columns[j]} by {model.term_names[t]}")
     return [*found, "tau", *(["icc"] if model.rows is not None else [])]
+
+
+def names_of_sds(model: Fit) -> list[list[str]]:
+    """What the standard deviations of each term's columns are called."""
+    return [
+        [f"sd of {column} by {name}" for column in block.column_names]
+        for name, block in zip(model.term_names, model.gram.blocks, strict=True)
+    ]
 
 
 def _pairs(model: Fit) -> list[tuple[int, int, int]]:

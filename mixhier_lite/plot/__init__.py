@@ -4,6 +4,7 @@ Nothing in the package imports this room; chapters and readers do. It needs ``ma
 (``pip install 'mixhier-lite[plot]'``).
 """
 
+from .densities import posterior_sds
 from .marks import (
     FIXED,
     GROUPS,
@@ -32,6 +33,7 @@ __all__ = [
     "draw_matrix",
     "forest",
     "four_digits",
+    "posterior_sds",
     "profile_zeta",
     "qq",
     "residuals",

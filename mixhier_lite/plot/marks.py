@@ -4,6 +4,7 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from cycler import cycler
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import is_color_like
 from matplotlib.image import AxesImage
@@ -68,6 +69,14 @@ def four_digits(values: npt.ArrayLike) -> Array:
 def _on(ax: object) -> None:
     """Refuse what nothing can be drawn on."""
     instance(ax, Axes, "ax", "make axes first: fig, ax = plt.subplots()")
+
+
+def axes_for(ax: "Axes | None") -> Axes:
+    """The axes that were given, or those of a new figure."""
+    if ax is None:
+        return plt.subplots()[1]
+    _on(ax)
+    return ax
 
 
 def draw_groups(

@@ -1,34 +1,34 @@
 """Pictures of a fit: what lies behind its summary."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from ..after.fit import Fit
 from ..errors import refused
 from ..fitted.profile import Profile
-from ..inputs import Array, instance, is_integer, level_of
-from .marks import FIXED, NOISE, RANDOM, TRUTH, draw_intervals, four_digits
+from ..inputs import Array, index_of, instance, level_of
+from .marks import FIXED, NOISE, RANDOM, TRUTH, axes_for, draw_intervals, four_digits
 
 NAMED = 40
 """Levels up to which each one is named on an axis."""
 
 
 def caterpillar(
-    fit: Fit, t: int = 0, column: int = 0, level: float = 0.95, ax: "Axes | None" = None
+    fit: Fit,
+    t: int | str = 0,
+    column: int | str = 0,
+    level: float = 0.95,
+    ax: "Axes | None" = None,
 ) -> Axes:
     """Random effects of one term in order of size, with intervals of their errors.
 
     Parameters
     ----------
     fit : Fit
-    t : int
-        Which term, counted from 0.
-    column : int
-        Which column of its Z.
+    t : int or str
+        Which term, counted from 0, or its name.
+    column : int or str
+        Which column of its Z, or its name.
     level : float
         Of the intervals, whose variance is ``fit.random_cov[t]`` (PEV).
     ax : matplotlib.axes.Axes, optional
@@ -45,7 +45,7 @@ def caterpillar(
     """
     from scipy.special import ndtri
 
-    ax, name = _axes(ax), _column(fit, t, column)
+    ax, (t, column, name) = axes_for(ax), _column(fit, t, column)
     effects, variances = fit.random[t][:, column], fit.random_cov[t][:, column, column]
     order = np.argsort(-effects, kind="stable")
     half = ndtri((1 + level_of(level)) / 2) * np.sqrt(variances)
@@ -75,7 +75,7 @@ def residuals(fit: Fit, ax: "Axes | None" = None) -> Axes:
     -------
     matplotlib.axes.Axes
     """
-    ax = _axes(ax)
+    ax = axes_for(ax)
     _fit(fit)
     ax.axhline(0, color=NOISE, lw=0.8)
     ax.scatter(four_digits(fit.fitted), four_digits(fit.residuals), s=14, color=NOISE)
@@ -83,7 +83,9 @@ def residuals(fit: Fit, ax: "Axes | None" = None) -> Axes:
     return ax
 
 
-def qq(fit: Fit, t: int | None = None, column: int = 0, ax: "Axes | None" = None) -> Axes:
+def qq(
+    fit: Fit, t: int | str | None = None, column: int | str = 0, ax: "Axes | None" = None
+) -> Axes:
     """Quantiles of standardised residuals, or of random effects, against a normal's.
 
     Each is divided by the standard deviation that it has under the model, so that the dashed line
@@ -93,9 +95,9 @@ def qq(fit: Fit, t: int | None = None, column: int = 0, ax: "Axes | None" = None
     Parameters
     ----------
     fit : Fit
-    t : int, optional
+    t : int or str, optional
         Which term; the residuals of the rows without it.
-    column : int
+    column : int or str
         Which column of its Z.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure without it.
@@ -106,12 +108,13 @@ def qq(fit: Fit, t: int | None = None, column: int = 0, ax: "Axes | None" = None
     """
     from scipy.special import ndtri
 
-    ax = _axes(ax)
+    ax = axes_for(ax)
     _fit(fit)
     if t is None:
         values, of, color = _finite(fit.rows_table()["standardised"]), "residual", NOISE
     else:
-        of, color = f"effect on {_column(fit, t, column)}", RANDOM
+        t, column, name = _column(fit, t, column)
+        of, color = f"effect on {name}", RANDOM
         spread = np.sqrt(np.diagonal(fit.cond_var[t], axis1=1, axis2=2)[:, column])
         own = np.sqrt(np.clip(fit.Sigma[t][column, column] - spread**2, 0.0, None))
         told = own > 0  # the standard deviation of a BLUP; a level without rows has none
@@ -125,7 +128,7 @@ def qq(fit: Fit, t: int | None = None, column: int = 0, ax: "Axes | None" = None
     return ax
 
 
-def shrinkage(fit: Fit, t: int = 0, ax: "Axes | None" = None) -> Axes:
+def shrinkage(fit: Fit, t: int | str = 0, ax: "Axes | None" = None) -> Axes:
     """How far each level moves from what its own rows say to its BLUP.
 
     With two columns or more it is an arrow in the plane of the first two, with one a line from
@@ -135,8 +138,8 @@ def shrinkage(fit: Fit, t: int = 0, ax: "Axes | None" = None) -> Axes:
     ----------
     fit : Fit
         A fit that holds its rows.
-    t : int
-        Which term, counted from 0.
+    t : int or str
+        Which term, counted from 0, or its name.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure without it.
 
@@ -144,7 +147,7 @@ def shrinkage(fit: Fit, t: int = 0, ax: "Axes | None" = None) -> Axes:
     -------
     matplotlib.axes.Axes
     """
-    ax, name = _axes(ax), _column(fit, t, 0)
+    ax, (t, _, name) = axes_for(ax), _column(fit, t, 0)
     own, blup = _own_estimates(fit, t), fit.random[t]
     told = np.isfinite(own).all(axis=1)
     own, blup = four_digits(own[told]), four_digits(blup[told])
@@ -162,7 +165,7 @@ def shrinkage(fit: Fit, t: int = 0, ax: "Axes | None" = None) -> Axes:
     ax.scatter(own[:, 0], own[:, 1], s=20, color=NOISE, label="own rows")
     ax.scatter(blup[:, 0], blup[:, 1], s=20, color=RANDOM, label="BLUP")
     ax.legend()
-    ax.set(xlabel=f"effect on {name}", ylabel=f"effect on {_column(fit, t, 1)}")
+    ax.set(xlabel=f"effect on {name}", ylabel=f"effect on {_column(fit, t, 1)[2]}")
     return ax
 
 
@@ -185,7 +188,7 @@ def profile_zeta(profile: Profile, ax: "Axes | None" = None) -> Axes:
     matplotlib.axes.Axes
     """
     instance(profile, Profile, "profile", "pass fit.profile()")
-    ax = _axes(ax)
+    ax = axes_for(ax)
     ax.axline((0, 0), slope=1, color=TRUTH, ls="--", lw=1)
     ends = {}
     for curve in profile.curves:
@@ -243,7 +246,7 @@ def forest(
     """
     from scipy.special import ndtri
 
-    ax, name = _axes(ax), _column(fit, 0, 0)
+    ax, (_, _, name) = axes_for(ax), _column(fit, 0, 0)
     blup, rows, q = fit.fitted, fit.rows, ndtri((1 + level_of(level)) / 2)
     assert rows is not None  # fitted would have refused
     codes = rows.terms[0].codes
@@ -271,39 +274,18 @@ def forest(
     return ax
 
 
-def _axes(ax: "Axes | None") -> Axes:
-    """The axes that were given, or those of a new figure."""
-    if ax is None:
-        return plt.subplots()[1]
-    instance(ax, Axes, "ax", "make axes first: fig, ax = plt.subplots()")
-    return ax
-
-
 def _fit(fit: object) -> None:
     instance(fit, Fit, "fit", "pass what fit(y, X, terms) or lmer(formula, data) returns")
 
 
-def _column(fit: Fit, t: int, column: int) -> str:
-    """The name of one column of one term, which must be there."""
+def _column(fit: Fit, t: int | str, column: int | str) -> tuple[int, int, str]:
+    """The numbers of one term and of one of its columns, which must be there, and its name."""
     _fit(fit)
-    term = _one_of(fit.term_names, t, "t", "term")
+    t = fit.term_number(t)
     names = fit.gram.blocks[t].column_names
-    name = _one_of(names, column, "column", f"column of {term}")
-    return "the intercept" if name in ("1", "(Intercept)") else name
-
-
-def _one_of(names: Sequence[str], index: Any, letter: str, what: str) -> str:
-    """The name at an index, counted from 0."""
-    if not is_integer(index) or not 0 <= index < len(names):
-        raise refused(
-            "no-such-index",
-            thing=what,
-            letter=letter,
-            last=len(names) - 1,
-            names=", ".join(names),
-            given=index,
-        )
-    return str(names[index])
+    column = index_of(column, "column", f"column of {fit.term_names[t]}", names)
+    name = names[column]
+    return t, column, "the intercept" if name in ("1", "(Intercept)") else name
 
 
 def _finite(values: object) -> Array:

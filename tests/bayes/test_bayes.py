@@ -9,7 +9,17 @@ from scipy.integrate import quad
 from scipy.linalg import null_space
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
-from scipy.stats import cauchy, expon, halfnorm, multivariate_normal, rankdata, t
+from scipy.stats import (
+    beta,
+    cauchy,
+    expon,
+    halfnorm,
+    kstest,
+    multivariate_normal,
+    norm,
+    rankdata,
+    t,
+)
 
 from mixhier_lite import (
     Gram,
@@ -767,6 +777,71 @@ def test_the_fit_lends_data_and_not_estimates():
     assert np.linalg.eigvalsh(draws.Sigma[0]).min() > 0
 
 
+# --- correlations: lkj(eta)
+
+
+@pytest.mark.parametrize("eta", [1, 2, 3.5])
+def test_without_data_a_correlation_is_beta(eta):
+    """The noise drowns everything: (r + 1) / 2 is Beta(eta, eta), and p(y) knows no eta."""
+    _, y, X, g = random_slopes()
+    prior = Prior(sd=priors.half_normal(1), correlation=priors.lkj(eta))
+    drowned = fit(y, X, Term(g, X), tau2=1e8)
+    told = integrate(drowned, prior)
+    plain = integrate(drowned, priors.half_normal(1))
+    assert told.log_marginal == pytest.approx(plain.log_marginal, abs=1e-6)
+    row = told.table(0.9).loc[lambda table: table.index.str.startswith("correlation")].iloc[0]
+    assert row["sd"] == pytest.approx((2 * eta + 1) ** -0.5, rel=1e-4)
+    assert row["upper"] == pytest.approx(2 * beta.ppf(0.95, eta, eta) - 1, abs=5e-3)
+    draws = sample(drowned, 4000, np.random.default_rng(0), prior)
+    r = draws.Sigma[0][:, 0, 1] / draws.sds[0].prod(axis=1)
+    assert kstest((r + 1) / 2, beta(eta, eta).cdf).pvalue > 1e-3
+
+
+@pytest.mark.slow
+def test_three_columns_have_a_beta_each():
+    """Of q columns it is Beta(eta + q / 2 - 1, the same); drawn by importance."""
+    rng = np.random.default_rng(0)
+    g, Z = np.repeat(np.arange(9), 6), np.column_stack([np.ones(54), rng.normal(size=(54, 2))])
+    drowned = fit(rng.normal(size=54), Z, Term(g, Z), tau2=1e8)
+    prior = Prior(sd=priors.half_normal(1), correlation=priors.lkj(2))
+    draws = sample(drowned, 4000, rng, prior)
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        r = draws.Sigma[0][:, i, j] / draws.sds[0][:, i] / draws.sds[0][:, j]
+        off = np.abs(np.sort((r + 1) / 2) - beta.ppf((np.arange(4000) + 0.5) / 4000, 2.5, 2.5))
+        assert off.max() < 0.05 and r.var() == pytest.approx(1 / 6, rel=0.08)
+    log = [integrate(drowned, p).log_marginal for p in (prior, priors.half_normal(1))]
+    assert log[0] == pytest.approx(log[1], abs=0.02)
+
+
+@pytest.mark.parametrize("far", [0.0, 6.0])
+def test_lkj_against_dense_sums(far):
+    """Two columns, eta = 3: dense densities at nodes of both sds and of rho = sin(angle)."""
+    rng, J, m = np.random.default_rng(2), 4, 3
+    g, x = np.repeat(np.arange(J), m), np.tile(np.arange(m) - 1.0, J) + far
+    Z = np.column_stack([np.ones(J * m), x])
+    y = rng.normal(size=J)[g] * (1 + 0.7 * (x - far)) + rng.normal(size=J * m)
+    prior = Prior(sd=priors.half_normal(1), correlation=priors.lkj(3))
+    told = integrate(fit(y, Z, Term(g, Z, name="g"), tau2=1.0), prior)
+    K, same = null_space(Z.T), np.equal.outer(g, g)
+    u, v, w = np.ones(J * m), x, K.T @ y
+    own = [K.T @ (same * np.outer(a, b)) @ K for a, b in ((u, u), (v, v), (u, v))]
+    own[2] = own[2] + own[2].T
+    nodes, weights = np.polynomial.legendre.leggauss(48)
+    sd, angle = 2.5 * (nodes + 1), np.pi / 2 * nodes
+    grids = [a.ravel() for a in np.meshgrid(sd, sd, np.sin(angle), indexing="ij")]
+    every = np.meshgrid(weights, weights, weights * np.cos(angle) ** 5, indexing="ij")
+    mass = np.prod(every, axis=0).ravel()  # cos for d rho, and cos^4 for (1 - rho^2)^2
+    for part in np.array_split(np.arange(len(mass)), 100):
+        s0, s1, rho = (a[part, None, None] for a in grids)
+        V = np.eye(len(w)) + s0**2 * own[0] + s1**2 * own[1] + s0 * s1 * rho * own[2]
+        squares = np.linalg.solve(V, w[:, None])[..., 0] @ w
+        log = -(np.linalg.slogdet(V)[1] + squares + (s0**2 + s1**2)[:, 0, 0]) / 2
+        mass[part] *= np.exp(log)
+    expected = [mass @ value / mass.sum() for value in grids]
+    found = told.table()["mean"].to_numpy()[2:5]
+    np.testing.assert_allclose(found, expected, rtol=2e-3)
+
+
 # --- ArviZ
 
 
@@ -806,12 +881,53 @@ def test_arviz_reads_the_draws(monkeypatch):
     plt.close("all")
 
 
+def test_each_row_has_its_density_given_the_effects():
+    """scipy's, one draw and one row at a time; the weight of a row divides its variance."""
+    _, y, X, g = random_slopes()
+    w = np.linspace(0.5, 2, len(y))
+    model = fit(y, X, [Term(g, X[:, 1:]), Term(np.arange(len(y)) % 4)], weights=w)
+    draws = sample(model, 20, np.random.default_rng(0))
+    found = draws.log_likelihood
+    assert found.shape == (20, len(y))
+    for s, i in [(0, 0), (3, 7), (19, len(y) - 1), (11, 20)]:
+        beta, gamma = draws.random[0][s, g[i], 0], draws.random[1][s, i % 4, 0]
+        mean = X[i] @ draws.fixed[s] + X[i, 1] * beta + gamma
+        sd = np.sqrt(draws.tau2[s] / w[i])
+        assert found[s, i] == pytest.approx(norm.logpdf(y[i], mean, sd), rel=1e-10)
+    with pytest.raises(InputError, match="has no rows"):
+        sample(fit(model.gram), 20, np.random.default_rng(0)).log_likelihood  # noqa: B018
+
+
+@pytest.mark.slow
+def test_arviz_leaves_one_row_out_as_a_fit_without_it_does():
+    """Its weighted draws of all rows beside draws that have never seen the row."""
+    az = pytest.importorskip("arviz")
+    _, y, X, g = random_slopes()
+    draws = sample(fit(y, X, Term(g)), 8000, np.random.default_rng(0))
+    data = draws.to_arviz(log_likelihood=True)
+    assert data.log_likelihood["y"].dims == ("chain", "draw", "row")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # ArviZ's own
+        loo = az.loo(data, pointwise=True)
+    told = np.asarray(getattr(loo, "loo_i", getattr(loo, "elpd_i", None)))
+    for i in (0, 9, len(y) - 1):
+        rest = np.arange(len(y)) != i
+        without = sample(fit(y[rest], X[rest], Term(g[rest])), 8000, np.random.default_rng(i))
+        mean = without.predict(X[[i]], Term(g[[i]]))[:, 0]
+        density = norm.pdf(y[i], mean, np.sqrt(without.tau2))
+        in_sample = np.log(np.exp(draws.log_likelihood[:, i]).mean())
+        assert told[i] == pytest.approx(np.log(density.mean()), abs=0.01) != in_sample
+
+
 def arviz_of(terms):
     pytest.importorskip("arviz")
     rng = np.random.default_rng(0)
     model = fit(rng.normal(size=42), np.ones((42, 1)), terms)
     draws = sample(model, 8, np.random.default_rng(0), priors.half_normal(1))
-    return draws, draws.to_arviz().posterior
+    data = draws.to_arviz(log_likelihood=True)
+    told = data.log_likelihood["y"].values
+    np.testing.assert_array_equal(told.reshape(8, 42), draws.log_likelihood)
+    return draws, data.posterior
 
 
 def every_draw_is_told(draws, posterior):
@@ -836,7 +952,9 @@ def test_terms_on_one_factor_have_names_of_their_own():
 
 
 @pytest.mark.parametrize(
-    "name", ["chain", "draw", "sample", "coefficient", "fixed", "tau", "h column", "random h", "h"]
+    "name",
+    ["chain", "draw", "sample", "coefficient", "fixed", "tau", "h column", "random h", "h"]
+    + ["row", "y"],
 )
 def test_a_term_may_be_called_like_anything(name):
     draws, posterior = arviz_of([Term(G, name=name), Term(np.arange(42) % 4, name="h")])

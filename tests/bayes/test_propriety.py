@@ -205,7 +205,7 @@ def cells(J, both, rng):
     return rng.normal(size=J)[g] + 0.5 * x + rng.normal(size=6 * J), X, g
 
 
-def log_density_of_sd0(y, X, g, s0):
+def log_density_of_sd0(y, X, g, s0, eta=1):
     """Of (sd1, 1 + rho) summed out, on a grid of its own: in cell means, without cancellation."""
     x, far = X[:, 1], np.geomspace(1e-4, 1, 700) * s0
     s1 = s0 + np.concatenate([-far[::-1], [0.0], far, s0 * np.geomspace(1, 1e3, 200)[1:]])
@@ -232,20 +232,22 @@ def log_density_of_sd0(y, X, g, s0):
     D = P00 * P11 - P01**2
     fitted = (P11 * h0**2 - 2 * P01 * h0 * h1 + P00 * h1**2) / D
     log_L = -(logs + np.log(D) + squares - fitted) / 2
+    log_L = log_L + (eta - 1) * np.log(d * (2 - d) + 1e-300)  # of 1 - rho^2
     peak = log_L.max()
     return peak + np.log(np.gradient(s1[:, 0]) @ np.exp(log_L - peak) @ np.gradient(d[0]))
 
 
-@pytest.mark.parametrize("both", [2, 3, 5])
-def test_a_combination_that_few_groups_know(both):
-    """Z (1, -1)' = 1 - x is zero in most groups: along it r = both - 1, and r + 1 is left."""
+@pytest.mark.parametrize(("both", "eta"), [(2, 1), (3, 1), (5, 1), (2, 2), (3, 1.5)])
+def test_a_combination_that_few_groups_know(both, eta):
+    """Z (1, -1)' = 1 - x is zero in most groups: along it r = both - 1, r + 2 eta - 1 is left."""
     y, X, g = cells(10, both, np.random.default_rng(5))
-    fall = log_density_of_sd0(y, X, g, 1000.0) - log_density_of_sd0(y, X, g, 100.0)
-    exponent = -fall / np.log(10) - 1
-    assert exponent == pytest.approx(both, abs=0.02)
-    told = integrate(fit(y, X, Term(g, X), tau2=1.0))
-    assert told.exists.sds[0].tolist() == [both, both]
-    assert np.isinf(told.sd.sds[0]).all() == (both <= 2)
+    fall = log_density_of_sd0(y, X, g, 1e3, eta) - log_density_of_sd0(y, X, g, 100.0, eta)
+    exponent, left = -fall / np.log(10) - 1, both + 2 * eta - 2
+    assert exponent == pytest.approx(left, abs=0.02)
+    prior = Prior(correlation=priors.lkj(eta))
+    told = integrate(fit(y, X, Term(g, X), tau2=1.0), prior)
+    assert told.exists.sds[0].tolist() == [left, left]
+    assert np.isinf(told.sd.sds[0]).all() == (left <= 2)
 
 
 def test_flat_variances_need_two_contrasts_of_every_combination():
@@ -292,8 +294,11 @@ def test_exponents_of_correlated_slopes(seed):
     axes = [power_along(y, X, g, Z, np.eye(2)[:, [k]]) for k in (0, 1)]
     plane = power_along(y, X, g, Z, np.eye(2))
     least = min([power_along(y, X, g, Z, u) for u in off_axes], default=99)
-    for prior, tail in ((priors.flat(), 0), (priors.flat_variance(), -1), (priors.half_t(1, 3), 2)):
-        left = [min(r - 1 + tail, plane - 2 + 2 * tail, least + 1 + 2 * tail) for r in axes]
+    cases = ((priors.flat(), 0, 1), (priors.flat_variance(), -1, 1), (priors.half_t(1, 3), 2, 1))
+    for on_sds, tail, eta in (*cases, (priors.flat(), 0, 1.5)):
+        prior = Prior(sd=on_sds, correlation=priors.lkj(eta))
+        combined = least + 2 * eta - 1 + 2 * tail
+        left = [min(r - 1 + tail, plane - 2 + 2 * tail, combined) for r in axes]
         model = fit(y, X, Term(g, Z), tau2=1.0)
         if min(left) <= 0:
             with pytest.raises(InputError, match="improper"):

@@ -98,11 +98,11 @@ def test_every_picture_of_the_table_is_drawn():
     plot.style()
     table = PAGE.partition("(pictures)=")[2]
     calls = re.findall(r"`(plot\.[^`]+)`", table)
-    names = {"m": lmer("y ~ x + (x | g)", DATA), "t": 0, "plot": plot}
+    names = {"m": lmer("y ~ x + (x | g)", DATA), "t": 0, "plot": plot, "integrate": integrate}
     names["trials"] = fit([1.0, 2.0, 4.0], np.ones((3, 1)), Term(list("abc")), tau2=1)
     drawn = [eval(call, names) for call in calls]  # noqa: S307
     named = set(re.findall(r"autofunction:: (\w+)", API.partition("(api-pictures)=")[2]))
-    assert {call[5:].partition("(")[0] for call in calls} <= named and len(drawn) == 7
+    assert {call[5:].partition("(")[0] for call in calls} <= named and len(drawn) == 8
     for ax in drawn:
         assert ax.get_ylabel() or ax.get_xlabel()
         assert ax.has_data()
@@ -147,6 +147,37 @@ def test_thirteen_trials_print_what_the_page_shows():
     (mean,), (new,), (north,) = (names[each] for each in ("mean", "new", "north"))
     assert mean[1] < 0 and north[1] < 0 < new[1]  # what the page says of them
     assert names["m1"].Sigma[0][0, 0] < names["m"].Sigma[0][0, 0] / 2
+
+
+# --- four workflows
+
+
+@pytest.mark.slow
+def test_four_workflows_run_from_data_to_report(tmp_path, monkeypatch):
+    """In their order, as a reader would paste them; each says something of its data."""
+    plt = pytest.importorskip("matplotlib.pyplot")
+    pytest.importorskip("arviz")
+    plt.switch_backend("agg")
+    monkeypatch.chdir(tmp_path)
+    section = PAGE.partition("(workflows)=")[2].partition("\n(save)=")[0]
+    imports, *programs = re.findall(r"(?s)```python\n(.*?)\n```", section)
+    counts = PAGE.partition("(thirteen-trials)=")[2].partition("\n(")[0]
+    before = re.search(r"(?s)```python\n(.*?)\n```", counts)[1]
+    names, said, drawn = {}, [], []
+    for program in [imports, *programs[:3], before, programs[3]]:
+        assert len(program.splitlines()) <= 20
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            exec(program, names)  # noqa: S102
+        said.append(out.getvalue())
+        drawn.append(len(plt.get_fignums()))
+        plt.close("all")
+    assert len(programs) == 4 and drawn == [0, 1, 1, 1, 0, 1]
+    rats, sleep, draws, trials = said[1], said[2], said[3], said[5]
+    assert "week:Diet" in rats and "df1" in rats and "p-value" in rats
+    assert "correlation" in sleep and "cook" in sleep
+    assert "icc" in draws and 0.02 < float(draws.split()[-1]) < 0.98
+    assert "cook" in trials and len(pd.read_csv("rats.csv")) == 6
+    assert len(pd.read_csv("trials.csv")) == 2 and names["data"].log_likelihood["y"].shape[2] == 180
 
 
 # --- save and load
