@@ -162,7 +162,8 @@ class Fit(Estimates):
     def icc(self) -> float:
         """Adjusted intraclass correlation: the random share of what X alpha leaves.
 
-        It is random / (random + noise) of ``r2``: how alike two rows of the same levels are.
+        It is random / (random + noise) of ``r2``: how alike two rows of the same levels are. With
+        random slopes that depends on the rows, and this is an average over them.
         """
         shares = r2(self, by_row.held(self.rows, "icc"))
         return shares.random / (shares.random + shares.noise)

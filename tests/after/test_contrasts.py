@@ -242,7 +242,7 @@ def test_two_variances_of_many_groups():
 
 @pytest.mark.slow
 def test_a_covariance_for_each_diet_is_welch():
-    """Fit, and pencil: the gain of 28.6, Welch's tests of own slopes, and what the gain is worth."""
+    """Fit and pencil: a gain of 28.6, Welch's tests of own slopes, and what the gain is worth."""
     data = datasets.load("BodyWeight")
     one = lmer("weight ~ Time * Diet + (Time | Rat)", data)
     for k in "123":
