@@ -23,7 +23,11 @@ class Comparison(Value):
     p_value: float
     """From the chi-squared distribution."""
     note: str
-    """What the boundary does to the p-value, and whether fits by REML were fitted again by ML."""
+    """What the boundary does to the p-value, and whether fits by REML were fitted again by ML.
+
+    Where one variance is new, alone or with its covariances, it says the p-value of the mixture
+    that is right for many groups, :prf:ref:`thm-cone`.
+    """
     method: str
     """"REML" or "ML": whose criteria are compared."""
 
@@ -46,7 +50,8 @@ def compare(*fits: Fit) -> Any:
         Of several: a row a fit, from few parameters to many: parameters, method, criterion, aic,
         bic, and against the row before statistic, df, p. The last three are nan where one cannot
         contain the other: as many parameters, or more of them and a higher criterion. Where the
-        larger model has more variances, p is too large, see ``Comparison.note``.
+        larger model has a variance that the smaller one has not, p is too large, see
+        ``Comparison.note``.
 
     Raises
     ------
@@ -89,15 +94,39 @@ def _tested(small: Fit, large: Fit, again: bool) -> Comparison:
     if not _may_contain(large, small):
         raise refused("not-nested", small=small.criterion, large=large.criterion)
     statistic = small.criterion - large.criterion
-    note = "The models differ in fixed effects: the p-value is asymptotic."
-    if len(large.theta) > len(small.theta):
-        note = (
-            "A variance of zero lies on the boundary, so the p-value is too large; "
-            "for one variance the right one is about half of it."
-        )
+    note = _note(small, large, statistic, df)
     if again:
         note += " Fits by REML were fitted again by ML."
     return Comparison(statistic, df, _p(statistic, df), note, small.method)
+
+
+def _note(small: Fit, large: Fit, statistic: float, df: int) -> str:
+    """What is known of the p-value, read from the names of terms and columns."""
+    if len(large.theta) == len(small.theta):
+        return "The models differ in fixed effects: the p-value is asymptotic."
+    new = _spreads(large) - _spreads(small)
+    within = new | _spreads(small) == _spreads(large) and not small.singular
+    if within and not new:
+        return "No variance is new, so none lies on the boundary: the p-value is asymptotic."
+    if within and len(new) == 1:
+        p = (_p(statistic, df - 1) + _p(statistic, df)) / 2
+        return (
+            f"p = {p:.2g} by the mixture for a variance on the boundary, half chi-squared with "
+            f"{df - 1} and half with {df} degrees of freedom, for many groups."
+        )
+    return (
+        "If variances of the larger model are zero in the smaller one, they lie on the boundary, "
+        "and the p-value is too large; else it is asymptotic."
+    )
+
+
+def _spreads(model: Fit) -> set[tuple[str | None, str]]:
+    """The variances of a model by name: term and column."""
+    return {
+        (block.name, column.replace("(Intercept)", "1"))
+        for block in model.gram.blocks
+        for column in block.column_names
+    }
 
 
 def _lined_up(fits: Sequence[Fit], names: Sequence[str]) -> Any:
@@ -127,9 +156,11 @@ def _may_contain(large: Fit, small: Fit) -> bool:
 
 
 def _p(statistic: float, df: float) -> float:
-    """P-value of a statistic from the chi-squared distribution."""
+    """P-value of a statistic from the chi-squared distribution; with no degree it is zero."""
     from scipy.special import gammaincc
 
+    if df == 0:
+        return float(statistic <= 0)
     return float(gammaincc(df / 2, max(statistic, 0.0) / 2))
 
 

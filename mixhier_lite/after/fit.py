@@ -162,7 +162,8 @@ class Fit(Estimates):
     def icc(self) -> float:
         """Adjusted intraclass correlation: the random share of what X alpha leaves.
 
-        It is random / (random + noise) of ``r2``: how alike two rows of the same levels are.
+        It is random / (random + noise) of ``r2``: how alike two rows of the same levels are. With
+        random slopes that depends on the rows, and this is an average over them.
         """
         shares = r2(self, by_row.held(self.rows, "icc"))
         return shares.random / (shares.random + shares.noise)
@@ -220,7 +221,7 @@ class Fit(Estimates):
         return satterthwaite(self)
 
     def profile(self, progress: bool = False) -> Profile:
-        """Profile likelihood of every parameter."""
+        """Profile likelihood of every parameter; a fit by REML is fitted by ML for it."""
         return replace(profile(self, progress), origin=self.origin)
 
     def table(self, level: float = 0.95, df: bool | None = None) -> Any:
@@ -364,7 +365,8 @@ class Fit(Estimates):
 
         Notes
         -----
-        emmeans, whose own default is Kenward and Roger's method.
+        emmeans, whose own default is Kenward and Roger's method. Beside an interaction with a
+        covariate the means, and their differences, hold at the covariate's mean and nowhere else.
         """
         cells, L = self._read_by("means()").averages(factor, by)
         factors = (factor,) if by is None else (factor, by)

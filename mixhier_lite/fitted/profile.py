@@ -26,7 +26,7 @@ class Curve(Value):
 
     name: str
     estimate: float
-    """Where the likelihood is highest."""
+    """Where the likelihood is highest: by ML, also after a fit by REML."""
     values: Array
     """Values at which the parameter is held, ascending, shape (g,)."""
     zeta: Array
@@ -83,10 +83,14 @@ class Profile(Value):
         return np.array([curve.interval(level) for curve in self.curves]).reshape(-1, 2)
 
     def table(self, level: float = 0.95) -> Any:
-        """Estimates with likelihood intervals, as a data frame."""
+        """Estimates by ML with likelihood intervals, as a data frame.
+
+        The profile belongs to the likelihood, so its estimates are by ML also after a fit by REML,
+        whose own are in ``Fit.summary``. The intervals are lme4's ``confint``.
+        """
         lower, upper = self.interval(level).T
         estimates = np.array([curve.estimate for curve in self.curves])
-        columns = {"estimate": estimates, "lower": lower, "upper": upper}
+        columns = {"ML estimate": estimates, "lower": lower, "upper": upper}
         return self.origin.table({"parameter": np.array(self.names, dtype=object)}, columns)
 
 

@@ -90,7 +90,7 @@ def qq(
 
     Each is divided by the standard deviation that it has under the model, so that the dashed line
     is where they would lie. Predicted random effects look more normal than the true ones are,
-    since shrinkage averages them with a normal.
+    since the noise in a group's mean hides their shape, :prf:ref:`thm-shape`.
 
     Parameters
     ----------

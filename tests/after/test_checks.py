@@ -351,3 +351,42 @@ def test_what_other_programs_said_is_right_near_zero_and_wrong_far_away():
         model = lmer("Reaction ~ year + (year | Subject)", far)
         assert model.criterion == pytest.approx(least, abs=1e-7) and model.certificate.ok
         assert model.fixed_se[1] == pytest.approx(said["mixedlm"][0]["se"], rel=1e-5)
+
+
+# --- what programs in R say, as three chapters quote it
+
+
+def test_what_the_chapters_quote_of_r_is_what_it_said():
+    """The prose holds R's numbers, and what the package can say of them agrees."""
+    folder = ROOT / "tests/reference"
+    said = json.loads((folder / "checks/programs.json").read_text(encoding="utf-8"))
+    names = ("16-contrasts", "17-checks", "20-rosetta", "newcomers")
+    pages = [(ROOT / f"book/{name}.md").read_text(encoding="utf-8") for name in names]
+    contrasts, checks, rosetta, newcomers = pages
+    rats = said["body_weight"]
+    assert "lme4 1.1-31" in contrasts and "lmerTest 3.1-3" in contrasts
+    assert said["about"]["packages"]["lme4"] == "1.1.31" and "max|grad| = 0.015" in contrasts
+    assert "max|grad| = 0.0147879" in rats["default"]["says"] and rats["bobyqa"]["says"] == []
+    assert f"the weights {rats['default']['df'][0]:.1f}" in contrasts
+    assert f"{rats['in_order'][1]:.1f} in lme4's own" in contrasts
+    assert f"{rats['joint_tests'][1]:.1f} in emmeans'" in contrasts
+    model = lmer("weight ~ Time * Diet + (Time | Rat)", datasets.load("BodyWeight"))
+    assert model.anova()["F"].to_numpy() == pytest.approx(rats["bobyqa"]["F"], rel=1e-5)
+    assert model.contrast(np.eye(6)).df == pytest.approx(rats["bobyqa"]["df"], rel=1e-6)
+    assert model.profile().interval()[-1] == pytest.approx(rats["profile"], abs=2e-4)
+    assert rats["nlme_df"] == 157
+    noise = said["noise"]
+    for what in ("slope {slope:.2f}", "error {se:.2f}", "memory of {memory:.2f}"):
+        assert what.format(**noise) in checks
+    assert "3.1-162" in checks and "without convergence" in noise["without_control"]
+    far = {name: found["years_2000"] for name, found in said["optimisers"].items()}
+    assert sum(value < 1743.63 for value in far.values()) == 2 and len(far) == 5
+    assert "two of five arrive" in checks
+    four = np.genfromtxt(folder / "rosetta/four_groups.csv", delimiter=",", names=True)
+    X = np.column_stack([np.ones(120), four["x"]])
+    rss = np.linalg.lstsq(X, four["y"])[1][0]
+    wrong = 120 * (1 + np.log(2 * np.pi * rss / 120))  # the criterion where sigma is zero
+    for found in said["optimisers"].values():
+        assert found["four_groups_ML"] == pytest.approx(wrong, abs=1e-5)
+    assert f"all end at {wrong:.2f}" in rosetta
+    assert f"{said['anova']['refit']:.2f} there, {said['anova']['not']:.2f} here" in newcomers

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from dense import criterion
 from scipy.optimize import nnls
-from scipy.stats import chi2, f_oneway, t
+from scipy.stats import chi2, f_oneway, t, ttest_ind
 from witness import SAID, fits
 
-from mixhier_lite import LinearMixedModel, Term, fit, gls_blup
+from mixhier_lite import LinearMixedModel, Term, compare, datasets, fit, gls_blup, lmer
 
 # --- another coding
 
@@ -235,3 +235,39 @@ def test_two_variances_of_many_groups():
     wanted = chi2.sf(x, 1) / 2 + theta / (2 * np.pi) * chi2.sf(x, 2)
     assert abs((found > x).mean() - wanted) < 3 * np.sqrt(wanted * (1 - wanted) / draws)
     assert wanted < chi2.sf(x, 2) - 0.1
+
+
+# --- a covariance for each diet
+
+
+@pytest.mark.slow
+def test_a_covariance_for_each_diet_is_welch():
+    """Fit and pencil: a gain of 28.6, Welch's tests of own slopes, and what the gain is worth."""
+    data = datasets.load("BodyWeight")
+    one = lmer("weight ~ Time * Diet + (Time | Rat)", data)
+    for k in "123":
+        data[f"d{k}"] = (data["Diet"] == k) * 1.0
+        data[f"t{k}"] = data[f"d{k}"] * data["Time"]
+    bars = " + ".join(f"(0 + d{k} + t{k} | Rat)" for k in "123")
+    each = lmer(f"weight ~ Time * Diet + {bars}", data)
+    Z = np.column_stack([np.ones(11), data["Time"][:11]])
+    own = np.linalg.lstsq(Z, data["weight"].to_numpy().reshape(16, 11).T, rcond=None)[0].T
+    diet = data["Diet"].to_numpy()[::11]
+
+    def gain(b):
+        B = [np.cov(b[..., diet == k], bias=True) * (diet == k).sum() for k in "123"]
+        free = np.array([(diet == k).sum() - 1 for k in "123"])
+        logs = [np.linalg.slogdet(S / f)[1] for S, f in zip(B, free, strict=True)]
+        return 13 * np.linalg.slogdet(sum(B) / 13)[1] - free @ logs
+
+    found = compare(one, each)
+    assert found.df == 6 and "If variances" in found.note
+    assert found.statistic == pytest.approx(gain(own.T), abs=1e-5)
+    asked = each.contrast(["Time:Diet2", "Time:Diet3", "Time:Diet3 - Time:Diet2"])
+    for row, (i, k) in enumerate(("21", "31", "32")):
+        welch = ttest_ind(own[diet == i, 1], own[diet == k, 1], equal_var=False)
+        assert asked.df[row] == pytest.approx(welch.df, rel=1e-4)
+        assert asked.p[row] == pytest.approx(welch.pvalue, rel=1e-4)
+    rng = np.random.default_rng(0)
+    drawn = np.array([gain(rng.normal(size=(2, 16))) for _ in range(4000)])
+    assert 0.0005 < (drawn > found.statistic).mean() < 0.005  # "0.002", and not 7e-5

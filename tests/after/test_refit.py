@@ -5,6 +5,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from saturated import problem
+from scipy.stats import chi2
 from witness import FACTORIAL, SAID, fits
 
 from mixhier_lite import Gram, InputError, Term, compare, datasets, fit, lmer
@@ -75,6 +76,36 @@ def test_two_fits_by_reml_with_other_columns_are_fitted_again():
     assert found.statistic == pytest.approx(by_hand.statistic) and found.df == 3
     mixed = compare(fits()["ml"], large)
     assert mixed.statistic == pytest.approx(found.statistic)
+
+
+def test_the_note_says_the_p_value_of_the_boundary():
+    """Which variance is new is read from names; the mixture is scipy's chi-squared."""
+    data = datasets.load("sleepstudy")
+    odd = data["Subject"].astype(int) % 2 == 1
+    data["a"], data["b"] = odd * 1.0, ~odd * 1.0
+    bars = ("1 | Subject", "Days || Subject", "Days | Subject", "0 + Days | Subject")
+    level, apart, slopes, alone = (lmer(f"Reaction ~ Days + ({bar})", data) for bar in bars)
+    two = lmer("Reaction ~ Days + (0 + a | Subject) + (0 + b | Subject)", data)
+    for small, large, ranks in (
+        (level, apart, (1,)),
+        (alone, apart, (1,)),
+        (level, slopes, (1, 2)),
+    ):
+        found = compare(small, large)
+        p = sum(chi2.sf(found.statistic, rank) for rank in ranks) / 2
+        assert found.note.startswith(f"p = {p:.2g} by the mixture for a variance on the boundary")
+        assert f"half chi-squared with {found.df - 1} and half with {found.df}" in found.note
+    assert "none lies on the boundary" in compare(apart, slopes).note
+    assert "If variances" in compare(level, two).note  # two variances in place of one
+    assert chi2.sf(compare(level, two).statistic, 1) == pytest.approx(compare(level, two).p_value)
+    batches = datasets.load("Dyestuff2").assign(half=list("ab") * 15)
+    zero = lmer("Yield ~ 1 + (1 | Batch)", batches)
+    assert "If variances" in compare(zero, lmer("Yield ~ 1 + (1 | Batch/half)", batches)).note
+    penicillin = datasets.load("Penicillin")
+    samples = lmer("diameter ~ 1 + (1 | sample)", penicillin)
+    found = compare(samples, lmer("diameter ~ 1 + (1 | plate) + (1 | sample)", penicillin))
+    p = chi2.sf(found.statistic, 1) / 2
+    assert found.note.startswith(f"p = {p:.2g} ") and "half with 1 degrees" in found.note
 
 
 def test_fits_by_reml_with_the_same_columns_stay():

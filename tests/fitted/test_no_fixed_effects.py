@@ -82,7 +82,7 @@ def test_every_verb_works(name, tau2):
 def test_profile_and_posterior(name):
     model = fit(y, NONE, TERMS[name])
     table = model.profile().table()
-    assert len(table) == len(model.theta) + 1 and (table["lower"] <= table["estimate"]).all()
+    assert len(table) == len(model.theta) + 1 and (table["lower"] <= table["ML estimate"]).all()
     posterior = integrate(model)
     assert posterior.mean.fixed.shape == (0,) == posterior.quantile(0.5).fixed.shape
     drawn = sample(model, 4000, np.random.default_rng(1))
