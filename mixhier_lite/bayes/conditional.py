@@ -1,12 +1,11 @@
 """alpha and beta given the variances: exact draws and exact moments, at many variances at once."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from ..inputs import Array
-from ..variance.assembly import Unpooled
+from ..variance.assembly import Unpooled, based
 from ..variance.factor import Factor
 
 CELLS = 4 * 10**4
@@ -35,7 +34,7 @@ def draw_effects(
     out = [np.empty((len(tau), k.J, k.q)) for k in assembly.gram.blocks]
     for part, factor in _factors(assembly, T):
         levels, others = factor.draw(v[part, :, None], tau[part], rng)
-        for whole, effects in zip(out, _each(assembly, levels, others), strict=True):
+        for whole, effects in zip(out, assembly.effects(levels, others), strict=True):
             whole[part] = effects[..., 0] * unit
     return out
 
@@ -81,7 +80,7 @@ def moments(
     """
     every = np.eye(len(assembly.levels.equations.C))
     for part, factor in _factors(assembly, T):
-        yield part, _each(assembly, *factor.solve(every)), _variances(assembly, factor)
+        yield part, assembly.effects(*factor.solve(every)), _variances(assembly, factor)
 
 
 def _factors(assembly: Unpooled, T: Sequence[Array]) -> Iterator[tuple[slice, Factor]]:
@@ -94,16 +93,6 @@ def _factors(assembly: Unpooled, T: Sequence[Array]) -> Iterator[tuple[slice, Fa
         yield part, assembly.levels.factor([t[part] for t in T])
 
 
-def _each(assembly: Unpooled, levels: Array, others: Array) -> list[Array]:
-    """Effects of every term in the reader's columns, shape (N, J, q, r)."""
-    N, r = len(levels), levels.shape[2]
-    slices = assembly.levels.equations.slices
-    first = levels.transpose(0, 3, 1, 2).reshape(N, -1, r)
-    parts = assembly.levels.join(first, [others[:, a:b] for a, b, _ in slices])
-    found = zip(parts, assembly.bases, assembly.gram.blocks, strict=True)
-    return [_based(basis, part).reshape(N, k.J, k.q, r) for part, basis, k in found]
-
-
 def _variances(assembly: Unpooled, factor: Factor) -> list[Array]:
     """Diagonal of P = T M^-1 T' for every term in the reader's columns, shape (N, J, q)."""
     first = assembly.levels.first
@@ -114,17 +103,10 @@ def _variances(assembly: Unpooled, factor: Factor) -> list[Array]:
             back = np.linalg.inv(assembly.columns[first])
             own = np.einsum("ik,nklj,il->nji", back, P, back, optimize=True)
         else:  # one coefficient a level, and P is diagonal in the basis
-            own = _based(assembly.bases[first] ** 2, P[:, 0].swapaxes(1, 2))
+            own = based(assembly.bases[first] ** 2, P[:, 0].swapaxes(1, 2))
     parts = []
     for t, (a, b, q) in zip(assembly.levels.others, factor.equations.slices, strict=True):
-        half = _based(assembly.bases[t], factor.Q[:, a:b, a:b])
-        every = _based(assembly.bases[t], half.swapaxes(1, 2))
+        half = based(assembly.bases[t], factor.Q[:, a:b, a:b])
+        every = based(assembly.bases[t], half.swapaxes(1, 2))
         parts.append(np.einsum("nkk->nk", every).reshape(factor.N, -1, q))
     return assembly.levels.join(own, parts)
-
-
-def _based(basis: Any, effects: Array) -> Array:
-    """Multiply a basis, sparse or dense, into effects of shape (N, J q, r)."""
-    N, size, r = effects.shape
-    wide = basis @ effects.transpose(1, 0, 2).reshape(size, -1)
-    return np.asarray(wide).reshape(-1, N, r).swapaxes(0, 1)

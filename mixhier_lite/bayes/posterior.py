@@ -17,9 +17,9 @@ import numpy as np
 from ..after.fit import Fit
 from ..inputs import Array
 from ..known.hierarchical import GaussianFactor
-from ..linalg import choleskies, forward
 from ..priors import LKJ, Prior, SdPrior, log_symmetric
 from ..variance.assembly import Assembly, Unpooled, assemble, unpooled
+from ..variance.criterion import HUGE, roots
 from .charts import Chart, charts
 
 FARTHEST, FARTHER = 1e6, 1e9
@@ -128,11 +128,12 @@ class Landscape:
         criterion, p = self.assembly.criterion, self.model.gram.p
         likelihood = criterion.likelihood
         log_det, S = criterion.evaluate(list(T))
-        L = choleskies(np.moveaxis(S, 0, -1))
-        L_inverse = forward(L[:p, :p], np.broadcast_to(np.eye(p)[..., None], (p, p, len(S))))
-        root = np.moveaxis(L_inverse, -1, 0).swapaxes(1, 2)
-        alpha = np.einsum("nij,jn->ni", root, L[p, :p])
-        value = -likelihood.without_tau2(log_det, np.einsum("kkn->nk", L)) / 2
+        L = roots(S)
+        L[L[:, 0, 0] >= HUGE] = np.nan
+        # root root' = S_xx^-1
+        root: Array = np.asarray(np.linalg.inv(L[:, :p, :p]), dtype=np.float64).swapaxes(1, 2)
+        alpha = np.einsum("nij,nj->ni", root, L[:, p, :p])
+        value = -likelihood.without_tau2(log_det, np.einsum("nkk->nk", L)) / 2
         _, back = self.to_fixed
         fixed = self.fixed(alpha)
         e, g = np.zeros((2, len(S), p))
@@ -153,7 +154,7 @@ class Landscape:
             T=tuple(T),
             ratios=np.column_stack(readers),
             log_likelihood=value,
-            r2=L[p, p] ** 2,
+            r2=L[:, p, p] ** 2,
             alpha=alpha,
             root=root,
             e=e,

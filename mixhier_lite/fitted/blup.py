@@ -116,13 +116,7 @@ def gains(solved: Solved, v: Array) -> tuple[Array, ...]:
     With v = (-alpha_hat, 1) these are the BLUPs. With v = (R, 0) they are H R, where H alpha is
     what an error of alpha_hat does to them.
     """
-    assembly, equations = solved.assembly, solved.factor.equations
-    levels, others = solved.factor.solve(v)
-    q, r, J = levels[0].shape
-    by_level = levels[0].transpose(2, 0, 1).reshape(J * q, r)  # r is 0 without fixed effects
-    parts = assembly.levels.join(by_level, [others[0, a:b] for a, b, _ in equations.slices])
-    found = zip(assembly.bases, parts, assembly.gram.blocks, strict=True)
-    return tuple((basis @ part).reshape(k.J, k.q, r) for basis, part, k in found)
+    return tuple(part[0] for part in solved.assembly.effects(*solved.factor.solve(v)))
 
 
 def diagonal_blocks(solved: Solved) -> tuple[Array, ...]:

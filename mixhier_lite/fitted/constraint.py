@@ -5,6 +5,7 @@ the first standard deviation is then its first entry alone, and the first correl
 the second row. So what is left is a function without bounds.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,17 +14,17 @@ import numpy as np
 
 from ..inputs import Array
 from ..variance.assembly import lower_root
-from .objective import Point, Surface
+from .objective import Objective, Point
 
 Sloped = Callable[[Array], tuple[float, Array]]
 """A function of a vector: its value and its gradient."""
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class Constraint(ABC):
     """One parameter of a model, to be held fixed."""
 
-    over: Surface
+    objective: Objective
     t: int = 0
     """The term to which the parameter belongs, if to any."""
     columns: tuple[int, ...] = ()
@@ -32,14 +33,14 @@ class Held:
     """Its column of X, if it has one."""
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """Name of the parameter."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def estimate(self) -> float:
         """Its estimate."""
-        raise NotImplementedError
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -47,18 +48,18 @@ class Held:
         return -np.inf, np.inf
 
     @property
+    @abstractmethod
     def step(self) -> float:
         """A first small step away from the estimate."""
-        raise NotImplementedError
 
+    @abstractmethod
     def at(self, value: float) -> Sloped:
         """-2 log likelihood with the parameter held at a value, as a function of all others."""
-        raise NotImplementedError
 
     @property
     def cells(self) -> list[tuple[int, int, int]]:
         """Term, row and column of the entries of T that are free."""
-        return [cell for cell in self.over.model.cells if not self._is_held(*cell)]
+        return [cell for cell in self.objective.model.cells if not self._is_held(*cell)]
 
     def _is_held(self, t: int, i: int, j: int) -> bool:
         return False
@@ -80,7 +81,7 @@ class Held:
     def _order(self, t: int) -> list[int]:
         """The columns of a term, those of the parameter first."""
         first = self.columns if t == self.t else ()
-        rest = range(self.over.model.gram.blocks[t].q)
+        rest = range(self.objective.model.gram.blocks[t].q)
         return [*first, *(k for k in rest if k not in first)]
 
     def _turn(self, t: int) -> Array:
@@ -90,24 +91,24 @@ class Held:
         search does not know where a covariate has its zero. R is lower triangular in the new
         order: the first row is a multiple of the first column's own.
         """
-        order, unit = self._order(t), self.over.units[t]
-        if not self.over.model.gram.blocks[t].correlated:
+        order, unit = self._order(t), self.objective.units[t]
+        if not self.objective.model.gram.blocks[t].correlated:
             return np.asarray(np.diag(unit)[order])
-        R = _lower(self.over.assembly.columns[t][:, order])
+        R = _lower(self.objective.assembly.columns[t][:, order])
         return np.asarray(R[:, np.argsort(order)])
 
     @cached_property
     def _turns(self) -> list[Array]:
         """R of every term."""
-        return [self._turn(t) for t in range(len(self.over.model.T))]
+        return [self._turn(t) for t in range(len(self.objective.model.T))]
 
     def _ordered(self) -> list[Array]:
         """R T of every term at the estimates, lower triangular."""
-        return [lower_root(R @ T) for R, T in zip(self._turns, self.over.model.T, strict=True)]
+        return [lower_root(R @ T) for R, T in zip(self._turns, self.objective.model.T, strict=True)]
 
     def _unpack(self, x: Array) -> list[Array]:
         """R T of every term, with zeros where it is held."""
-        T = [np.zeros(t.shape) for t in self.over.model.T]
+        T = [np.zeros(t.shape) for t in self.objective.model.T]
         for (t, i, j), entry in zip(self.cells, x, strict=False):
             T[t][i, j] = entry
         return T
@@ -121,7 +122,7 @@ class Held:
         """Solve at T, given as R T: slopes are in the entries of R T as well."""
         pairs = zip(self._turns, T, strict=True)
         own = [np.asarray(np.linalg.solve(R, each)) for R, each in pairs]
-        point = self.over.at(own, tau, coefficient)
+        point = self.objective.at(own, tau, coefficient)
         if point is None:
             return None
         turned = zip(self._turns, point.slopes, strict=True)
@@ -132,20 +133,22 @@ class Held:
         return np.array([slopes[t][i, j] for t, i, j in self.cells])
 
 
-class Spread(Held):
+class SdConstraint(Constraint):
     """The standard deviation of one column of a term."""
 
     @property
     def name(self) -> str:
         """Its column and its term."""
         (k,) = self.columns
-        return f"sd({_column(self.over, self.t, k)} | {self.over.model.term_names[self.t]})"
+        return (
+            f"sd({_column(self.objective, self.t, k)} | {self.objective.model.term_names[self.t]})"
+        )
 
     @property
     def estimate(self) -> float:
         """The root of the diagonal of Sigma."""
         (k,) = self.columns
-        return float(np.sqrt(self.over.model.Sigma[self.t][k, k]))
+        return float(np.sqrt(self.objective.model.Sigma[self.t][k, k]))
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -161,29 +164,29 @@ class Spread(Held):
     def _noise(self) -> float:
         """The noise in the units of this column: the held entry is sd / noise."""
         (k,) = self.columns
-        return float(np.sqrt(self.over.model.tau2) / self._turns[self.t][0, k])
+        return float(np.sqrt(self.objective.model.tau2) / self._turns[self.t][0, k])
 
     def _is_held(self, t: int, i: int, j: int) -> bool:
         return (t, i, j) == (self.t, 0, 0)
 
     def start(self) -> Array:
         """The others, with log tau last where it is not known."""
-        known = self.over.model.known_tau2 is not None
+        known = self.objective.model.known_tau2 is not None
         return super().start() if known else np.append(super().start(), 0.0)
 
     def at(self, value: float) -> Sloped:
         """c T has the held entry: the noise, c times its estimate, is free and moves with it."""
-        held, noise = value / self._noise, float(np.sqrt(self.over.model.tau2))
+        held, noise = value / self._noise, float(np.sqrt(self.objective.model.tau2))
 
         def f(x: Array) -> tuple[float, Array]:
-            c = 1.0 if self.over.model.known_tau2 is not None else float(np.exp(x[-1]))
+            c = 1.0 if self.objective.model.known_tau2 is not None else float(np.exp(x[-1]))
             cT = self._unpack(x)
             cT[self.t][0, 0] = held
             point = self._solve([each / c for each in cT], c * noise) if c > 0 else None
             if point is None:
                 return lost(x)
             of_cells = self._of_cells(point.slopes) / c
-            if self.over.model.known_tau2 is not None:
+            if self.objective.model.known_tau2 is not None:
                 return point.value, of_cells
             shrinking = sum((s * T).sum() for s, T in zip(point.slopes, cT, strict=True)) / c
             return point.value, np.append(of_cells, point.of_log_tau - shrinking)
@@ -191,20 +194,20 @@ class Spread(Held):
         return f
 
 
-class Correlation(Held):
+class CorrelationConstraint(Constraint):
     """The correlation of two columns of a term."""
 
     @property
     def name(self) -> str:
         """Its columns and its term."""
-        j, i = (_column(self.over, self.t, k) for k in self.columns)
-        return f"cor({i}, {j} | {self.over.model.term_names[self.t]})"
+        j, i = (_column(self.objective, self.t, k) for k in self.columns)
+        return f"cor({i}, {j} | {self.objective.model.term_names[self.t]})"
 
     @property
     def estimate(self) -> float:
         """Zero where one of the two does not vary."""
         j, i = self.columns
-        S = self.over.model.Sigma[self.t]
+        S = self.objective.model.Sigma[self.t]
         size = float(np.sqrt(S[i, i] * S[j, j]))
         return float(np.clip(S[i, j] / size, -1, 1)) if size > 0 else 0.0
 
@@ -222,7 +225,7 @@ class Correlation(Held):
         """Columns of its term are scaled only: both rows are the parameter's own."""
         if t != self.t:
             return super()._turn(t)
-        return np.asarray(np.diag(self.over.units[t])[self._order(t)])
+        return np.asarray(np.diag(self.objective.units[t])[self._order(t)])
 
     def _is_held(self, t: int, i: int, j: int) -> bool:
         return (t, i, j) == (self.t, 1, 0)
@@ -246,15 +249,16 @@ class Correlation(Held):
             point = self._solve(T)
             if point is None:
                 return lost(x)
-            slope = point.slopes[self.t]
-            slope[0, 0] *= signs[0]
-            slope[1, 1] = signs[1] * (slope[1, :2] @ direction)
-            return point.value, self._of_cells(point.slopes)
+            slopes = list(point.slopes)
+            slopes[self.t] = of_own = slopes[self.t].copy()
+            of_own[0, 0] *= signs[0]
+            of_own[1, 1] = signs[1] * (of_own[1, :2] @ direction)
+            return point.value, self._of_cells(slopes)
 
         return f
 
 
-class Noise(Held):
+class NoiseConstraint(Constraint):
     """The standard deviation of the noise."""
 
     @property
@@ -265,7 +269,7 @@ class Noise(Held):
     @property
     def estimate(self) -> float:
         """The root of tau2."""
-        return float(np.sqrt(self.over.model.tau2))
+        return float(np.sqrt(self.objective.model.tau2))
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -275,7 +279,7 @@ class Noise(Held):
     @property
     def step(self) -> float:
         """A fraction of its standard error."""
-        return 0.2 * self.estimate / float(np.sqrt(2 * self.over.nu))
+        return 0.2 * self.estimate / float(np.sqrt(2 * self.objective.nu))
 
     def at(self, value: float) -> Sloped:
         """The random effects keep their size while the noise moves."""
@@ -288,23 +292,23 @@ class Noise(Held):
         return f
 
 
-class Coefficient(Held):
+class CoefficientConstraint(Constraint):
     """A fixed effect."""
 
     @property
     def name(self) -> str:
         """Its column of X."""
-        return self.over.model.names[self.k]
+        return self.objective.model.names[self.k]
 
     @property
     def estimate(self) -> float:
         """Its estimate."""
-        return float(self.over.model.fixed[self.k])
+        return float(self.objective.model.fixed[self.k])
 
     @property
     def step(self) -> float:
         """A fraction of its standard error."""
-        return 0.3 * float(np.sqrt(self.over.model.fixed_cov[self.k, self.k]))
+        return 0.3 * float(np.sqrt(self.objective.model.fixed_cov[self.k, self.k]))
 
     def at(self, value: float) -> Sloped:
         """What is left of y when its column has this coefficient."""
@@ -327,5 +331,5 @@ def _lower(M: Array) -> Array:
     return np.asarray(R * np.where(np.diag(R) < 0, -1.0, 1.0)[:, None])
 
 
-def _column(over: Surface, t: int, k: int) -> str:
-    return over.model.gram.blocks[t].column_names[k]
+def _column(objective: Objective, t: int, k: int) -> str:
+    return objective.model.gram.blocks[t].column_names[k]

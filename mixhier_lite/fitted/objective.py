@@ -24,7 +24,7 @@ class Point:
 
 
 @dataclass(frozen=True, eq=False)
-class Surface:
+class Objective:
     """-2 log likelihood as a function of T, T T' = Sigma / tau2 for every term."""
 
     model: Estimates
@@ -68,10 +68,12 @@ class Surface:
             tau2 = likelihood.known_tau2
         else:
             tau2 = r2 / likelihood.nu
-        without = float(likelihood.without_tau2(place.log_det, np.diag(L)[None])[0])
+        value = likelihood.at_tau2(
+            place.log_det, np.diag(L)[None], np.array([r2]), np.array([tau2])
+        )
         slopes = place.slope(u[:, None] / np.sqrt(tau2))
         return Point(
-            value=float(without + self.nu * np.log(tau2) + r2 / tau2),
+            value=float(value[0]),
             slopes=[R.T @ slope for R, slope in zip(self.assembly.columns, slopes, strict=True)],
             of_log_tau=float(2 * (self.nu - r2 / tau2)),
         )
@@ -90,6 +92,6 @@ class Surface:
         return alpha - root @ along * step, r2 + too_high * step
 
 
-def surface(model: Estimates) -> Surface:
+def ml_objective(model: Estimates) -> Objective:
     """The surface of which a fit by ML is the lowest point."""
-    return Surface(model, assemble(model.gram, False, model.known_tau2))
+    return Objective(model, assemble(model.gram, False, model.known_tau2))

@@ -9,9 +9,16 @@ from ..errors import refused
 from ..inputs import Array, level_of
 from ..progress import shown
 from ..values import Value
-from .constraint import Coefficient, Correlation, Held, Noise, Sloped, Spread
+from .constraint import (
+    CoefficientConstraint,
+    Constraint,
+    CorrelationConstraint,
+    NoiseConstraint,
+    SdConstraint,
+    Sloped,
+)
 from .estimates import Estimates, estimate
-from .objective import Surface, surface
+from .objective import Objective, ml_objective
 from .tables import Origin
 
 STEP = 0.3
@@ -115,28 +122,30 @@ def profile(model: Estimates, progress: bool = False) -> Profile:
         model = estimate(model.gram, "ML", model.known_tau2)
     if model.noiseless is not None:
         raise refused("no-profile-without-noise")
-    over = surface(model)
-    return Profile(tuple(_curve(held, over) for held in shown(_parameters(over), progress)))
+    objective = ml_objective(model)
+    return Profile(
+        tuple(_curve(held, objective) for held in shown(constraints(objective), progress))
+    )
 
 
-def _parameters(over: Surface) -> list[Held]:
+def constraints(objective: Objective) -> list[Constraint]:
     """Every parameter: spreads and correlations of each term, noise, fixed effects."""
-    model, held = over.model, list[Held]()
+    model, held = objective.model, list[Constraint]()
     for t, block in enumerate(model.gram.blocks):
         for j in range(block.q):
-            held.append(Spread(over, t, (j,)))
+            held.append(SdConstraint(objective, t, (j,)))
             for i in range(j + 1, block.q) if block.correlated else ():
-                held.append(Correlation(over, t, (j, i)))
+                held.append(CorrelationConstraint(objective, t, (j, i)))
     if model.known_tau2 is None:
-        held.append(Noise(over))
-    return [*held, *(Coefficient(over, k=k) for k in range(len(model.fixed)))]
+        held.append(NoiseConstraint(objective))
+    return [*held, *(CoefficientConstraint(objective, k=k) for k in range(len(model.fixed)))]
 
 
-def _curve(held: Held, over: Surface) -> Curve:
+def _curve(held: Constraint, objective: Objective) -> Curve:
     """Follow the profile to both sides of the estimate."""
     x = held.start()
     with np.errstate(all="ignore"):  # infinite values are steps too far, and taken back
-        start = _lowest(held.at(held.estimate), Low(0.0, x, np.eye(len(x)) / np.sqrt(over.nu)))
+        start = _lowest(held.at(held.estimate), Low(0.0, x, np.eye(len(x)) / np.sqrt(objective.nu)))
         below, above = (_side(held, side, start) for side in (-1, 1))
     values = np.concatenate([below[0][::-1], [held.estimate], above[0]])
     zeta = np.concatenate([-below[1][::-1], [0.0], above[1]])
@@ -153,7 +162,7 @@ class Low:
     """R R' is about the inverse of the second derivatives, shape (len(x), len(x))."""
 
 
-def _side(held: Held, side: int, start: Low) -> tuple[Array, Array]:
+def _side(held: Constraint, side: int, start: Low) -> tuple[Array, Array]:
     """Values and roots of the rise on one side of the estimate, outwards."""
     bound, value, z, step = held.bounds[(side + 1) // 2], held.estimate, 0.0, held.step
     values, lows = [value], [start]
@@ -186,7 +195,7 @@ def _ahead(values: list[float], lows: list[Low], new: float) -> Low:
     return replace(lows[-1], x=lows[-1].x + ratio * (lows[-1].x - lows[-2].x))
 
 
-def _other_humps(held: Held, values: list[float], lows: list[Low]) -> None:
+def _other_humps(held: Constraint, values: list[float], lows: list[Low]) -> None:
     """Search the last point from other starts, and follow what is better back, in place."""
     if len(values) == 1 or not len(lows[-1].x):
         return

@@ -231,9 +231,18 @@ class Gram(Value):
             places = effects[s][both.row], effects[t][both.col]
             shape = blocks[s].J * blocks[s].q, blocks[t].J * blocks[t].q
             cross[s, t] = csr_matrix((both.data, places), shape)
-        about = self.n + other.n, self.log_weights + other.log_weights, self.names
         here, there = (R.T @ k.C @ R for k, R in zip((self, other), changes, strict=True))
-        return Gram(*about, tuple(blocks), cross, here + there, basis.H, basis.inverse, basis.ones)
+        return Gram(
+            n=self.n + other.n,
+            log_weights=self.log_weights + other.log_weights,
+            names=self.names,
+            blocks=tuple(blocks),
+            cross=cross,
+            C=here + there,
+            H=basis.H,
+            H_inverse=basis.inverse,
+            ones=basis.ones,
+        )
 
 
 def _refuse(named: list[tuple[str, Array]]) -> None:

@@ -89,6 +89,26 @@ class Unpooled(Assembly):
             bases[self.levels.first] = self.rotation / self.columns[self.levels.first]
         return bases
 
+    def effects(self, levels: Array, others: Array) -> list[Array]:
+        """Effects as ``Factor`` has them, (N, q, r, J) and (N, m, r), in the reader's columns.
+
+        For each term shape (N, J, q, r).
+        """
+        N, r = len(levels), levels.shape[2]
+        first = levels.transpose(0, 3, 1, 2).reshape(N, len(levels[0]) * levels.shape[3], r)
+        parts = self.levels.join(
+            first, [others[:, a:b] for a, b, _ in self.levels.equations.slices]
+        )
+        found = zip(self.bases, parts, self.gram.blocks, strict=True)
+        return [based(basis, part).reshape(N, k.J, k.q, r) for basis, part, k in found]
+
+
+def based(basis: Any, effects: Array) -> Array:
+    """Multiply a basis, sparse or dense, into effects of shape (N, J q, r)."""
+    N, size, r = effects.shape
+    wide = basis @ effects.transpose(1, 0, 2).reshape(size, N * r)
+    return np.asarray(wide).reshape(-1, N, r).swapaxes(0, 1)
+
 
 def lower_root(T: Array) -> Array:
     """The lower triangular root of T T' with a positive diagonal; columns of zeros stay last."""

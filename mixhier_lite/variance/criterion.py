@@ -112,8 +112,12 @@ class Likelihood:
         diagonal = np.einsum("nkk->nk", L)
         r2 = diagonal[:, -1] ** 2
         tau2 = r2 / self.nu if self.known_tau2 is None else np.full(len(S), self.known_tau2)
-        value = self.without_tau2(log_det, diagonal) + self.nu * np.log(tau2) + r2 / tau2
-        return Profiled(value, tau2, L, self)
+        return Profiled(self.at_tau2(log_det, diagonal, r2, tau2), tau2, L, self)
+
+    def at_tau2(self, log_det: Array, diagonal: Array, r2: Array, tau2: Array) -> Array:
+        """The criterion at a tau2, shape (N,); ``diagonal`` as ``without_tau2`` has it."""
+        without = self.without_tau2(log_det, diagonal)
+        return np.asarray(without + self.nu * np.log(tau2) + r2 / tau2)
 
     def without_tau2(self, log_det: Array, diagonal: Array) -> Array:
         """The criterion at a tau2, less nu log tau2 + r2 / tau2, shape (N,).

@@ -26,9 +26,9 @@ from .factor import Factor, solve_triangular
 
 @dataclass(frozen=True, eq=False)
 class Residual:
-    """E = Z'V^-1 R and U = T'E for some columns R of [X y], at one point.
+    """E = Z'Omega^-1 [X y] c and U = T'E for some columns c, at one point.
 
-    U is found as M^-1 T'Z'R: nothing cancels in it where T is large.
+    U is found as M^-1 T'Z'W[X y] c: nothing cancels in it where T is large.
     """
 
     E1: Array
@@ -40,7 +40,7 @@ class Residual:
 
 
 def residual(factor: Factor, columns: Array) -> Residual:
-    """E and U at the first point for R = [X y] ``columns``, (p + 1, r)."""
+    """E and U at the first point for ``columns`` c of [X y], (p + 1, r)."""
     equations, T2 = factor.equations, [t[:1] for t in factor.T2]
     U2 = solve_triangular(factor.L2[:1], factor.F2[:1] @ columns, transposed=True)
     beta2 = equations.times(T2, U2)
@@ -187,10 +187,10 @@ def curvature_of_one_term(factor: Factor, at: Profiled) -> Curvature:
     d_x = at.d[0, :-1]
     Phi_x = Phi[:, :, :-1, :-1] * np.sqrt(np.multiply.outer(d_x, d_x))
     squares_x = np.einsum("ijcd,klcd->ijkl", Phi_x, Phi_x)
-    expected = RR - _both_orders(FF_xR) + squares_x
+    given_tau2 = RR - _both_orders(FF_xR) + squares_x
     trace = (R - FF_x).sum(axis=2)
     N = (R - FF).sum(axis=2)
-    return Curvature([N], [trace], {(0, 0): hessian}, {(0, 0): expected}, at.nu)
+    return Curvature([N], [trace], {(0, 0): hessian}, {(0, 0): given_tau2}, at.nu)
 
 
 def _both_orders(form: Array) -> Array:
@@ -199,7 +199,7 @@ def _both_orders(form: Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Whole:
+class DenseTerms:
     """R and E of all terms as whole matrices, where no term is eliminated level by level."""
 
     slices: tuple[tuple[int, int, int], ...]
@@ -211,7 +211,7 @@ class Whole:
     at: Profiled
 
     @classmethod
-    def of(cls, factor: Factor, at: Profiled) -> "Whole":
+    def of(cls, factor: Factor, at: Profiled) -> "DenseTerms":
         """Read them from a factor at its first point."""
         equations = factor.equations
         TA = equations.times([t[:1].swapaxes(1, 2) for t in factor.T2], factor.A2)[0]
@@ -232,6 +232,10 @@ class Whole:
         F_x = self.E[:, :-1] * np.sqrt(self.at.d[0, :-1])
         return np.asarray(self.R - F_x @ F_x.T)
 
+    def N(self) -> list[Array]:
+        """Gradient in T T' of each term, shape (q, q) (:eq:`eq-slope-N`)."""
+        return self.of_terms(self.R - self.FF)
+
     @property
     def pairs(self) -> list[tuple[int, int]]:
         """Terms s <= t."""
@@ -245,7 +249,7 @@ class Whole:
             out.append(np.asarray(np.einsum("jijk->ik", own)))
         return out
 
-    def twice(self, A: Array, B: Array, s: int, t: int) -> Array:
+    def paired_sum(self, A: Array, B: Array, s: int, t: int) -> Array:
         """The sum over levels x of s and y of t of A_xi,yl B_xj,yk, shape (i, j, k, l)."""
         (a, b, q), (c, d, r) = self.slices[s], self.slices[t]
 
@@ -266,14 +270,14 @@ class Whole:
         out = {}
         for s, t in self.pairs:
             squares = np.einsum("ijcd,klcd->ijkl", Phi[s] * self.at.omega[0], Phi[t])
-            first = self.twice(self.FF - self.R, self.R, s, t)
-            second = self.twice(self.R, self.FF, s, t)
+            first = self.paired_sum(self.FF - self.R, self.R, s, t)
+            second = self.paired_sum(self.R, self.FF, s, t)
             out[s, t] = first + second - squares
         return _mirrored(out)
 
     def given_tau2(self) -> Blocks:
         """Their mean over y for known tau2 (:eq:`eq-information`)."""
-        return _mirrored({(s, t): self.twice(self.ZQZ, self.ZQZ, s, t) for s, t in self.pairs})
+        return _mirrored({(s, t): self.paired_sum(self.ZQZ, self.ZQZ, s, t) for s, t in self.pairs})
 
 
 def _mirrored(form: Blocks) -> Blocks:
@@ -283,12 +287,12 @@ def _mirrored(form: Blocks) -> Blocks:
 
 def of_several_terms(factor: Factor, at: Profiled, T: Sequence[Array]) -> Blocks:
     """Second derivatives in the entries of T where no term is eliminated level by level."""
-    whole = Whole.of(factor, at)
-    return hessian_in_entries(whole.hessian(), whole.of_terms(whole.R - whole.FF), T)
+    terms = DenseTerms.of(factor, at)
+    return hessian_in_entries(terms.hessian(), terms.N(), T)
 
 
 def curvature_of_several_terms(factor: Factor, at: Profiled) -> Curvature:
     """Derivatives in T T' at the first point where no term is eliminated level by level."""
-    whole = Whole.of(factor, at)
-    N, trace = whole.of_terms(whole.R - whole.FF), whole.of_terms(whole.ZQZ)
-    return Curvature(N, trace, whole.hessian(), whole.given_tau2(), at.nu)
+    terms = DenseTerms.of(factor, at)
+    N, trace = terms.N(), terms.of_terms(terms.ZQZ)
+    return Curvature(N, trace, terms.hessian(), terms.given_tau2(), at.nu)

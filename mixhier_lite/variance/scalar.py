@@ -94,15 +94,14 @@ class Scalar(WithNoise):
     def at(self, T: Sequence[Array]) -> Place:
         """See :meth:`WithNoise.at`."""
         log_det, S = self.evaluate([t[None] for t in T])
+        return Place(log_det, S, lambda columns: [self._slope(T[0], columns)])
 
-        def slope(columns: Array) -> list[Array]:
-            """2 T f', see ``derivatives``."""
-            root = T[0][0, 0]
-            dS = columns.T @ self.between.slopes(np.array([root**2]))[0][0] @ columns
-            trace_R = (self.a / (1 + root**2 * self.a)) @ self.count
-            return [2 * root * (trace_R + np.trace(dS)).reshape(1, 1)]
-
-        return Place(log_det, S, slope)
+    def _slope(self, T: Array, columns: Array) -> Array:
+        """2 T f' for f = log det + tr c'S c, shape (1, 1) as T."""
+        x = T[0] ** 2
+        dS = columns.T @ self.between.slopes(x)[0][0] @ columns
+        trace_R = (self.a / (1 + x * self.a)) @ self.count
+        return np.asarray(2 * T * (trace_R + np.trace(dS)))
 
     def slope_of_S(self, T: Sequence[Array]) -> list[Array]:
         """See :meth:`WithNoise.slope_of_S`."""
@@ -113,7 +112,7 @@ class Scalar(WithNoise):
         """See :meth:`Criterion.curvature`."""
         at = self._in_x(T[0][:, 0] ** 2)
         hessian = {(0, 0): at.curvature.reshape(1, 1, 1, 1)}
-        given_tau2 = {(0, 0): at.expected.reshape(1, 1, 1, 1)}
+        given_tau2 = {(0, 0): at.given_tau2.reshape(1, 1, 1, 1)}
         slope, trace = at.slope.reshape(1, 1), at.trace.reshape(1, 1)
         return Curvature([slope], [trace], hessian, given_tau2, at.profiled.nu)
 
@@ -162,7 +161,7 @@ class InX:
         return np.asarray(self.trace_R + np.einsum("nkk,nk->n", self.dS, self._d_x))
 
     @property
-    def expected(self) -> Array:
+    def given_tau2(self) -> Array:
         """tr(Q ZZ'Q ZZ'), shape (N,)."""
         d_x = self._d_x
         through_x = np.einsum("nkk,nk->n", self.d2S, d_x)

@@ -43,14 +43,14 @@ class RootForm:
         return slope if self.correlated else np.asarray(self.frame.T @ slope)
 
 
-def free_cells(forms: Sequence[tuple[int, bool]]) -> Cells:
+def free_cells(terms: Sequence[tuple[int, bool]]) -> Cells:
     """All entries of T that are free, in the order of theta: term by term, column by column.
 
-    ``shapes`` has the number of columns of each term, and whether they are correlated.
+    ``terms`` has the number of columns of each term, and whether they are correlated.
     """
     return tuple(
         (t, i, j)
-        for t, (q, correlated) in enumerate(forms)
+        for t, (q, correlated) in enumerate(terms)
         for j in range(q)
         for i in (range(j, q) if correlated else (j,))
     )
@@ -211,7 +211,7 @@ class ActiveEntries:
         return value, g, self.differences(x)
 
     def differences(self, x: Array) -> Array:
-        """Second derivatives as central differences of the gradient, shape (k, k)."""
+        """Second derivatives, (k, k), as forward differences of the gradient, made symmetric."""
         steps = 1e-5 * np.diag(1.0 + np.abs(x))
         here = self.gradient(x)[1]
         rows = [(self.gradient(x + e)[1] - here) / e.max() for e in steps]

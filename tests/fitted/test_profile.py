@@ -6,9 +6,9 @@ from scipy.optimize import minimize, minimize_scalar
 
 from mixhier_lite import Gram, InputError, Term, datasets, fit, gather, lmer
 from mixhier_lite.datasets import four_groups
-from mixhier_lite.fitted.constraint import Correlation
-from mixhier_lite.fitted.objective import surface
-from mixhier_lite.fitted.profile import _parameters
+from mixhier_lite.fitted.constraint import CorrelationConstraint
+from mixhier_lite.fitted.objective import ml_objective
+from mixhier_lite.fitted.profile import constraints
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_sleepstudy(sleepstudy):
 
 def test_correlation_keeps_its_sign(sleepstudy):
     """Lengths without a sign: turning one round must not turn the correlation."""
-    held = Correlation(surface(sleepstudy.update(method="ML")), 0, (0, 1))
+    held = CorrelationConstraint(ml_objective(sleepstudy.update(method="ML")), 0, (0, 1))
     x = held.start()
     for flip in ([-1, 1], [1, -1]):
         assert held.at(0.5)(x * flip)[0] == held.at(0.5)(x)[0]
@@ -58,9 +58,9 @@ def kinds_of_model():
 def test_slopes(case):
     """Of every parameter's function, away from its lowest point, by differences of its value."""
     formula, data, more = case
-    over = surface(lmer(formula, data, method="ML", **more))
+    objective = ml_objective(lmer(formula, data, method="ML", **more))
     rng = np.random.default_rng(3)
-    for held in _parameters(over):
+    for held in constraints(objective):
         f = held.at(held.estimate + held.step)
         x = held.start() + 0.3 * rng.normal(size=len(held.start()))
         _, slope = f(x)
