@@ -146,10 +146,10 @@ class Landscape:
             g = np.einsum("nij,ni->nj", back @ root, fixed @ P - h)
         height = fixed @ h - np.einsum("nj,nj->n", fixed @ P, fixed) / 2
         height += _normaliser(self.on_fixed)
-        roots = [inverse @ t for inverse, t in zip(self.to_readers, T, strict=True)]
-        readers = [np.linalg.norm(root, axis=2) for root in roots]
+        of_readers = [inverse @ t for inverse, t in zip(self.to_readers, T, strict=True)]
+        readers = [np.linalg.norm(root, axis=2) for root in of_readers]
         if self.on_correlations.eta > 1:
-            height += self._log_prior_of_correlations(roots, readers)
+            height += self._log_prior_of_correlations(of_readers, readers)
         return Given(
             T=tuple(T),
             ratios=np.column_stack(readers),
