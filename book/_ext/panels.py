@@ -140,7 +140,7 @@ def open_stack(self, node):
 def stacked(image, svg):
     """Set the panels of an image below each other."""
     size = tuple(map(float, SIZE.search(svg).groups()))
-    box = stack(alt=image.get("alt", ""), classes=["panels"])
+    box = stack(alt=image.get("alt", ""), classes=["figure-stack"])
     for part in windows(svg):
         box += panel("", *(crop("", silent(image), window=w, size=size) for w in part))
     return box

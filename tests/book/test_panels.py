@@ -61,7 +61,7 @@ STACKS = [
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_stack_is_described_once(site, page):
-    for stack in article(site, page).select(".panels"):
+    for stack in article(site, page).select(".figure-stack"):
         (whole,) = stack.find_parent("figure").select(".wide > img")
         assert stack["role"] == "img" and stack["aria-label"] == whole["alt"]
         windows = stack.select("img")
