@@ -93,7 +93,12 @@ LOOKED_AT = """() => [...document.querySelectorAll('.map-box, .map-arrow')].map(
   const link = part.querySelector('a'), box = part.getBoundingClientRect();
   const inside = document.elementFromPoint(box.left + box.width / 2, box.top + 4);
   link.focus();
-  const clear = [...part.querySelectorAll('p')].every(p => p.scrollWidth <= p.clientWidth + 1);
+  const words = document.createRange();
+  const clear = [...part.querySelectorAll('p')].every(p => {
+    words.selectNodeContents(p);
+    const {left, right} = words.getBoundingClientRect();
+    return left > box.left - 1 && right < box.right + 1;
+  });
   return {pressed: link === inside || link.contains(inside), clear,
           outline: getComputedStyle(part).outlineStyle,
           letter: parseFloat(getComputedStyle(part).fontSize), left: box.left, right: box.right};
