@@ -113,8 +113,8 @@ def open_crop(self, node):
     """Give the window its shape, and its place on the image."""
     (x, width), (whole, height) = node["window"], node["size"]
     self.body.append(
-        f'<span class="crop" style="flex:{width:.0f} 1 0;aspect-ratio:{width:.1f}/{height:.1f};'
-        f'--x:{-100 * x / width:.2f}%;--w:{100 * whole / width:.2f}%">'
+        f'<i style="flex:{width:.0f};aspect-ratio:{width:.1f}/{height:.1f};'
+        f'--x:{-100 * x / width:.1f}%;--w:{100 * whole / width:.1f}%">'
     )
 
 
@@ -133,14 +133,14 @@ class stack(nodes.General, nodes.Element):
 
 
 def open_stack(self, node):
-    """Say what all of them show together."""
-    self.body.append(self.starttag(node, "div", role="img", **{"aria-label": node["alt"]}))
+    """Leave the description to the whole figure, which those who listen always have."""
+    self.body.append('<div class="figure-stack" aria-hidden="true">')
 
 
 def stacked(image, svg):
     """Set the panels of an image below each other."""
     size = tuple(map(float, SIZE.search(svg).groups()))
-    box = stack(alt=image.get("alt", ""), classes=["figure-stack"])
+    box = stack()
     for part in windows(svg):
         box += panel("", *(crop("", silent(image), window=w, size=size) for w in part))
     return box
@@ -172,7 +172,7 @@ def mark_wide_figures(app, doctree, page):
 
 def setup(app):
     """Register the nodes, and connect the step."""
-    app.add_node(crop, html=(open_crop, lambda self, node: self.body.append("</span>")))
+    app.add_node(crop, html=(open_crop, lambda self, node: self.body.append("</i>")))
     for node, opened in ((panel, open_panel), (stack, open_stack)):
         app.add_node(node, html=(opened, lambda self, node: self.body.append("</div>\n")))
     app.connect("doctree-resolved", mark_wide_figures)

@@ -220,7 +220,7 @@ def test_boxes_equations_and_figures_have_names_and_permalinks(site, page):
         assert name.startswith("equation-eq-")
         assert equation.select_one(f'a.headerlink[href="#{name}"]')
     pictures = [
-        *built.select("div.cell_output img:not(.crop img)"),
+        *built.select("div.cell_output img:not(.panel img)"),
         *built.select("div.dial, div.map"),
     ]
     assert len(built.select("figure")) == len(pictures)
