@@ -1,11 +1,9 @@
 """What the theme leaves without a name gets one, and no id stands twice on a page.
 
-Sentences that code prints are told from tables, so that they can break, and wide figures from
-others: on a phone they keep letters that can be read, and scroll.
+Sentences that code prints are told from tables, so that they can break.
 """
 
 import re
-from pathlib import Path
 
 from docutils import nodes
 
@@ -61,31 +59,9 @@ def mark_sentences(app, doctree, page):
             output["classes"].append("sentences")
 
 
-WIDE = 520.0
-"""A figure of more points has letters too small to read where it shrinks to a phone."""
-
-
-def width(svg):
-    """Read the width of a figure in points from the head of its file."""
-    found = re.search(r'<svg\b[^>]*? width="([\d.]+)pt"', svg)
-    return float(found[1]) if found else 0.0
-
-
-def mark_wide_figures(app, doctree, page):
-    """Put a wide figure's image into a box that may scroll; its caption stays."""
-    if app.builder.format != "html":
-        return
-    for figure in doctree.findall(nodes.figure):
-        for image in list(figure.findall(nodes.image)):
-            file = Path(app.srcdir, image["uri"])
-            if file.suffix == ".svg" and width(file.read_text("utf-8")[:2000]) > WIDE:
-                image.replace_self(nodes.container("", image.deepcopy(), classes=["wide"]))
-
-
 def setup(app):
     """Connect the step, and add the script that goes with it."""
     app.connect("builder-inited", mend_every_page, priority=900)
     app.connect("doctree-resolved", mark_sentences)
-    app.connect("doctree-resolved", mark_wide_figures)
     app.add_js_file("accessible.js")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,6 +2,9 @@
 
 Its address stands in one place, ``Repository`` below ``[project.urls]`` in ``pyproject.toml``,
 from which an index takes it as well. While there is none, pages have none of these buttons.
+
+So does that of the site, as ``Documentation``. A page then names itself and its picture in full,
+which search engines and messages ask for; while there is none, it names neither.
 """
 
 import tomllib
@@ -17,17 +20,21 @@ BUTTONS = {
 }
 
 
-def address(project):
-    """Read the repository's address from a ``pyproject.toml``; '' where it says none."""
+def address(project, of="Repository"):
+    """Read an address from a ``pyproject.toml``; '' where it says none."""
     settings = tomllib.loads(project.read_text(encoding="utf-8"))
-    return settings["project"].get("urls", {}).get("Repository", "")
+    return settings["project"].get("urls", {}).get(of, "")
 
 
 def add_buttons(app, config):
-    """Ask the theme for the buttons that need an address."""
-    repository = address(Path(app.srcdir, "pyproject.toml"))
+    """Ask the theme for the buttons that need an address, and say where the site is."""
+    project = Path(app.srcdir, "pyproject.toml")
+    repository = address(project)
     if repository:
         config.html_theme_options |= {"repository_url": repository} | BUTTONS
+    site = address(project, of="Documentation")
+    if site:
+        config.html_baseurl = site.rstrip("/") + "/"
 
 
 def edit_the_text(app, pagename, templatename, context, doctree):

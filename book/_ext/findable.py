@@ -5,6 +5,7 @@ is where Sphinx's search looks for names. So are the topics of ``topics.toml``: 
 who do not know how the book calls it. Boxes and figures carry a permalink.
 """
 
+import html
 import re
 import tomllib
 from pathlib import Path
@@ -17,6 +18,7 @@ from sphinx_proof.nodes import NODE_TYPES, proof_node
 
 TOPICS = Path(__file__).with_name("topics.toml")
 DIAL = re.compile(r'<div class="dial" data-dial="([\w-]+)"')
+SAYS = re.compile(r'<p class="says">(.*?)</p>\n')
 STATEMENTS = tuple(NODE_TYPES.values())
 
 
@@ -93,16 +95,19 @@ def close_title(self, node):
 
 
 def read(app, doctree):
-    """Note the names of a page, and let a dial be a figure with an id."""
+    """Note the names of a page, and let a dial be a figure with an id and a caption."""
     app.env.get_domain("book").note(app.env.docname, doctree)
     for raw in list(doctree.findall(nodes.raw)):
-        if dial := DIAL.match(raw.astext()):
+        text = raw.astext()
+        if dial := DIAL.match(text):
             bundle = raw.parent
             while bundle.get("nb_element") != "mime_bundle":
                 bundle = bundle.parent
             figure = nodes.figure(ids=[f"fig-{dial[1]}"])
             bundle.replace_self(figure)
             figure += bundle
+            figure += nodes.caption("", html.unescape(SAYS.search(text)[1]))
+            raw.children = [nodes.Text(SAYS.sub("", text))]
 
 
 def resolve(app, doctree, page):

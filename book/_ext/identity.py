@@ -1,11 +1,13 @@
 """What a page says of itself to those who have not opened it, and at its foot to those who have.
 
 A search engine, or a message that links to a page, shows the page's title and its first
-sentences. The foot names the licences, how to cite the book, and the post that it grew from.
+sentences, and a picture where the address of the site is known: only a full address leads to it.
+The foot names the licences, how to cite the book, and the post that it grew from.
 """
 
 import html
 
+from card import ALT, CARD, SIZE
 from docutils import nodes
 from typefaces import FAMILIES, FOLDER
 
@@ -24,13 +26,17 @@ def description(doctree):
     return ""
 
 
-def metatags(title, said):
+def metatags(title, said, site=""):
     """Write them for search engines and for messages."""
-    tags = {"name": {"description": said}, "property": {"og:description": said, "og:title": title}}
-    tags["property"]["og:type"] = "article"
+    named = {"description": said, "twitter:card": "summary_large_image" if site else "summary"}
+    properties = {"og:description": said, "og:title": title, "og:type": "article"}
+    if site:
+        properties["og:image"] = f"{site}_static/{CARD.name}"
+        properties["og:image:width"], properties["og:image:height"] = map(str, SIZE)
+        properties["og:image:alt"] = ALT
     return "".join(
         f'<meta {kind}="{name}" content="{html.escape(content)}">\n'
-        for kind, entries in tags.items()
+        for kind, entries in {"name": named, "property": properties}.items()
         for name, content in entries.items()
         if content
     )
@@ -58,7 +64,8 @@ def add_to_page(app, pagename, templatename, context, doctree):
     context["theme_extra_footer"] = foot(context["pathto"])
     if doctree is not None:
         title = app.env.titles[pagename].astext()
-        context["metatags"] = context.get("metatags", "") + metatags(title, description(doctree))
+        tags = metatags(title, description(doctree), app.config.html_baseurl)
+        context["metatags"] = context.get("metatags", "") + tags
 
 
 def setup(app):

@@ -7,7 +7,7 @@ for (const kind of ["toggle", "click"])
   }, true);
 
 // A display wider than its box scrolls, so keys must reach it; it fades where there is more, and
-// so does code.
+// so do code and tables.
 {
   const fade = box => {
     const hidden = box.scrollWidth - box.clientWidth;
@@ -15,8 +15,9 @@ for (const kind of ["toggle", "click"])
     box.classList.toggle("more-right", hidden - box.scrollLeft > 1);
     return hidden > 1;
   };
+  const unlisted = "article pre, article .pst-scrollable-table-container";  // the theme's stops
   const stops = () => {
-    for (const box of document.querySelectorAll("article pre")) fade(box);
+    for (const box of document.querySelectorAll(unlisted)) fade(box);
     for (const box of document.querySelectorAll("m-f[display], article figure .wide"))
       if (fade(box)) box.tabIndex = 0;
       else box.removeAttribute("tabindex");
@@ -24,7 +25,8 @@ for (const kind of ["toggle", "click"])
   addEventListener("load", stops);
   addEventListener("resize", stops);
   addEventListener("scroll", event => {
-    if (event.target.matches?.("article pre, m-f[display], article figure .wide")) fade(event.target);
+    if (event.target.matches?.(`${unlisted}, m-f[display], article figure .wide`))
+      fade(event.target);
   }, true);
 }
 

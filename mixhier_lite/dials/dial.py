@@ -94,6 +94,9 @@ class Dial:
     stops: tuple[tuple[float, ...], ...]
     """Positions of the rows of the table."""
     caption: str
+    """Of the table."""
+    says: str
+    """What to move and what to see: the sentence below the dial."""
     frame: Callable[..., Frame]
     digits: int = 6
 
@@ -117,6 +120,7 @@ class Dial:
 </div>
 <p class="now"></p>
 {self._table()}
+<p class="says">{escape(self.says)}</p>
 <script>
 {{
 const dial = {(HERE / "dial.js").read_text(encoding="utf-8").strip()};

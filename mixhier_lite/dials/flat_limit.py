@@ -100,5 +100,7 @@ def flat_limit(model: LinearMixedModel, y: npt.ArrayLike, name: str = "flat-limi
         data={"alpha": limit.fixed, "cov": limit.fixed_cov, "at": at},
         stops=tuple((float(p),) for p in range(-2, 7, 2)),
         caption="Ten times the variance of the prior, a tenth of the gap",
+        says="Widen the prior: the posterior moves onto the dashed one of the flat prior, and "
+        "the two dots on the right say how far it has still to go.",
         frame=frame,
     )

@@ -92,5 +92,7 @@ def one_group(mean: float = 4.0, tau2: float = 9.0, name: str = "one-group") -> 
         data={"mean": mean, "tau2": tau2, "at": at},
         stops=tuple((float(n), 0.6) for n in (1, 2, 4, 10, 30)),
         caption="Rows and share, at a penalty of about four rows",
+        says="Give the group more rows, or raise the penalty. The dot on the curve and the peak "
+        "of the posterior stand at the same share of the group's mean.",
         frame=frame,
     )

@@ -84,5 +84,7 @@ def pooled_to_within(data: FourGroups, name: str = "pooled-to-within") -> Dial:
         data={"points": points, "tau2": tau2},
         stops=tuple((float(p),) for p in (-4, -3, -2, -1, 0, 2)),
         caption="The variance of the intercepts, and the slope that goes with it",
+        says="Move the variance: at the left end all groups share one line, at the right end "
+        "each has its own. The dot on the curve is the slope of the lines beside it.",
         frame=frame,
     )

@@ -128,6 +128,8 @@ def three_names(model: LinearMixedModel, y: npt.ArrayLike, name: str = "three-na
         | {"tau2": tau2, "at": at, "low": low, "high": high},
         stops=tuple((float(p),) for p in range(-2, 4)),
         caption="From no pooling to complete pooling: one column of numbers for each name",
+        says="Move the penalty: each panel solves equations of its own, and the dots of all "
+        "three stay at the same heights.",
         frame=frame,
         digits=10,  # at a small lambda the sums almost cancel
     )

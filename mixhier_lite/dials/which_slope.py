@@ -121,6 +121,8 @@ def which_slope(
         data={"points": points, "phi": list(weights.values())},
         stops=tuple((1.0, float(n)) for n in (2, 3, 4, 5, 6, 10, 30) if n <= most),
         caption="Partial pooling, variances estimated: which slope it gives",
+        says="Leave the upper handle in the middle and let the groups grow with the lower one: "
+        "the orange dot is the slope of the lines on the left.",
         frame=frame,
     )
 

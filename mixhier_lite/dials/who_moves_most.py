@@ -119,6 +119,8 @@ def who_moves_most(
         | {"S": tau2 * np.linalg.inv(Z.T @ Z), "G": G, "radii": radii},
         stops=((-2.0,), (-1.0,), (-0.5,), (0.0,), (0.5,), (1.0,), (2.0,)),
         caption="Who moves most depends on the prior",
+        says="Make the prior wider or narrower: an arrow leads from each person's own line to "
+        "its BLUP, and the name stands where the arrow is longest.",
         frame=frame,
     )
 

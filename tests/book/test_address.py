@@ -11,10 +11,11 @@ from conftest import ROOT
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 SOMEWHERE = "https://github.com/somebody/some-book"
+SITE = "https://somebody.github.io/some-book"
 CONFIGURATION = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "book" / "_ext")!r})
-extensions = ["myst_nb", "address"]
+extensions = ["myst_nb", "address", "identity"]
 html_copy_source = False
 nb_execution_mode = "off"
 html_theme = "sphinx_book_theme"
@@ -26,6 +27,7 @@ name = "some-book"
 
 [project.urls]
 Repository = "{SOMEWHERE}"
+Documentation = "{SITE}"
 """
 
 
@@ -75,7 +77,36 @@ def test_the_book_has_them_where_it_has_an_address(site):
     assert leading_away == expected
 
 
+def met(page):
+    """Map what a page says to those who link to it, and where it says that it is."""
+    built = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+    tags = [tag for tag in built.find_all("meta") if tag.get("property") or tag.get("name")]
+    said = {tag.get("property") or tag["name"]: tag["content"] for tag in tags}
+    canonical = built.find("link", rel="canonical")
+    return said, canonical and canonical["href"]
+
+
+def test_a_picture_has_its_full_address_where_the_site_has_one(page):
+    said, canonical = met(page)
+    assert said["og:image"] == f"{SITE}/_static/card.png"
+    assert (said["og:image:width"], said["og:image:height"]) == ("1200", "630")
+    assert said["og:image:alt"] and said["twitter:card"] == "summary_large_image"
+    assert canonical == f"{SITE}/folder/page.html"
+
+
+def test_the_book_names_its_picture_where_it_has_an_address(site):
+    """An address that is not full leads nowhere from a message, so there is none before."""
+    named = address.address(ROOT / "pyproject.toml", of="Documentation")
+    said, canonical = met(site / "book" / "01-groups.html")
+    assert (site / "_static" / "card.png").is_file()
+    if named:
+        assert said["og:image"] == f"{named.rstrip('/')}/_static/card.png"
+    else:
+        assert "og:image" not in said and canonical is None
+        assert said["twitter:card"] == "summary"
+
+
 def test_the_address_stands_in_one_place():
     """A second one, in the configuration of the pages, would have to be kept equal."""
     configuration = (ROOT / "_config.yml").read_text(encoding="utf-8")
-    assert "repository" not in configuration and "_button" not in configuration
+    assert not any(word in configuration for word in ("repository", "_button", "baseurl"))

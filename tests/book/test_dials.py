@@ -99,6 +99,16 @@ def test_dial_says_what_it_shows(name):
     assert page.select_one(".still caption").get_text()
 
 
+@pytest.mark.parametrize("name", DIALS)
+def test_dial_has_a_sentence_below_it(name):
+    """By the rules for captions of figures; it names something that can be moved."""
+    says = soup(name).select_one(".says").get_text()
+    assert says == DIALS[name].says
+    assert 40 <= len(says) <= 260 and says.endswith(".")
+    assert says not in DIALS[name].alt and DIALS[name].alt not in says
+    assert re.match(r"(Move|Give|Widen|Make|Leave) the \w+", says)
+
+
 def test_ids_are_made_of_names():
     ids = [tag["id"] for name in HTML for tag in soup(name).select("[id]")]
     assert len(ids) == len(set(ids)) >= len(DIALS) + 1
@@ -356,7 +366,10 @@ def chapter(request, browser, site):
 
 
 def check_paper(page, name):
-    """No handle that does nothing; the figure and a table of readings instead."""
+    """No handle that does nothing; the figure, a table of readings and the sentence instead."""
+    caption = page.locator(f"#fig-{name} figcaption .caption-text")
+    assert caption.is_visible() and DIALS[name].says in caption.inner_text()
+    assert page.get_by_text(DIALS[name].says).count() == 1
     assert not page.locator(f"{root(name)} input").first.is_visible()
     assert page.locator(f"{root(name)} .still table").is_visible()
     assert page.locator(f"{root(name)} .panels > svg").first.is_visible()

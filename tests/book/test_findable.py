@@ -219,7 +219,10 @@ def test_boxes_equations_and_figures_have_names_and_permalinks(site, page):
         name = equation.parent["id"]
         assert name.startswith("equation-eq-")
         assert equation.select_one(f'a.headerlink[href="#{name}"]')
-    pictures = [*built.select("div.cell_output img"), *built.select("div.dial")]
+    pictures = [
+        *built.select("div.cell_output img:not(.panel img)"),
+        *built.select("div.dial, div.map"),
+    ]
     assert len(built.select("figure")) == len(pictures)
     for picture in pictures:
         figure = picture.find_parent("figure")

@@ -1,0 +1,106 @@
+"""On a phone the panels of a wide figure are windows on it, below each other."""
+
+import io
+import re
+
+import matplotlib.pyplot as plt
+import panels
+import pytest
+from conftest import visit
+from test_site import PAGES, article
+
+from mixhier_lite import plot
+
+
+def figure(change=lambda left, right: None, top=1, **settings):
+    """Draw two panels as the book does, and what a test changes of them; return the figure."""
+    plot.style()
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3), **settings)
+    left.plot([0, 1], [0, 1])
+    right.plot([0, 1], [0, top])
+    left.set(ylabel="y")
+    change(left, right)
+    written = io.StringIO()
+    fig.savefig(written, format="svg")
+    plt.close(fig)
+    return written.getvalue()
+
+
+def test_panels_are_cut_between_their_axes_and_lose_nothing():
+    svg = figure(top=1000)
+    left, right = panels.axes(svg)
+    (first,), (second,) = panels.windows(svg)
+    width = float(panels.SIZE.search(svg)[1])
+    assert first.x == 0 and second.x + second.width == pytest.approx(width)
+    assert first.x + first.width == second.x
+    assert left.right < second.x < right.words < right.left
+
+
+def test_a_panel_that_shares_an_axis_has_its_numbers_too():
+    svg = figure(sharey=True)
+    left, right = panels.axes(svg)
+    (first,), (strip, second) = panels.windows(svg)
+    assert strip.x == 0 and left.words < strip.width < left.left
+    assert left.right < second.x < right.left
+
+
+def test_an_axis_of_another_scale_is_not_lent():
+    """The right panel hides its numbers; those of the left one would be wrong."""
+    svg = figure(lambda left, right: right.tick_params(labelleft=False), top=0.7)
+    assert [len(part) for part in panels.windows(svg)] == [1, 1]
+
+
+def test_what_cannot_be_cut_is_left_alone():
+    assert panels.windows(figure(lambda left, right: left.axis("off"))) == []
+
+
+STACKS = [
+    "book/01-groups", "book/02-mixed", "book/11-slopes", "book/16-contrasts", "book/20-rosetta",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_stack_is_described_once(site, page):
+    for stack in article(site, page).select(".figure-stack"):
+        (whole,) = stack.find_parent("figure").select(".wide > img")
+        assert stack["aria-hidden"] == "true" and len(whole["alt"]) > 20
+        windows = stack.select("img")
+        assert {(img["src"], img["alt"]) for img in windows} == {(whole["src"], "")}
+
+
+SHOWN = """() => [...document.querySelectorAll('article figure:has(img)')]
+  .filter(figure => figure.checkVisibility()).map(figure => {
+    const crops = [...figure.querySelectorAll('.panel > i')].map(crop => {
+      const img = crop.querySelector('img').getBoundingClientRect();
+      const box = crop.getBoundingClientRect();
+      return {x: (box.left - img.left) / img.width, width: box.width / img.width,
+              scale: img.width, high: img.height / box.height, shape: img.width / img.height};
+    });
+    const wide = figure.querySelector('.wide');
+    return {id: figure.id, crops, scrolls: wide ? wide.scrollWidth - wide.clientWidth : 0,
+            src: figure.querySelector('img').src,
+            whole: figure.querySelector('.wide > img')?.width > 1};
+  })"""
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_panels_stand_below_each_other_on_a_phone(browser, site, name):
+    """No sideways scroll, letters of nine pixels or more, and nothing of the figure is lost."""
+    with visit(browser, f"file://{site}/{name}.html", 390) as (page, troubles):
+        page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        page.evaluate("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
+        figures = [figure for figure in page.evaluate(SHOWN) if figure["crops"]]
+        assert figures and troubles == []
+        for figure in figures:
+            assert figure["scrolls"] <= 0 and not figure["whole"], figure["id"]
+            svg = (site / "_images" / figure["src"].rpartition("/")[2]).read_text(encoding="utf-8")
+            points, high = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups())
+            for crop in figure["crops"]:
+                assert 12.5 * crop["scale"] / points >= 9
+                assert crop["high"] == pytest.approx(1, abs=0.02)
+                assert crop["shape"] == pytest.approx(points / high, rel=0.02)
+            own = [c for k, c in enumerate(figure["crops"]) if k == 0 or c["x"] > 0.001]
+            assert sum(crop["width"] for crop in own) == pytest.approx(1, abs=0.01)
+        page.set_viewport_size({"width": 1400, "height": 900})
+        shown = page.evaluate(SHOWN)
+        assert all(figure["whole"] for figure in shown if figure["crops"])
