@@ -1054,6 +1054,14 @@ for _name, _arguments in {
         return s
 
 
+@calls("priors.lkj")
+def _(rng):
+    s = Draw(rng)
+    prior = priors.lkj(s.either(s.one(1, 2.5, np.float32(3))))
+    assert np.isfinite(prior.log_constant(s.one(2, 3))) and repr(prior)
+    return s
+
+
 @calls("pedigree_relatedness")
 def _(rng):
     s = Draw(rng)

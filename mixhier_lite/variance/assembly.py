@@ -107,7 +107,7 @@ def based(basis: Any, effects: Array) -> Array:
     """Multiply a basis, sparse or dense, into effects of shape (N, J q, r)."""
     N, size, r = effects.shape
     wide = basis @ effects.transpose(1, 0, 2).reshape(size, N * r)
-    return np.asarray(wide).reshape(-1, N, r).swapaxes(0, 1)
+    return np.asarray(wide).reshape(basis.shape[0], N, r).swapaxes(0, 1)
 
 
 def lower_root(T: Array) -> Array:
