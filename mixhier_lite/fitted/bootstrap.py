@@ -77,38 +77,70 @@ def bootstrap(
 
 
 def _redrawn(model: Estimates, rows: Rows | None, rng: np.random.Generator) -> Gram:
-    """Draw the part of the Gram that belongs to y."""
+    """Draw the part of the Gram that belongs to y = X alpha + Z beta + eps."""
     gram = model.gram
     if len(gram.blocks) != 1:
         assert rows is not None
         y = simulated(model, rows, rng)
         return Gram.from_arrays(y, rows.X, rows.terms, rows.weights, gram.names)
-    p, block, tau = gram.p, gram.blocks[0], float(np.sqrt(model.tau2))
-    A, Bx, Cx = block.A, block.B[:, :, :p], gram.C[:p, :p]
-    values, vectors = np.linalg.eigh(A)
-    live = values > 1e-12 * values.max()
-    s = np.sqrt(np.where(live, values, 0.0))
-    # X splits into what the groups explain and what is left within them
-    explained = (
-        np.einsum("jka,jkp->jap", vectors, Bx)
-        * np.where(live, 1 / np.where(live, s, 1), 0)[..., None]
+    p, block = gram.p, gram.blocks[0]
+    eps = _noise(gram, float(np.sqrt(model.tau2)), rng)
+    spherical = rng.standard_normal((block.J, block.q)) @ model.roots[0].T
+    beta = spherical if block.root is None else block.root @ spherical
+    # in the Gram's columns
+    beta = beta @ block.H.T
+    alpha = gram.H[:p, :p] @ model.fixed - gram.H[:p, p]
+    Z_X, X_X = block.B[:, :, :p], gram.C[:p, :p]
+    Z_Zbeta = np.einsum("jkl,jl->jk", block.A, beta)
+    X_Zbeta = np.einsum("jkp,jk->p", Z_X, beta)
+    Z_y = Z_X @ alpha + Z_Zbeta + eps.with_Z
+    X_y = X_X @ alpha + X_Zbeta + eps.with_X
+    y_y = (
+        alpha @ X_X @ alpha
+        + 2 * alpha @ (X_Zbeta + eps.with_X)
+        + (beta * (Z_Zbeta + 2 * eps.with_Z)).sum()
+        + eps.with_itself
     )
-    inner, axes = np.linalg.eigh(Cx - np.einsum("jap,jaq->pq", explained, explained))
-    within = inner > 1e-12 * np.abs(np.diag(Cx)).max(initial=0.0)
-    z, zw = rng.standard_normal(s.shape) * live, rng.standard_normal(p) * within
-    e = tau * np.einsum("jka,ja->jk", vectors, s * z)
-    ex = tau * (
-        np.einsum("jap,ja->p", explained, z) + axes @ (np.sqrt(np.clip(inner, 0, None)) * zw)
-    )
-    spare = gram.n - int(live.sum()) - int(within.sum())
-    ee = tau**2 * ((z**2).sum() + (zw**2).sum() + (rng.chisquare(spare) if spare > 0 else 0.0))
-    u = rng.standard_normal((block.J, block.q)) @ model.roots[0].T
-    b = u if block.root is None else block.root @ u
-    a = gram.H[:p, :p] @ model.fixed - gram.H[:p, p]
-    b = b @ block.H.T  # in the Gram's columns
-    Ab, Bb = np.einsum("jkl,jl->jk", A, b), np.einsum("jkp,jk->p", Bx, b)
-    By, Cy = Bx @ a + Ab + e, Cx @ a + Bb + ex
-    yy = a @ Cx @ a + 2 * a @ (Bb + ex) + (b * (Ab + 2 * e)).sum() + ee
-    C = np.block([[Cx, Cy[:, None]], [Cy[None], np.array([[yy]])]])
-    B = np.concatenate([Bx, By[..., None]], axis=2)
+    C = np.block([[X_X, X_y[:, None]], [X_y[None], np.array([[y_y]])]])
+    B = np.concatenate([Z_X, Z_y[..., None]], axis=2)
     return replace(gram, C=C, blocks=(replace(block, B=B),))
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseMoments:
+    """What a Gram knows of the noise eps of the rows, with weights W."""
+
+    with_Z: Array
+    """Z_j'W eps of every level, shape (J, q)."""
+    with_X: Array
+    """X'W eps, shape (p,)."""
+    with_itself: float
+    """eps'W eps."""
+
+
+def _noise(gram: Gram, tau: float, rng: np.random.Generator) -> NoiseMoments:
+    """Draw the moments of the noise without its rows.
+
+    In orthonormal columns, those of Z and then what X adds within the levels, eps has independent
+    normal coordinates z. The squares of all others add up to a chi-square.
+    """
+    p, block = gram.p, gram.blocks[0]
+    # Z_j'WZ_j = vectors diag(values) vectors', and the orthonormal columns are Z vectors / root
+    values, vectors = np.linalg.eigh(block.A)
+    live = values > 1e-12 * values.max()
+    root = np.sqrt(np.where(live, values, 0.0))
+    inverse = np.where(live, 1 / np.where(live, root, 1), 0)
+    X_along = np.einsum("jka,jkp->jap", vectors, block.B[:, :, :p]) * inverse[..., None]
+    X_within = gram.C[:p, :p] - np.einsum("jap,jaq->pq", X_along, X_along)
+    inner, axes = np.linalg.eigh(X_within)
+    within = inner > 1e-12 * np.abs(np.diag(gram.C)[:p]).max(initial=0.0)
+    z = rng.standard_normal(root.shape) * live
+    z_within = rng.standard_normal(p) * within
+    n_others = gram.n - int(live.sum()) - int(within.sum())
+    others = rng.chisquare(n_others) if n_others > 0 else 0.0
+    of_within = axes @ (np.sqrt(np.clip(inner, 0, None)) * z_within)
+    return NoiseMoments(
+        with_Z=tau * np.einsum("jka,ja->jk", vectors, root * z),
+        with_X=tau * (np.einsum("jap,ja->p", X_along, z) + of_within),
+        with_itself=float(tau**2 * ((z**2).sum() + (z_within**2).sum() + others)),
+    )

@@ -7,6 +7,8 @@ a row for every random effect.
 
 V is linear in the entries of every Sigma and in tau2: V = sum of s_r V_r. The method is the same
 in any basis of these matrices, and here V itself takes the place of the noise's.
+
+Letters are those of their paper: its P and W are other matrices than those of *variance*.
 """
 
 from dataclasses import dataclass

@@ -23,11 +23,13 @@ from ..fitted.tables import Origin
 from ..inputs import Array
 from ..labels import Coded, Codes, Labels, coded, look_up
 from ..values import Value
+from . import interactions
 from .aliased import Aliased
 from .frames import column_names, read, unknown_column
 from .grid import Grid
 from .hypotheses import hypotheses
-from .parse import BarTerm, combined
+from .interactions import combined, level_names
+from .parse import BarTerm
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +152,7 @@ def build(
         ) from None
     spec = built.model_spec
     _refuse_odd_factors(spec, plain)
-    names = _lme4_names([str(name) for name in built.columns])
+    names = interactions.column_names([str(name) for name in built.columns])
     for name, column in zip(names, values.T, strict=True):
         if (bad := int((~np.isfinite(column)).sum())) > 0:
             first = int(np.flatnonzero(~np.isfinite(column))[0])
@@ -215,13 +217,6 @@ def _refuse_odd_factors(spec: Any, plain: Any) -> None:
 _LEVELS = (str, bool, int, float, np.number, np.bool_)
 
 
-def _lme4_names(columns: list[str]) -> tuple[str, ...]:
-    """Name columns as lme4 does: "f[T.b]:x" becomes "fb:x", where that leaves them apart."""
-    plain = [re.sub(r"\[(?:T\.)?([^\[\]]*)\](?=:|$)", r"\1", name) for name in columns]
-    named = plain if len(set(plain)) == len(plain) else columns
-    return tuple("(Intercept)" if name == "Intercept" else name for name in named)
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Factors(Value):
     """The levels of a term: combinations of the levels of its factors."""
@@ -272,21 +267,7 @@ def group(bar: BarTerm, plain: Any) -> tuple[Factors, Coded]:
         sizes = [len(factor.levels) for factor in own]
         combinations = np.column_stack(np.unravel_index(present, sizes))
     factors = Factors(bar.factors, tuple(f.levels for f in own), combinations.astype(np.intp))
-    return factors, Coded(codes.astype(np.intp), _level_names(factors))
-
-
-def _level_names(factors: Factors) -> Labels:
-    """What tables call the levels: the labels of one factor, "A:B" of two."""
-    if len(factors.levels) == 1:
-        return factors.levels[0][factors.combinations[:, 0]]
-    parts = [
-        levels[chosen].tolist()
-        for levels, chosen in zip(factors.levels, factors.combinations.T, strict=True)
-    ]
-    names = [combined(combination) for combination in zip(*parts, strict=True)]
-    if len(set(names)) < len(names):  # labels hold colons themselves: say where each one ends
-        names = [combined(map(repr, combination)) for combination in zip(*parts, strict=True)]
-    return np.array(names, dtype=str)
+    return factors, Coded(codes.astype(np.intp), level_names(factors.levels, factors.combinations))
 
 
 def _labels(column: Any) -> Labels:

@@ -4,17 +4,11 @@ formulaic's tokens are read, so that a name in backticks and a word in quotes st
 stands between the bars is only cut out here; formulaic makes columns of it later.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from ..errors import refused
+from .interactions import combined
 from .r_syntax import refuse_other_dialects
-
-
-def combined(parts: Iterable[Any]) -> str:
-    """What a combination is called, of factors or of their levels: "A:B"."""
-    return ":".join(map(str, parts))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from ..inputs import Array
+from ..labels import Codes
 from ..linalg import dependent_columns
 from .basis import Basis
 from .term import Term
@@ -77,47 +78,62 @@ def _pass(
 
     They are shifted by the first row if X @ ones = 1; and Z of a term if Z @ unit = 1.
     """
-    from scipy.sparse import csc_matrix
-
     n, p = X.shape
-    q = max((k.q for k in terms), default=0)
+    q = max((term.q for term in terms), default=0)
     first = np.append(X[:1], y[:1]) if n else np.zeros(p + 1)
     basis = Basis.shifted(np.append(ones, 0.0), first)
-    shifts = [
-        np.where(unit == 1, 0.0, term.Z[0]) if term.Z is not None and unit.any() and n
-        else np.zeros(term.q)
-        for term, unit in zip(terms, units, strict=True)
-    ]  # fmt: skip
-    size = max(2**16, min(4 * max((len(k.levels) for k in terms), default=1), 2**19))
-    wide, C = np.empty((min(n, size), q + p + 1)), np.zeros((p + 1, p + 1))
-    sums = [np.zeros((len(k.levels), k.q, k.q + p + 1)) for k in terms]
-    constant, one_by_one = np.ones((1, len(wide))), np.arange(len(wide) + 1)
+    shifts = [_shift(term, unit) for term, unit in zip(terms, units, strict=True)]
+    C = np.zeros((p + 1, p + 1))
+    sums = [np.zeros((len(term.levels), term.q, term.q + p + 1)) for term in terms]
+    size = max(2**16, min(4 * max((len(term.levels) for term in terms), default=1), 2**19))
+    wide = np.empty((min(n, size), q + p + 1))  # [Z X y] of a block
+    constant = np.ones((1, len(wide)))
     only_intercept = len(terms) == 1 and terms[0].Z is None
     if only_intercept:  # then its column is the same in every block
         wide[:, 0] = 1.0
     for start in range(0, n, size):
         part = slice(start, min(start + size, n))
         some, weights = wide[: part.stop - start], None if w is None else w[part]
-        for k in range(start, part.stop, 2**14):
-            rows = slice(k, min(k + 2**14, part.stop))
-            here = some[k - start : rows.stop - start]
+        for k in range(0, len(some), 2**14):
+            rows = slice(start + k, start + k + len(some[k : k + 2**14]))
+            here = some[k : k + 2**14]
             V = np.matmul(X[rows], basis.inverse[:p], out=here[:, q:])
             V[:, p] += y[rows]
             C += (times(None if w is None else w[rows], V).T @ here)[:, q:]  # faster than V'V
         for term, shift, total in zip(terms, shifts, sums, strict=True):
+            columns = some[:, q - term.q :]
             if term.Z is None:
                 Z = constant[:, : len(some)]
             else:
                 Z = np.subtract(term.Z[part].T, shift[:, None], order="C")
             if not only_intercept:
-                some[:, q - term.q : q] = Z.T
-            sums_of: Any = csc_matrix((len(total), len(some)))  # over the rows of every level
-            sums_of.indices, sums_of.indptr = term.codes[part], one_by_one[: len(some) + 1]
-            for k in range(term.q):
-                sums_of.data = Z[k] if weights is None else weights * Z[k]
-                total[:, k] += sums_of @ some[:, q - term.q :]
+                columns[:, : term.q] = Z.T
+            _add_by_level(total, term.codes[part], Z, weights, columns)
     Z_bases = [Basis.shifted(unit, shift) for unit, shift in zip(units, shifts, strict=True)]
     return Pass(C, basis, sums, shifts, Z_bases)
+
+
+def _shift(term: Term, unit: Array) -> Array:
+    """By what the columns of Z are shifted, shape (q,): the first row where Z @ unit = 1."""
+    if term.Z is None or not unit.any() or not len(term.Z):
+        return np.zeros(term.q)
+    return np.where(unit == 1, 0.0, term.Z[0])
+
+
+def _add_by_level(
+    total: Array, codes: Codes, Z: Array, weights: Array | None, columns: Array
+) -> None:
+    """Add Z'W[Z X y] of every level to ``total``, (J, q, q + p + 1).
+
+    For Z of shape (q, n), a row a column, and ``columns`` [Z X y] of shape (n, q + p + 1).
+    """
+    from scipy.sparse import csc_matrix
+
+    sums_of: Any = csc_matrix((len(total), len(codes)))  # over the rows of every level
+    sums_of.indices, sums_of.indptr = codes, np.arange(len(codes) + 1)
+    for k, column in enumerate(Z):
+        sums_of.data = column if weights is None else weights * column
+        total[:, k] += sums_of @ columns
 
 
 def _unit(X: Array) -> Array:

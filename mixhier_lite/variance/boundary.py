@@ -67,7 +67,11 @@ def flattened(T: Array, correlated: bool, tiny: float = TINY) -> Array:
 
 
 def leave_boundary(entries: ActiveEntries, bare: list[Array]) -> Array | None:
-    """None for a boundary point where N is p.s.d. (:eq:`eq-kkt`), else theta of a better one."""
+    """None for a boundary point where N is p.s.d. (:eq:`eq-kkt`), else theta of a better one.
+
+    Whatever falls beyond rounding is followed; the certificate, which judges the end of a search,
+    asks in standard deviations whether what is left matters.
+    """
     N = gradient_of_covariance(entries, bare)
     rows = entries.criterion.likelihood.n
     downhill = [

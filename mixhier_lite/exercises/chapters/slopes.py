@@ -148,15 +148,7 @@ ALONE = exercise(
 
 
 def _people(rng: np.random.Generator) -> tuple[Any, ...]:
-    t = np.sort(rng.uniform(0, 6, int(rng.integers(4, 8))))
-    t += 0.5 * np.arange(len(t))
-    Z = np.column_stack([np.ones(len(t)), t])
-    while True:
-        J, root = int(rng.integers(5, 12)), np.linalg.cholesky(4 * data.spd(rng, 2))
-        b = (20.0, 3.0) + rng.standard_normal((J, 2)) @ root.T
-        Y = b @ Z.T + rng.standard_normal((J, len(t)))
-        if np.linalg.eigvalsh(pencil(t, Y))[0] > 0.2:
-            return t, Y
+    return data.people(rng, pencil, tau=1.0)
 
 
 def pencil(t: Array, Y: Array, spent: int = 1, used: int = 2, centre: bool = True) -> Array:

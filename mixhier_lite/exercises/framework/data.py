@@ -1,5 +1,6 @@
 """What exercises are made of: published data as arrays, and random designs."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -82,3 +83,22 @@ def spd(rng: np.random.Generator, size: int) -> Array:
 def variances(rng: np.random.Generator) -> tuple[float, float]:
     """Draw sigma2 and tau2, both away from one and from each other."""
     return float(rng.uniform(2, 4)), float(rng.uniform(5, 9))
+
+
+def people(
+    rng: np.random.Generator, pencil: Callable[[Array, Array], Array], tau: float
+) -> tuple[Array, Array]:
+    """Draw times t and lines of 5 to 11 people at these times, Y of shape (J, len(t)).
+
+    ``pencil(t, Y)`` is the REML estimate of Sigma; it is inside the boundary, and well so.
+    """
+    t = np.sort(rng.uniform(0, 6, int(rng.integers(4, 8))))
+    t += 0.5 * np.arange(len(t))
+    Z = np.column_stack([np.ones(len(t)), t])
+    while True:
+        J = int(rng.integers(5, 12))
+        root = np.linalg.cholesky(4 * spd(rng, 2))
+        b = (20.0, 3.0) + rng.standard_normal((J, 2)) @ root.T
+        Y = b @ Z.T + tau * rng.standard_normal((J, len(t)))
+        if np.linalg.eigvalsh(pencil(t, Y))[0] > 0.2:
+            return t, Y
