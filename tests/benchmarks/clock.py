@@ -53,15 +53,20 @@ def megabytes(field):
         return None
 
 
-def memory_above_the_data(name):
-    """Peak memory of a fit above what the process held with its data, in MB, in a new process."""
+def memory_above_the_data(name, verb="fit"):
+    """Memory above what a new process held with its data, in MB: at the peak, and afterwards.
+
+    With the size of the data frame, and None where the system does not say.
+    """
     code = f"""
 import clock, work
 job = work.{name}()
+job.frame if "{verb}" == "fit_frame" else None
 held = clock.megabytes("VmRSS")
 open("/proc/self/clear_refs", "w").write("5")  # forget the peak so far
-job.fit()
-print(clock.megabytes("VmHWM") - held)
+found = job.{verb}()
+size = job.frame.memory_usage(deep=True).sum() / 1e6 if "{verb}" == "fit_frame" else 0
+print(clock.megabytes("VmHWM") - held, clock.megabytes("VmRSS") - held, size)
 """
     run = subprocess.run(
         [sys.executable, "-c", code],
@@ -69,4 +74,4 @@ print(clock.megabytes("VmHWM") - held)
         capture_output=True,
         encoding="utf-8",
     )
-    return float(run.stdout) if run.returncode == 0 else None
+    return [float(number) for number in run.stdout.split()] if run.returncode == 0 else None

@@ -1,4 +1,4 @@
-"""Time the package beside its peers: ``make benchmarks``, or some of it: W1 W5 W7 cold.
+"""Time the package beside its peers: ``make benchmarks``, or some of it: W1 W5 W7 verbs cold.
 
 ``--slow`` lets peers run that take minutes. ``scaling`` writes scaling.json, which chapter *scale*
 draws: afterwards that chapter's notebook is to be executed anew.
@@ -9,11 +9,13 @@ import sys
 
 import clock
 import cold
+import labels
 import limit
 import peers
 import posterior
 import scaling
 import table
+import verbs
 import work
 from evaluations import counted
 from exact import criterion
@@ -21,14 +23,20 @@ from peers import (
     with_fastlmm,
     with_glimix,
     with_gpboost,
+    with_interlace,
     with_lme4,
+    with_lme_python,
     with_mixedlm,
+    with_mixedlm_rs,
     with_sklearn,
     with_statsmodels,
 )
 
 PEERS = {
     "mixedlm": with_mixedlm,
+    "mixedlm-rs": with_mixedlm_rs,
+    "lme-python": with_lme_python,
+    "interlace-lme": with_interlace,
     "statsmodels": with_statsmodels,
     "gpboost": with_gpboost,
     "lme4": with_lme4,
@@ -38,11 +46,12 @@ PEERS = {
 }
 PASS, TRIDIAGONAL, DENSE = "one pass (numpy)", "dsytrd (LAPACK)", "dense factorisations"
 JOBS = {  # what to fit, repetitions, its limit, and {side: what to reach of it}
-    "W1": (work.sleepstudy, 51, None, {"mixedlm": 0.6}),
+    "W1": (work.sleepstudy, 51, None, {"mixedlm": 0.6, "lme-python": 1.0}),
     "W2": (work.small_intercept, 11, PASS, {"mixedlm": 1 / 15, PASS: 2.5}),
     "W3": (work.large_intercept, 5, PASS, {PASS: 1.4}),
     "W4": (work.slopes, 5, PASS, {"mixedlm": 1 / 50, PASS: 2.0}),
     "W5": (work.insteval, 3, DENSE, {"mixedlm": 1 / 5}),
+    "W8a": (work.ratings, 1, None, {"mixedlm": 1 / 8}),
     "W6": (work.relatedness, 3, TRIDIAGONAL, {"fastlmm": 1 / 2.8, TRIDIAGONAL: 1.2}),
 }
 LIMITS = {
@@ -50,7 +59,20 @@ LIMITS = {
     TRIDIAGONAL: lambda job, asked: limit.tridiagonal(job),
     DENSE: limit.factorisations,
 }
-MINUTES = {"W3": ["mixedlm", "gpboost", "lme4", "statsmodels"]}
+MINUTES = {
+    "W3": [
+        "mixedlm",
+        "mixedlm-rs",
+        "lme-python",
+        "interlace-lme",
+        "gpboost",
+        "lme4",
+        "statsmodels",
+    ],
+    "W4": ["interlace-lme"],
+    "W5": ["lme-python", "interlace-lme"],
+    "W8a": ["lme-python", "interlace-lme", "gpboost", "lme4"],
+}
 INSTEVAL = 237743.583116
 
 
@@ -98,8 +120,11 @@ def one(name, slow=False):
         assert abs(ours.criterion - INSTEVAL) < 1e-6
     assert abs(ours.criterion - own) < 1e-9 * abs(own), "the criterion is not what it says"
     if name == "W3":
-        above = clock.memory_above_the_data("large_intercept")
-        remarks.append(f"peak memory above the data: {above:.0f} MB, to reach 200")
+        peak, *_ = clock.memory_above_the_data("large_intercept")
+        remarks.append(f"peak memory of fit above the data: {peak:.0f} MB, to reach 200")
+        peak, kept, size = clock.memory_above_the_data("large_intercept", "fit_frame")
+        shares = f"{peak / size:.2f} frames, to reach 2.5; kept {kept / size:.2f}, to reach 1.5"
+        remarks.append(f"peak memory of lmer above the data: {shares}")
     return table.lines(name, job.what, seconds, "fit (arrays)", targets, gaps, evaluations), remarks
 
 
@@ -123,6 +148,9 @@ def main(words):
             print("\n".join([*lines, *(f"      {remark}" for remark in remarks)]), flush=True)
     if not names or "W7" in names:
         print("\n".join(posterior.lines()), flush=True)
+    for word, module in (("verbs", verbs), ("labels", labels)):
+        if not names or word in names:
+            print("\n".join(module.lines()), flush=True)
     if not names or "cold" in names:
         print("\n".join(cold.lines()), flush=True)
     if "scaling" in names:

@@ -109,6 +109,22 @@ def insteval() -> Work:
     return Work("W5", what, y, X, codes, "y ~ x1 + (1 | g1) + (1 | g2)")
 
 
+def ratings() -> Work:
+    """The shape of ratings: a few people rate much, a few things are rated much (Zipf)."""
+    rng, rows = np.random.default_rng(8), 10**6
+    codes = []
+    for levels in (20_000, 2_000):
+        share = 1 / (10 + np.arange(levels))
+        drawn = rng.choice(levels, rows - levels, p=share / share.sum())
+        codes.append(rng.permutation(np.concatenate([np.arange(levels), drawn])))
+    X = np.column_stack([np.ones(rows), rng.normal(size=rows)])
+    y = X @ [3.0, 0.2] + rng.normal(size=rows)
+    for g, sd in zip(codes, (0.5, 0.7), strict=True):
+        y += sd * rng.normal(size=int(g.max()) + 1)[g]
+    what = "crossed, ratings: 1e6 rows, 20,000 x 2,000, Zipf"
+    return Work("W8a", what, y, X, tuple(codes), "y ~ x1 + (1 | g1) + (1 | g2)")
+
+
 def relatedness() -> Work:
     rng, J = np.random.default_rng(6), 2000
     markers = rng.binomial(2, rng.uniform(0.1, 0.5, 5000), (J, 5000)).astype(float)
