@@ -69,13 +69,24 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(items):
     """Call slow what needs the built book or a browser; begin with the files that take longest."""
-    slow = collections.Counter()
+    slow, of_site = collections.Counter(), collections.Counter()
     for item in items:
         if {"site", "browser"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+            of_site[item.path] += 1
         slow[item.path] += item.get_closest_marker("slow") is not None
-    # a process takes a file at a time: no long one is left for the end, where the others wait
-    items.sort(key=lambda item: slow[item.path] == 0)
+    builds = max(of_site, key=of_site.get, default=None)
+
+    def turn(item):
+        """When a file has its turn, for a process takes a file at a time.
+
+        One builds the book, and meanwhile others take what needs no book. No long file is left for
+        the end, where the others would wait.
+        """
+        path = item.path
+        return path != builds, of_site[path] > 0, slow[path] == 0
+
+    items.sort(key=turn)
 
 
 @pytest.fixture(scope="session")

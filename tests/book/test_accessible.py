@@ -208,7 +208,7 @@ def test_keys_reach_the_text_and_show_where_they_are(browser, site):
         page.wait_for_function("document.activeElement.getBoundingClientRect().top >= 0")
         page.keyboard.press("Enter")
         reached = []
-        for _ in range(60):
+        for _ in range(80):
             page.keyboard.press("Tab")
             reached.append(page.evaluate(FOCUSED))
         assert reached[0][1], "the skip link does not skip"

@@ -173,7 +173,7 @@ def test_four_workflows_run_from_data_to_report(tmp_path, monkeypatch):
         plt.close("all")
     assert len(programs) == 4 and drawn == [0, 1, 1, 1, 0, 1]
     rats, sleep, draws, trials = said[1], said[2], said[3], said[5]
-    assert "week:Diet" in rats and "df1" in rats and "p-value" in rats
+    assert "week:Diet" in rats and "df1" in rats and "p_value" in rats
     assert "correlation" in sleep and "cook" in sleep
     assert "icc" in draws and 0.02 < float(draws.split()[-1]) < 0.98
     assert "cook" in trials and len(pd.read_csv("rats.csv")) == 6
