@@ -125,7 +125,8 @@ def test_every_call_beside_brms_runs_and_the_posterior_is_one():
     calls = [call for call in calls if "arviz" not in call]  # which needs another program
     with contextlib.redirect_stdout(io.StringIO()):
         found = {call: eval(call, names) for call in calls}  # noqa: S307
-    assert len(found) == 15 and repr(found[calls[2]]) == repr(prior)
+    assert len(found) == 16 and repr(found[calls[2]]) == repr(prior)
+    assert repr(found["Prior(correlation=priors.lkj(1))"]) == repr(Prior())
     one, many = found["i.mean.random[0]"], found["s.random[0]"].mean(axis=0)
     assert many == pytest.approx(one, abs=4.5 * found["i.sd.random[0]"].max() / np.sqrt(4000))
     spread = [found[f"s.predict(new{noise})"].std(axis=0) for noise in ("", ", noise=True")]
