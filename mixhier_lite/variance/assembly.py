@@ -229,10 +229,9 @@ def _power_of_two(x: Array) -> Array:
 
 def _size_of_K(block: Block) -> float:
     """Typical root of a diagonal entry of K, so that cK is K in another unit of Sigma."""
-    if block.root is None:
+    if block.K is None:
         return 1.0
-    diagonal = (np.asarray(block.root) ** 2).sum(axis=1)
-    return float(_power_of_two(np.sqrt(diagonal.mean())))
+    return float(_power_of_two(np.sqrt(np.diag(block.K).mean())))
 
 
 def _unit(block: Block) -> Array:
