@@ -11,7 +11,7 @@ RECORDS = {
     "mixedmodels": "Fits by MixedModels.jl, quoted from its own tests.",
     "bambi_pymc": "Draws by bambi and PyMC; tests/reference/rosetta/bambi_pymc.py writes them.",
     "years": "Fits by lme4, statsmodels, mixedlm; tests/reference/checks/years.py writes them.",
-    "scaling": "Seconds against rows; tests/benchmarks/scaling.py measures and writes them.",
+    "scaling": "Seconds against four counts; tests/benchmarks/scaling.py measures and writes them.",
 }
 """The records that ``record`` knows, and where they come from."""
 
