@@ -1,5 +1,6 @@
 """Every page in a real browser, with the network blocked."""
 
+import contextlib
 import re
 
 import axe
@@ -164,8 +165,14 @@ WIDE_TOO = {"book/index", "book/exercises/05-flat", "book/solutions/05-flat", "s
 READABLE = {"dark": set(), "light": set()}  # kinds of words that an earlier page had as well
 
 
+REACHED = """() => [...document.querySelectorAll('main pre')]
+  .every(code => code.tabIndex === 0 || code.scrollWidth <= code.clientWidth)"""
+
+
 def test_axe_finds_nothing(opened):
     """Colours, dark and light; then the rest. All that unfolds is open."""
+    from playwright.sync_api import TimeoutError
+
     name, page, _ = opened
     page.emulate_media(reduced_motion="reduce")
     page.set_viewport_size({"width": 1400, "height": 900})
@@ -179,6 +186,8 @@ def test_axe_finds_nothing(opened):
     for width in (1400, 390) if name in WIDE_TOO else (390,):
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_timeout(350)  # the theme waits as well before it measures what scrolls
+        with contextlib.suppress(TimeoutError):  # then axe says what
+            page.wait_for_function(REACHED, timeout=5000)
         assert axe.violations(page, words=False) == [], width
 
 
