@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ..inputs import Array
 from .theta import ActiveEntries, Points
@@ -19,6 +20,8 @@ FLAT = 1e-10
 """Slope and curvature, over the criterion, of a direction that makes no difference."""
 EXACT = 1e-12
 """Length of a last step."""
+CLOSE, SAME = 1e-2, 1e-10
+"""How short a step is near a minimum, and how far, over the criterion, two values there differ."""
 NEAR = 1e-7
 """Where an evaluation counts: how far from a minimum the last step may end, in the units of a
 certificate."""
@@ -111,12 +114,24 @@ def descend(
         trial = move(entries, at.x, step * shortened[:, None])
         new = entries.local(trial, at)
         better = new.value <= at.value + rounding(entries, at.x, at.value)
+        better |= (length < CLOSE) & flatter(entries, new, at)
         share = np.where(better, np.minimum(4 * share, 1.0), share / 4)
         at = at.updated(better, new)
         if entries.criterion.dense:
             last = np.maximum(length, EXACT)
     best = lowest(at)
     return Minimum(float(at.value[best]), at.x[best], not x.size)
+
+
+def flatter(entries: ActiveEntries, new: Points, old: Points) -> npt.NDArray[np.bool_]:
+    """Whether the slope is less at the new points, and the value the same but for rounding, (N,).
+
+    With many columns of X a value near a minimum is rounded by more than a last step gains; the
+    gradient is exact to more digits.
+    """
+    before, after = (np.abs(at.gradient * entries.scale(at.x)).max(axis=1) for at in (old, new))
+    same = np.abs(new.value - old.value) <= SAME * (1.0 + np.abs(old.value))
+    return np.asarray((after < before) & same)
 
 
 def rounding(entries: ActiveEntries, x: Array, value: Array | float) -> Array:

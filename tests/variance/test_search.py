@@ -1,7 +1,11 @@
 """Random models against multi-starts on the n x n likelihood; ``make search`` has two thousand."""
 
+import numpy as np
 import pytest
 from random_fits import excess
+
+from mixhier_lite import Term, fit
+from mixhier_lite.variance import newton
 
 
 @pytest.mark.parametrize("first", range(0, 100, 10))
@@ -10,3 +14,16 @@ def test_no_better_point_is_known(first):
     gaps = [excess(seed) for seed in range(first, first + 10)]
     assert sum(gap is not None for gap in gaps) >= 4
     assert max(gap for gap in gaps if gap is not None) < 1e-6
+
+
+def test_rounding_with_many_columns_does_not_hold_up_a_descent(monkeypatch):
+    """A last step gains less than what a value is rounded by; the slope says that it is one."""
+    rng = np.random.default_rng(5)
+    g = rng.integers(0, 200, 20_000)
+    X = np.column_stack([np.ones(len(g)), rng.normal(size=(len(g), 63))])
+    y = X @ np.arange(64.0, 0, -1) + 8 * rng.normal(size=200)[g] + rng.normal(size=len(g))
+    steps = []
+    step = newton.newton_step
+    monkeypatch.setattr(newton, "newton_step", lambda *at: steps.append(at) or step(*at))
+    assert fit(y, X, Term(g)).certificate.ok
+    assert len(steps) < 20
