@@ -12,10 +12,9 @@ LARGE_DENSE = 200
 """Columns in one dense matrix from which on every evaluation counts."""
 STEPS, DEAR_STEPS = 300, 60
 """Steps after which a descent gives up; and where second derivatives are differences."""
-PATIENCE = 40
-"""Steps before a point that is far above the lowest is given up, where entries are many."""
-MANY_ENTRIES = 4
-"""Entries of T from which on valleys are long."""
+PATIENCE = ((16, STEPS), (4, 40))
+"""Entries of T from which on valleys are long, and the steps there before a point that is far
+above the lowest is given up."""
 FLAT = 1e-10
 """Slope and curvature, over the criterion, of a direction that makes no difference."""
 EXACT = 1e-12
@@ -89,7 +88,7 @@ def descend(
     evaluations_count = entries.criterion.dense > LARGE_DENSE
     share = np.ones(len(x))  # of Newton's step
     last = np.ones(len(x))  # length of the last step
-    patience = PATIENCE if len(entries.cells) >= MANY_ENTRIES else 0
+    patience = next((few for many, few in PATIENCE if len(entries.cells) >= many), 0)
     most = steps if entries.criterion.exact else min(steps, DEAR_STEPS)
     for taken in range(most if x.size else 0):
         step = newton_step(entries, at)
