@@ -27,3 +27,9 @@ def test_rounding_with_many_columns_does_not_hold_up_a_descent(monkeypatch):
     monkeypatch.setattr(newton, "newton_step", lambda *at: steps.append(at) or step(*at))
     assert fit(y, X, Term(g)).certificate.ok
     assert len(steps) < 20
+
+
+@pytest.mark.slow
+def test_a_lower_minimum_in_a_long_valley_is_found():
+    """23 entries of T, of three factors with 14 groups: points are not given up on the way."""
+    assert excess(1335) < 1e-6
