@@ -37,17 +37,17 @@ class Grid:
     given: Given
     """What the data say at each of them."""
     log_density: Array
-    """Shape (N, M), M nodes of t."""
+    """Shape (N, nodes), with nodes of t."""
 
     @property
     def tau(self) -> Array:
-        """Scaled standard deviation of the noise, shape (N, M)."""
+        """Scaled standard deviation of the noise, shape (N, nodes)."""
         t = np.broadcast_to(self.axes[-1], self.log_density.shape)
         return self.over.over.tau(self.given, t)
 
     @property
     def log_volume(self) -> Array:
-        """Log of the weight of each node, shape (N, M)."""
+        """Log of the weight of each node, shape (N, nodes)."""
         *of_coordinates, of_t = self.widths
         sides = combinations(of_coordinates)[self.kept]
         log_area = np.log(sides).sum(axis=1)
@@ -55,7 +55,7 @@ class Grid:
 
     @property
     def log_mass(self) -> Array:
-        """Log of density times weight, shape (N, M)."""
+        """Log of density times weight, shape (N, nodes)."""
         return np.asarray(self.log_density + self.log_volume)
 
     def beyond(self, exponents: Sequence[Array], log_marginal: float) -> float:
@@ -81,10 +81,10 @@ class Grid:
         return out
 
     def cube(self, values: Array) -> Array:
-        """Values of shape (N, M) as an array with one axis a coordinate; -inf off the grid."""
+        """Values of shape (N, nodes) as an array with one axis a coordinate; -inf off the grid."""
         sizes = [len(nodes) for nodes in self.axes]
-        points, M = int(np.prod(sizes[:-1])), sizes[-1]
-        whole = np.full((points, M), -np.inf)
+        points, of_t = int(np.prod(sizes[:-1])), sizes[-1]
+        whole = np.full((points, of_t), -np.inf)
         whole[self.kept] = values
         return whole.reshape(sizes)
 

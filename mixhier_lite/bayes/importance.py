@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from ..errors import refused
 from ..inputs import Array
-from .posterior import Given, Landscape, View
+from .posterior import Given, VariancePosterior, View
 
 DF = 5.0
 """Degrees of freedom of the proposal: tails heavier than the posterior's."""
@@ -36,9 +36,9 @@ LEAST = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Weighted points of a landscape."""
+    """Weighted points of a posterior."""
 
-    over: Landscape
+    over: VariancePosterior
     t: Array
     """Shape (N, 1)."""
     given: Given
@@ -92,7 +92,7 @@ class Proposal:
     cov: Array
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[Array, Points]:
-        """Draw unbounded coordinates, (count, size), and look at the landscape there."""
+        """Draw unbounded coordinates, (count, size), and look at the posterior there."""
         u, log_proposal = _student(self.centre, self.cov, count, rng)
         t, given, height = _look(self.over, u)
         log_weight = height - log_proposal - np.log(count)
@@ -128,7 +128,7 @@ class Proposal:
         return found, points.log_marginal
 
 
-def weighted(over: Landscape, count: int, rng: np.random.Generator) -> Points:
+def weighted(over: VariancePosterior, count: int, rng: np.random.Generator) -> Points:
     """Draw weighted points, from each chart in proportion to its mass.
 
     Raises

@@ -14,7 +14,7 @@ from .conditional import moments
 from .grid import light
 from .importance import Points
 from .parameters import OnDemand, Unknowns
-from .posterior import Given, Landscape
+from .posterior import Given, VariancePosterior
 from .quadrature import Grids
 from .summary import Shares, correlations_and_icc, names_of, text
 
@@ -31,7 +31,7 @@ LOST = 1e-8
 class Integral(Value):
     """A posterior, integrated."""
 
-    over: Landscape = field(repr=False)
+    over: VariancePosterior = field(repr=False)
     nodes: Grids | Points = field(repr=False)
     exists: Unknowns = field(repr=False)
     """Moments of order below these exponents exist."""

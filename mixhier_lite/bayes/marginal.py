@@ -116,17 +116,16 @@ def _of_column(grid: Grid, k: int, mass: Array) -> Distribution:
 
 
 def _heavy(lines: Array) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Lines, and nodes of t on them, that have nearly all of the mass; of (lines, M, nodes)."""
+    """Lines, and nodes of t on them, with nearly all of the mass; of (lines, nodes of t, nodes)."""
     mass = lines.sum(axis=2)
     line, m = np.nonzero(mass > light(mass, LOST))
     return line, m
 
 
 def _lines(grid: Grid, values: Array, axis: int) -> Array:
-    """Values of shape (N, M) along one axis: (lines, M, nodes); -inf off the grid."""
+    """Values of shape (N, nodes) along one axis: (lines, nodes of t, nodes); -inf off the grid."""
     cube = np.moveaxis(grid.cube(values), axis, -1)
-    M, nodes = cube.shape[-2:]
-    return np.asarray(cube.reshape(-1, M, nodes))
+    return np.asarray(cube.reshape(-1, *cube.shape[-2:]))
 
 
 def _tau_along(grid: Grid, axis: int) -> Array:

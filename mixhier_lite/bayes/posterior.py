@@ -25,7 +25,7 @@ from .charts import Chart, charts
 FARTHEST, FARTHER = 1e6, 1e9
 """The largest ratio sd / tau that is looked at, in scaled units; and if it is the only one."""
 SHARP = 1.5
-"""The power of the volumes that share a landscape among charts: of 1 to 3, quadrature of some
+"""The power of the volumes that share a posterior among charts: of 1 to 3, quadrature of some
 posteriors far from zero changed least with this one."""
 
 
@@ -74,7 +74,7 @@ class Given:
 
 
 @dataclass(frozen=True, eq=False)
-class Landscape:
+class VariancePosterior:
     """The posterior of (T, tau) given y, for one model and one prior."""
 
     model: Fit
@@ -108,7 +108,7 @@ class Landscape:
 
     @property
     def views(self) -> "tuple[View, ...]":
-        """The landscape in each of its charts."""
+        """The same in each of its charts."""
         return tuple(View(self, chart) for chart in self.charts)
 
     @cached_property
@@ -191,7 +191,7 @@ class Landscape:
         return np.asarray(best.reshape(-1, *[1] * (t.ndim - 1)) * np.exp(t))
 
     def log_density(self, given: Given, t: Array, log_share: Array | float = 0.0) -> Array:
-        """Log of p(y, T, t) over the reader's sds, their correlations and t, at t of (N, M).
+        """Log of p(y, T, t) over the reader's sds, their correlations and t, at t of (N, nodes).
 
         -inf or nan where it is lost. ``log_share``, shape (N,), is added.
         """
@@ -214,7 +214,7 @@ class Landscape:
         return np.asarray(value)
 
     def standard_deviations(self, given: Given, tau: Array) -> list[Array]:
-        """Of each column of each term, then tau itself: the reader's units, shape of tau (N, M)."""
+        """Of each column of each term, then tau: the reader's units, shape of tau (N, nodes)."""
         scale = tau * self.y_unit
         return [*(scale * ratio[:, None] for ratio in given.ratios.T), scale]
 
@@ -227,9 +227,9 @@ class Landscape:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A landscape in the coordinates of one chart, which has a share of it where there are two."""
+    """The posterior in the coordinates of a chart, which has a share of it where there are two."""
 
-    over: Landscape
+    over: VariancePosterior
     chart: Chart
 
     @property
@@ -256,7 +256,7 @@ class View:
         return self.over.given(self.chart.roots(at))
 
     def log_density(self, at: Array, given: Given, t: Array) -> Array:
-        """Log of p(y, x, w, t), times the chart's share; t of shape (N, M); -inf where lost."""
+        """Log of p(y, x, w, t), times the chart's share; t of shape (N, nodes); -inf where lost."""
         with np.errstate(all="ignore"):
             value = self.over.log_density(given, t, self._log_share(at, given))
         return np.where(np.isfinite(value), value, -np.inf)
@@ -302,10 +302,10 @@ class View:
         return np.asarray(log_slope)
 
 
-def landscape(model: Fit, prior: Prior) -> Landscape:
+def posterior_of(model: Fit, prior: Prior) -> VariancePosterior:
     """The posterior of the variances of a fitted model; the fit lends data, not estimates."""
     assembly = assemble(model.gram, True, model.known_tau2)
-    return Landscape(
+    return VariancePosterior(
         model=model,
         assembly=assembly,
         on_sds=prior.on_sds([k.q for k in model.gram.blocks]),

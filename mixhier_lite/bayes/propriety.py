@@ -22,14 +22,14 @@ from ..inputs import Array
 from .conditional import moments
 from .growth import Subspace, growths
 from .parameters import Unknowns
-from .posterior import Landscape
+from .posterior import VariancePosterior
 
 Truths = npt.NDArray[np.bool_]
 FAR = (1e4, 1e5)
 """Two large values of sd / tau, between which powers are read."""
 
 
-def existence(over: Landscape) -> Unknowns:
+def existence(over: VariancePosterior) -> Unknowns:
     """Read the exponents of a posterior: moments of order below them exist.
 
     Raises
@@ -54,7 +54,7 @@ def existence(over: Landscape) -> Unknowns:
     return found
 
 
-def _room(over: Landscape, F: Sequence[Subspace]) -> float:
+def _room(over: VariancePosterior, F: Sequence[Subspace]) -> float:
     """How fast the volume grows along some subspaces, less the tails of the priors."""
     room = 0.0
     for t, part in enumerate(F):
@@ -64,7 +64,7 @@ def _room(over: Landscape, F: Sequence[Subspace]) -> float:
     return room
 
 
-def _bounded_by_levels(over: Landscape, found: Unknowns, F: Sequence[Subspace]) -> Unknowns:
+def _bounded_by_levels(over: VariancePosterior, found: Unknowns, F: Sequence[Subspace]) -> Unknowns:
     """Exponents where the covariances grow along F, and the noise stays as it is."""
     growing = _along(over, F)
     left = growing.power - _room(over, F)
@@ -79,7 +79,7 @@ def _bounded_by_levels(over: Landscape, found: Unknowns, F: Sequence[Subspace]) 
     )
 
 
-def _bounded_by_rows(over: Landscape, found: Unknowns, F: Sequence[Subspace]) -> Unknowns:
+def _bounded_by_rows(over: VariancePosterior, found: Unknowns, F: Sequence[Subspace]) -> Unknowns:
     """Exponents where the noise grows as well: then every row counts, and nothing else."""
     free = _free(over).shape[1]
     left = over.model.n - free - _room(over, F) - 1 + over.on_noise.tail
@@ -106,7 +106,7 @@ def _lowered(sds: tuple[Array, ...], F: Sequence[Subspace], left: float) -> tupl
     return tuple(out)
 
 
-def _free(over: Landscape) -> Array:
+def _free(over: VariancePosterior) -> Array:
     """Directions of (scaled) alpha on which the prior is flat, shape (p, free)."""
     _, back = over.to_fixed
     values, vectors = np.linalg.eigh(back.T @ over.on_fixed.precision @ back)
@@ -125,7 +125,7 @@ class _Growing:
     """The same of beta, shape (J, q) for each term."""
 
 
-def _along(over: Landscape, F: Sequence[Subspace]) -> _Growing:
+def _along(over: VariancePosterior, F: Sequence[Subspace]) -> _Growing:
     """Compare two places far out along some subspaces."""
     T = []
     for part in F:
@@ -151,7 +151,7 @@ def _along(over: Landscape, F: Sequence[Subspace]) -> _Growing:
     )
 
 
-def _refuse_origins(over: Landscape) -> None:
+def _refuse_origins(over: VariancePosterior) -> None:
     """Refuse a posterior with too much mass near zero."""
     for t, i in over.sds:
         if over.on_sds[t][i].origin <= -1:
@@ -163,7 +163,7 @@ def _refuse_origins(over: Landscape) -> None:
             raise refused("random-effects-can-fit-perfectly", density=over.on_noise)
 
 
-def _improper(over: Landscape, F: Sequence[Subspace], r: int) -> InputError:
+def _improper(over: VariancePosterior, F: Sequence[Subspace], r: int) -> InputError:
     grow = [(t, i) for t, part in enumerate(F) for i in part.axes]
     names = " and ".join(_name(over, t, i) for t, i in grow)
     densities = ", ".join(repr(over.on_sds[t][i]) for t, i in grow)
@@ -178,12 +178,12 @@ def _improper(over: Landscape, F: Sequence[Subspace], r: int) -> InputError:
     )
 
 
-def _few_rows(over: Landscape, F: Sequence[Subspace], free: int) -> InputError:
+def _few_rows(over: VariancePosterior, F: Sequence[Subspace], free: int) -> InputError:
     rows = free + _room(over, F) + 1 - over.on_noise.tail
     return refused("too-few-rows-to-bound-the-noise", too_few=rows, n=over.model.n)
 
 
-def _name(over: Landscape, t: int, i: int) -> str:
+def _name(over: VariancePosterior, t: int, i: int) -> str:
     block = over.model.gram.blocks[t]
     column = "" if block.q == 1 else f", column {i + 1}"
     return f"the standard deviation of {over.model.term_names[t]}{column}"

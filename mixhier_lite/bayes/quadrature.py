@@ -1,4 +1,4 @@
-"""Grids over the part of a landscape that has any mass, as fine as the results need.
+"""Grids over the part of a posterior that has any mass, as fine as the results need.
 
 The box is found first: coarse grids, each over what the last one could not rule out. Then the
 number of nodes grows until the results stand still.
@@ -15,7 +15,7 @@ from ..errors import refused
 from ..inputs import Array
 from .grid import DEPTH, Grid, combinations, grid
 from .marginal import Distribution, distribution_over
-from .posterior import Given, Landscape, View
+from .posterior import Given, VariancePosterior, View
 
 ACCURACY = {1: 1e-8, 2: 1e-7, 3: 1e-5}
 """Change at which the number of nodes is enough, by the number of coordinates."""
@@ -39,7 +39,7 @@ FAR_IN_T = 40.0
 class Grids:
     """A grid in each chart, which together hold the posterior."""
 
-    over: Landscape
+    over: VariancePosterior
     parts: tuple[Grid, ...]
 
     @cached_property
@@ -49,12 +49,12 @@ class Grids:
 
     @cached_property
     def tau(self) -> Array:
-        """Scaled standard deviation of the noise, shape (N, M)."""
+        """Scaled standard deviation of the noise, shape (N, nodes)."""
         return np.concatenate([part.tau for part in self.parts])
 
     @cached_property
     def log_mass(self) -> Array:
-        """Log of density times weight, shape (N, M)."""
+        """Log of density times weight, shape (N, nodes)."""
         return np.concatenate([part.log_mass for part in self.parts])
 
     @cached_property
@@ -66,7 +66,7 @@ class Grids:
 
     @cached_property
     def mass(self) -> Array:
-        """Posterior mass of each node, shape (N, M), summing to one."""
+        """Posterior mass of each node, shape (N, nodes), summing to one."""
         return np.asarray(np.exp(self.log_mass - self.log_marginal))
 
     def distribution(self, k: int) -> Distribution:
@@ -95,7 +95,7 @@ class Grids:
         return np.append(np.concatenate(found), self.log_marginal)
 
 
-def sketch(over: Landscape) -> Grids:
+def sketch(over: VariancePosterior) -> Grids:
     """Grids good enough to propose draws, which are then accepted or not."""
     first, *others = SKETCHES[over.size]
     found = _laid(over, first)
@@ -104,7 +104,7 @@ def sketch(over: Landscape) -> Grids:
     return found
 
 
-def settled(over: Landscape) -> tuple[Grids, float]:
+def settled(over: VariancePosterior) -> tuple[Grids, float]:
     """Grow the grids until they stand still; return them, and the last change.
 
     Raises
@@ -127,7 +127,7 @@ def settled(over: Landscape) -> tuple[Grids, float]:
     return found, change
 
 
-def _laid(over: Landscape, n: int) -> Grids:
+def _laid(over: VariancePosterior, n: int) -> Grids:
     """A first grid in every chart that has some of the mass."""
     parts = [grid(view, find_box(view), n) for view in over.views]
     peaks = [part.log_density.max() for part in parts]

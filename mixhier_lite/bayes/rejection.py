@@ -115,7 +115,7 @@ class _Kept:
 
 
 def _steps(grid: Grid) -> Array:
-    """Log height of the step above each cell, at most that of a neighbouring node; (N, M)."""
+    """Log height of the step above each cell, at most that of a neighbouring node; (N, nodes)."""
     from scipy.ndimage import maximum_filter
 
     cube = grid.cube(grid.log_density)

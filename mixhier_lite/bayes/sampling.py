@@ -15,7 +15,7 @@ from .conditional import draw_effects
 from .draws import Draws
 from .importance import resample, weighted
 from .integral import Integral
-from .posterior import landscape
+from .posterior import posterior_of
 from .propriety import existence
 from .quadrature import settled, sketch
 from .rejection import independent
@@ -59,7 +59,7 @@ def sample(
     effects = sum(block.J * block.q for block in model.gram.blocks)
     most = LARGEST // (effects + model.gram.p + 1)
     count(draws, "draws", 1, "draws", "pass for instance draws=1000", most)
-    over = landscape(model, as_prior(prior))
+    over = posterior_of(model, as_prior(prior))
     exists = existence(over)
     if over.size <= 3:
         t, given = independent(sketch(over), draws, rng)
@@ -115,7 +115,7 @@ def integrate(model: Fit, prior: Prior | SdPrior | None = None) -> Integral:
     (array([7.93]), array([6.58]))
     """
     _has_data(model)
-    over = landscape(model, as_prior(prior))
+    over = posterior_of(model, as_prior(prior))
     exists = existence(over)
     if over.size <= 3:
         found, change = settled(over)

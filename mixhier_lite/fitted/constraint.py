@@ -325,9 +325,9 @@ def lost(x: Array) -> tuple[float, Array]:
     return np.inf, np.zeros(len(x))
 
 
-def _lower(M: Array) -> Array:
-    """A lower triangular R with R'R = M'M and a positive diagonal."""
-    R = np.linalg.qr(M[:, ::-1])[1][::-1, ::-1]
+def _lower(columns: Array) -> Array:
+    """A lower triangular R with R'R = columns'columns and a positive diagonal."""
+    R = np.linalg.qr(columns[:, ::-1])[1][::-1, ::-1]
     return np.asarray(R * np.where(np.diag(R) < 0, -1.0, 1.0)[:, None])
 
 

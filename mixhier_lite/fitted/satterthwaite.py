@@ -34,15 +34,16 @@ class Satterthwaite(Value):
 class Precision(Value):
     """How well the variance of any combination l'alpha_hat is known.
 
-    With w = E'l it is w'M w; its slopes in the entries of T, tau2 at its best, are w'M_c w.
+    With w = E'l it is w'Phi w; its slopes in the entries of T, tau2 at its best, are
+    w'Phi_c w.
     """
 
     E: Array
-    """Cov(alpha_hat) = E M E', shape (p, r)."""
-    M: Array
+    """Cov(alpha_hat) = E Phi E', shape (p, r)."""
+    Phi: Array
     """Shape (r, r)."""
     slopes: Array
-    """M_c for each entry of T that is not zero, shape (cells, r, r)."""
+    """Phi_c for each entry of T that is not zero, shape (cells, r, r)."""
     spread: Array
     """A root of Q^-1, the inverse of the criterion's second derivatives, shape (cells, m)."""
     of_noise: float
@@ -51,7 +52,7 @@ class Precision(Value):
     def cov(self, L: Array) -> Array:
         """Cov(L alpha_hat), shape (k, k), for L of shape (k, p)."""
         W = L @ self.E
-        return np.asarray(W @ self.M @ W.T)
+        return np.asarray(W @ self.Phi @ W.T)
 
     def df(self, L: Array) -> Array:
         """Degrees of freedom of the variance of each row of L alpha_hat, shape (k,).
@@ -62,7 +63,7 @@ class Precision(Value):
         gradient of log m) and 2 / nu. So 1 / df = 1 / nu + g'Q^-1 g.
         """
         W = L @ self.E
-        variance = np.einsum("kr,rs,ks->k", W, self.M, W)
+        variance = np.einsum("kr,rs,ks->k", W, self.Phi, W)
         slope = np.einsum("kr,crs,ks->ck", W, self.slopes, W)
         slope = np.divide(slope, variance, out=np.zeros_like(slope), where=variance > 0)
         share = self.of_noise + ((self.spread.T @ slope) ** 2).sum(axis=0)
@@ -115,15 +116,15 @@ def precision(model: Estimates) -> Precision:
         zero = model.noiseless.zero
         live, x = zero.entries.inside(zero.entries.bare(zero.entries.pack(zero.T)))
         slopes = _slopes_without_noise(model.noiseless, live)
-        E, M = np.eye(len(model.fixed)), model.fixed_cov
-        return Precision(E=E, M=M, slopes=slopes, spread=_spread(live, x), of_noise=0.0)
+        E, Phi = np.eye(len(model.fixed)), model.fixed_cov
+        return Precision(E=E, Phi=Phi, slopes=slopes, spread=_spread(live, x), of_noise=0.0)
     assembly = assemble(model.gram, model.reml, model.known_tau2)
     entries = ActiveEntries.all_of(assembly.criterion, assembly.forms)
     live, x = entries.inside(assembly.bare(model.T))
     E, slopes = _slopes(assembly, live, x)
     return Precision(
         E=E,
-        M=np.eye(len(model.fixed)),
+        Phi=np.eye(len(model.fixed)),
         slopes=slopes,
         spread=_spread(live, x),
         of_noise=0.0 if model.known_tau2 is not None else 1 / assembly.criterion.likelihood.nu,
@@ -142,19 +143,19 @@ def _spread(live: ActiveEntries, x: Array) -> Array:
 def _slopes_without_noise(effects: NoiselessEffects, live: ActiveEntries) -> Array:
     """Slope of Cov(alpha_hat) in every entry of T, shape (cells, p, p).
 
-    A change M of V changes it by e M e', where e = X^+ (I - V Q_0) takes y to alpha_hat.
+    A change dV of V changes it by e dV e', where e = X^+ (I - V Q_0) takes y to alpha_hat.
     """
     e = effects.to_alpha
     framed = []
-    for form, M, T in zip(live.forms, effects.products, effects.zero.T, strict=True):
-        F = np.einsum("pa,ijab,qb->pqij", e, M, e, optimize=True)
+    for form, dV, T in zip(live.forms, effects.products, effects.zero.T, strict=True):
+        F = np.einsum("pa,ijab,qb->pqij", e, dV, e, optimize=True)
         framed.append(form.to_bare((F + F.swapaxes(2, 3)) @ T))
     slopes = [framed[t][:, :, i, j] for t, i, j in live.cells]
     return np.array(slopes).reshape(-1, len(e), len(e))
 
 
 def _slopes(assembly: Assembly, live: ActiveEntries, x: Array) -> tuple[Array, Array]:
-    """E with Cov(alpha_hat) = E E', and M_c, shapes (p, p) and (cells, p, p).
+    """E with Cov(alpha_hat) = E E', and Phi_c, shapes (p, p) and (cells, p, p).
 
     With S = L L', E is tau times the inverse of L_xx', in the reader's units, and tau2 is
     L_yy^2 / nu. A change dS of S, D = L^-1 dS L^-T, changes E E' by E (D_yy I - D_xx) E'.

@@ -63,7 +63,7 @@ def slope_of_S(factor: Factor) -> tuple[Array, list[Array]]:
     first = np.tensordot(at.E1, at.U1, (2, 2)).swapaxes(1, 2)
     others = []
     for a, b, q in factor.equations.slices:
-        E, U = (M[a:b].reshape(-1, q, M.shape[1]) for M in (at.E2, at.U2))
+        E, U = (all_rows[a:b].reshape(-1, q, all_rows.shape[1]) for all_rows in (at.E2, at.U2))
         others.append(-_both_ways(_over_levels(E, U)))
     return -_both_ways(first), others
 
@@ -73,9 +73,9 @@ def _over_levels(E: Array, U: Array) -> Array:
     return np.asarray(np.tensordot(E, U, (0, 0)).swapaxes(1, 2))
 
 
-def _both_ways(M: Array) -> Array:
-    """M + M' in the last two axes."""
-    return np.asarray(M + M.swapaxes(-1, -2))
+def _both_ways(slope: Array) -> Array:
+    """A slope plus its transpose, in the last two axes."""
+    return np.asarray(slope + slope.swapaxes(-1, -2))
 
 
 def gradient(factor: Factor, columns: Array) -> tuple[Array, list[Array]]:
@@ -241,11 +241,11 @@ class DenseTerms:
         """Terms s <= t."""
         return [(s, t) for t in range(len(self.slices)) for s in range(t + 1)]
 
-    def of_terms(self, M: Array) -> list[Array]:
-        """The sum over the levels of a term's own blocks of M, shape (q, q) for each."""
+    def of_terms(self, whole: Array) -> list[Array]:
+        """The sum over the levels of a term's own blocks of a matrix, shape (q, q) for each."""
         out = []
         for a, b, q in self.slices:
-            own = M[a:b, a:b].reshape((b - a) // q, q, (b - a) // q, q)
+            own = whole[a:b, a:b].reshape((b - a) // q, q, (b - a) // q, q)
             out.append(np.asarray(np.einsum("jijk->ik", own)))
         return out
 
@@ -253,9 +253,9 @@ class DenseTerms:
         """The sum over levels x of s and y of t of A_xi,yl B_xj,yk, shape (i, j, k, l)."""
         (a, b, q), (c, d, r) = self.slices[s], self.slices[t]
 
-        def by_entry(M: Array) -> Array:
-            """M of these terms, a row for each two of their columns: (q r, levels of both)."""
-            block = M[a:b, c:d].reshape((b - a) // q, q, (d - c) // r, r)
+        def by_entry(whole: Array) -> Array:
+            """A block, a row for each two columns of its terms: (q r, levels of both)."""
+            block = whole[a:b, c:d].reshape((b - a) // q, q, (d - c) // r, r)
             return block.transpose(1, 3, 0, 2).reshape(q * r, -1)
 
         products = by_entry(A) @ by_entry(B).T

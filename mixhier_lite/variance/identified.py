@@ -97,7 +97,7 @@ class Changes:
     """The changes of one term's covariance, and what the Gram holds of their matrices."""
 
     directions: Array
-    """D of each change M = Z (K x D) Z', a row each, shape (m, q q)."""
+    """D of each change dV = Z (K x D) Z', a row each, shape (m, q q)."""
     A: Array
     """Z_j'WZ_j of every level, shape (q, q, J)."""
     K: Array | None
@@ -105,7 +105,7 @@ class Changes:
     KH: Array
     """K H of every level, H_j = Z_j'WX R^-1 with R'R = X'WX, shape (q, p, J)."""
     S: Array
-    """R^-T X'WMWX R^-1 = H'(K x D)H of each change, a row each, shape (m, p p)."""
+    """R^-T X'W dV WX R^-1 = H'(K x D)H of each change, a row each, shape (m, p p)."""
 
     @classmethod
     def of(cls, parts: Parts, t: int) -> "Changes":
@@ -122,7 +122,7 @@ class Changes:
 
     @property
     def size(self) -> Array:
-        """How large tr(W M W M) of each change could be, whatever its sign in each level."""
+        """How large tr(W dV W dV) of each change could be, whatever its sign in each level."""
         A = np.sqrt((self.A**2).sum(axis=(0, 1)))
         largest = A @ A if self.K is None else A @ self.K**2 @ A
         return np.asarray((self.directions**2).sum(axis=1) * max(largest, 1e-300))
@@ -145,7 +145,7 @@ def directions(block: Block, R: Array) -> Array:
 
 
 def within(one: Changes) -> tuple[Array, Array]:
-    """tr(W M_a W M_b) and tr(W M_a W M_b WX (X'WX)^-1 X') of one term, each of shape (m, m)."""
+    """tr(W dV_a W dV_b) and tr(W dV_a W dV_b WX (X'WX)^-1 X') of one term, each of shape (m, m)."""
     q, D = len(one.A), one.directions
     A = one.A.reshape(q * q, -1)
     related = A if one.K is None else A @ one.K**2
@@ -194,8 +194,8 @@ def mirrored(upper: Array) -> Array:
 def plainly_identified(parts: Parts) -> bool:
     """Whether counting is enough: one term of independent levels, many of them with full rank.
 
-    For a change M of V that is zero on contrasts of X, QMQ = 0, M has a rank of at most 2p. With
-    more than 2p levels whose Z_j has full column rank no M of the term is of that kind. And on
+    A change dV of V that is zero on contrasts of X, Q dV Q = 0, has a rank of at most 2p. With more
+    than 2p levels whose Z_j has full column rank no dV of the term is of that kind. And on
     contrasts the noise has n - p dimensions, of which a term with J q columns reaches J q at most.
     """
     gram = parts.gram

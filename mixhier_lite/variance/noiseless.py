@@ -112,29 +112,30 @@ class Noiseless(Criterion):
     def curvature(self, T: Sequence[Array]) -> Curvature | None:
         """See :meth:`Criterion.curvature`.
 
-        With M_kl = Z_k K Z_l', R = Q_0 (REML) or G^-1 (ML) and u = Q_0 y the derivatives in
-        Sigma_kl are tr(R M_kl) - u'M_kl u and - tr(R M_ij R M_kl) + 2 u'M_ij Q_0 M_kl u.
+        With dV_kl = Z_k K Z_l', R = Q_0 (REML) or G^-1 (ML) and u = Q_0 y the derivatives in
+        Sigma_kl are tr(R dV_kl) - u'dV_kl u and
+        - tr(R dV_ij R dV_kl) + 2 u'dV_ij Q_0 dV_kl u.
         """
         at = self.solve(T)
         if at is None:
             return None
         _, inner, outer = at
         w, P = inner.solve(self.rows.contrasts_of_y), inner.inverse
-        M, R = self.rows.on_contrasts, P
-        of_determinant = M
+        dV, R = self.rows.on_contrasts, P
+        of_determinant = dV
         if not self.likelihood.reml:
             of_determinant, R = self.rows.products, outer.inverse
-        RM = [R @ each for each in of_determinant]
-        Mw = [each @ w for each in M]
-        PMw = [each @ P for each in Mw]
-        trace = [np.einsum("klaa->kl", each) for each in RM]
-        N = [tr - each @ w for tr, each in zip(trace, Mw, strict=True)]
+        RdV = [R @ each for each in of_determinant]
+        dVw = [each @ w for each in dV]
+        PdVw = [each @ P for each in dVw]
+        trace = [np.einsum("klaa->kl", each) for each in RdV]
+        N = [tr - each @ w for tr, each in zip(trace, dVw, strict=True)]
         given, hessian = {}, {}
-        for s, t in np.ndindex(len(RM), len(RM)):
-            q, r, n = len(RM[s]), len(RM[t]), R.size
-            left, right = RM[s].reshape(-1, n), RM[t].swapaxes(2, 3).reshape(-1, n)
+        for s, t in np.ndindex(len(RdV), len(RdV)):
+            q, r, n = len(RdV[s]), len(RdV[t]), R.size
+            left, right = RdV[s].reshape(-1, n), RdV[t].swapaxes(2, 3).reshape(-1, n)
             given[s, t] = (left @ right.T).reshape(q, q, r, r)
-            of_y = np.einsum("jia,kla->ijkl", Mw[s], PMw[t])
+            of_y = np.einsum("jia,kla->ijkl", dVw[s], PdVw[t])
             hessian[s, t] = 2 * of_y - given[s, t]
         return Curvature(N, trace, hessian, given, np.inf)
 

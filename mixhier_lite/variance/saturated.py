@@ -114,14 +114,14 @@ def saturated_rows(parts: Parts) -> SaturatedRows | None:
         return None
     order = sorted(range(len(blocks)), key=lambda t: -sizes[t])
     first, stops = order[0], np.cumsum([0, *(sizes[t] for t in order)])
-    M = joint(parts, order)
+    whole = joint(parts, order)
     q, inner = blocks[first].q, slice(0, stops[1])
     values, vectors = np.linalg.eigh(np.moveaxis(parts.moments[first][0], -1, 0))
     live = values > ZERO * values.max()
-    turned = np.einsum("jki,jkc->jic", vectors, M[inner].reshape(-1, q, len(M)))
+    turned = np.einsum("jki,jkc->jic", vectors, whole[inner].reshape(-1, q, len(whole)))
     top = turned[live] / np.sqrt(values[live])[:, None]
-    rest = M[stops[1] :, stops[1] :] - top[:, stops[1] :].T @ top[:, stops[1] :]
-    unit = np.sqrt(np.maximum(np.diag(M)[stops[1] :], 1e-300))
+    rest = whole[stops[1] :, stops[1] :] - top[:, stops[1] :].T @ top[:, stops[1] :]
+    unit = np.sqrt(np.maximum(np.diag(whole)[stops[1] :], 1e-300))
     values, vectors = np.linalg.eigh(rest / np.outer(unit, unit))
     live = values > ZERO * len(values)
     if len(top) + live.sum() != gram.n:
@@ -138,19 +138,19 @@ def joint(parts: Parts, order: Sequence[int]) -> Array:
     """[Z X y]'W[Z X y] with the terms in some order, as one matrix."""
     blocks, p = parts.gram.blocks, parts.gram.p
     stops = np.cumsum([0, *(blocks[t].J * blocks[t].q for t in order)])
-    M = np.zeros((stops[-1] + p + 1, stops[-1] + p + 1))
+    whole = np.zeros((stops[-1] + p + 1, stops[-1] + p + 1))
     at = [slice(a, b) for a, b in zip(stops, stops[1:], strict=False)]
     for s, (own, here) in enumerate(zip(order, at, strict=True)):
         A, B = (np.moveaxis(part, -1, 0) for part in parts.moments[own])
         J, q = B.shape[:2]
-        np.einsum("jkjl->jkl", M[here, here].reshape(J, q, J, q))[...] = A
-        M[here, stops[-1] :] = B.reshape(J * q, p + 1)
+        np.einsum("jkjl->jkl", whole[here, here].reshape(J, q, J, q))[...] = A
+        whole[here, stops[-1] :] = B.reshape(J * q, p + 1)
         for other, there in zip(order[s + 1 :], at[s + 1 :], strict=True):
             flipped = own > other
             shared = parts.cross(min(own, other), max(own, other)).toarray()
-            M[here, there] = shared.T if flipped else shared
-    M[stops[-1] :, stops[-1] :] = parts.C
-    return np.triu(M) + np.triu(M, 1).T
+            whole[here, there] = shared.T if flipped else shared
+    whole[stops[-1] :, stops[-1] :] = parts.C
+    return np.triu(whole) + np.triu(whole, 1).T
 
 
 def _products(Z: Array, K: Array | None, q: int) -> Array:

@@ -41,7 +41,7 @@ from mixhier_lite import (
 from mixhier_lite.bayes.importance import weighted
 from mixhier_lite.bayes.quadrature import Grids, settled, sketch
 from mixhier_lite.bayes.rejection import _steps
-from mixhier_lite.bayes.sampling import as_prior, landscape
+from mixhier_lite.bayes.sampling import as_prior, posterior_of
 
 Y = np.array([28.0, 8, -3, 7, -1, 1, 18, 12])
 SE = np.array([15.0, 10, 16, 11, 9, 11, 10, 18])
@@ -326,7 +326,7 @@ def test_no_step_towers_over_the_density(seed):
     B = rng.normal(size=(5, 2)) * [1, 1.5]
     model = fit((X * B[g]).sum(axis=1) + 0.15 * rng.normal(size=20), X, Term(g, X))
     prior = Prior(priors.half_normal(1), priors.half_normal(1))
-    (nodes,) = sketch(landscape(model, prior)).parts
+    (nodes,) = sketch(posterior_of(model, prior)).parts
     assert _steps(nodes).max() < nodes.log_density.max() + 3
     draws, told = sample(model, 4000, rng, prior), integrate(model, prior)
     error = told.sd.sds[0] / np.sqrt(4000)
@@ -366,7 +366,7 @@ def test_density_is_the_dense_one(seed):
     y, X, terms, correlated, w, tau2, alpha = random_model(seed)
     package = [Term(g, Z, K, c) for (g, Z, K), c in zip(terms, correlated, strict=True)]
     model = fit(y, X, package, weights=w, tau2=tau2)
-    over = landscape(model, Prior(priors.half_t(3, 1.5), priors.half_normal(2), alpha))
+    over = posterior_of(model, Prior(priors.half_t(3, 1.5), priors.half_normal(2), alpha))
     (view,), rng, m = over.views, np.random.default_rng(seed), len(over.sds)
     at = np.column_stack([rng.uniform(0.3, 2, (4, m)), rng.uniform(-0.8, 0.8, (4, over.size - m))])
     times = rng.normal(size=(4, 1)) * (tau2 is None)
@@ -490,9 +490,9 @@ def random_slopes(seed=4, J=9, rows=6):
 
 @pytest.mark.slow
 def test_importance_sampling_against_quadrature():
-    """One landscape of three coordinates and t, summed over a grid and over weighted points."""
+    """One posterior of three coordinates and t, summed over a grid and over weighted points."""
     model = random_slopes()[0]
-    over = landscape(model, as_prior(priors.half_normal(2)))
+    over = posterior_of(model, as_prior(priors.half_normal(2)))
     assert over.size == 3
     exact, points = settled(over)[0], weighted(over, 40000, np.random.default_rng(1))
     assert points.effective > 0.3 * 40000

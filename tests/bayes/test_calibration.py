@@ -20,7 +20,7 @@ import pytest
 from scipy.stats import chi2, norm
 
 from mixhier_lite import InputError, Prior, Term, fit, gaussian, priors, sample
-from mixhier_lite.bayes.posterior import View, landscape
+from mixhier_lite.bayes.posterior import View, posterior_of
 from mixhier_lite.bayes.quadrature import sketch
 
 pytestmark = pytest.mark.slow
@@ -133,7 +133,7 @@ class Inside:
 
     def __call__(self, model, prior):
         """Look at the posterior."""
-        nodes = sketch(landscape(model, prior))
+        nodes = sketch(posterior_of(model, prior))
         lost = 2 - nodes.distribution(0)(self.U) - nodes.distribution(1)(self.U)
         return lost + (nodes.distribution(1)(self.low) if self.low else 0.0) < 1e-3
 

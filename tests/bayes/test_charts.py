@@ -6,7 +6,7 @@ import pytest
 from mixhier_lite import InputError, Term, fit, gaussian, integrate, priors, sample
 from mixhier_lite.bayes.charts import charts
 from mixhier_lite.bayes.importance import weighted
-from mixhier_lite.bayes.posterior import landscape
+from mixhier_lite.bayes.posterior import posterior_of
 from mixhier_lite.bayes.quadrature import settled
 from mixhier_lite.priors import Prior, as_prior
 from mixhier_lite.variance.assembly import assemble
@@ -25,7 +25,7 @@ def curves(far, q=2, J=7, rows=6, seed=0, **options):
     return fit(y, Z, Term(g, Z, name="person"), **options)
 
 
-def of_a_landscape(model):
+def in_each_chart(model):
     rng = np.random.default_rng(1)
     found = charts(assemble(model.gram, True, None))
     for chart in found:
@@ -37,7 +37,7 @@ def of_a_landscape(model):
 
 @pytest.mark.parametrize("q", [2, 3, 4])
 def test_coordinates_of_roots_are_the_coordinates(q):
-    for chart, at in of_a_landscape(curves(20.0, q)):
+    for chart, at in in_each_chart(curves(20.0, q)):
         np.testing.assert_allclose(chart.coordinates(chart.roots(at)), at, rtol=1e-6)
 
 
@@ -45,7 +45,7 @@ def test_coordinates_of_roots_are_the_coordinates(q):
 def test_volume_is_the_jacobian(q):
     """log_volume, by differences of Sigma in every coordinate."""
     rows, columns = np.tril_indices(q)
-    for chart, at in of_a_landscape(curves(5.0, q)):
+    for chart, at in in_each_chart(curves(5.0, q)):
 
         def Sigma(place):
             T = chart.roots(place[None])[0][0]  # noqa: B023
@@ -62,9 +62,9 @@ def test_volume_is_the_jacobian(q):
 @pytest.mark.parametrize("q", [2, 3])
 def test_shares_of_the_charts_are_one_together(q):
     """The densities of all charts over one measure sum to likelihood times prior."""
-    over = landscape(curves(10.0, q), as_prior(priors.half_normal(2)))
+    over = posterior_of(curves(10.0, q), as_prior(priors.half_normal(2)))
     first = over.views[0]
-    at = next(of_a_landscape(over.model))[1]
+    at = next(in_each_chart(over.model))[1]
     given, t = first.given(at), np.zeros((3, 1))
     readers = over.charts[0]
     values = []
@@ -80,7 +80,7 @@ def test_shares_of_the_charts_are_one_together(q):
 
 def test_ordinary_columns_have_one_chart():
     for far in (0.0, 1.0):
-        assert len(landscape(curves(far), as_prior(None)).views) == 1
+        assert len(posterior_of(curves(far), as_prior(None)).views) == 1
 
 
 # --- balanced slopes far from zero: quadrature of a posterior of three unknowns
@@ -253,9 +253,9 @@ def test_rows_and_labels_in_another_order():
 
 @pytest.mark.slow
 def test_importance_sampling_far_from_zero_against_the_grids():
-    """One landscape in two charts, by grids and by weighted points."""
+    """One posterior in two charts, by grids and by weighted points."""
     prior = Prior(priors.half_normal(5), priors.half_normal(2), gaussian([0, 0], 1e4 * np.eye(2)))
-    over = landscape(curves(8.0), prior)
+    over = posterior_of(curves(8.0), prior)
     exact, points = settled(over)[0], weighted(over, 20000, np.random.default_rng(1))
     error = 4.5 / np.sqrt(points.effective)
     assert points.log_marginal == pytest.approx(exact.log_marginal, abs=error)

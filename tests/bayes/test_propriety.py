@@ -8,7 +8,7 @@ import pytest
 from scipy.linalg import null_space
 
 from mixhier_lite import InputError, Prior, Term, datasets, fit, gaussian, integrate, priors, sample
-from mixhier_lite.bayes.posterior import landscape
+from mixhier_lite.bayes.posterior import posterior_of
 from mixhier_lite.bayes.propriety import existence
 from mixhier_lite.priors import as_prior
 
@@ -260,7 +260,7 @@ def test_flat_variances_need_two_contrasts_of_every_combination():
                 sample(model, 5, rng, priors.flat_variance())
             assert "a combination of columns" in refusal.value.got
         else:
-            found = existence(landscape(model, as_prior(priors.flat_variance())))
+            found = existence(posterior_of(model, as_prior(priors.flat_variance())))
             assert found.sds[0].tolist() == [1, 1]
 
 
@@ -302,9 +302,9 @@ def test_exponents_of_correlated_slopes(seed):
         model = fit(y, X, Term(g, Z), tau2=1.0)
         if min(left) <= 0:
             with pytest.raises(InputError, match="improper"):
-                existence(landscape(model, as_prior(prior)))
+                existence(posterior_of(model, as_prior(prior)))
         else:
-            found = existence(landscape(model, as_prior(prior)))
+            found = existence(posterior_of(model, as_prior(prior)))
             assert found.sds[0].tolist() == left
 
 
@@ -320,7 +320,7 @@ def test_exponents_of_three_columns():
         assert power_along(y, X, g, Z, np.array(u)[:, None] / np.sqrt(2)) == 4
     plane = np.linalg.svd(Z[20:21])[2][1:].T
     assert power_along(y, X, g, Z, plane) == 8
-    found = existence(landscape(fit(y, X, Term(g, Z), tau2=1.0), as_prior(None)))
+    found = existence(posterior_of(fit(y, X, Term(g, Z), tau2=1.0), as_prior(None)))
     # e_k: r - 1, axes r - 2, all r - 3; the line (k = 2) r + 2, the plane (f = 2, k = 3) r + 1
     axes = [power_along(y, X, g, Z, np.eye(3)[:, [k]]) - 1 for k in range(3)]
     twos = [power_along(y, X, g, Z, np.eye(3)[:, list(k)]) - 2 for k in ((0, 1), (0, 2), (1, 2))]
