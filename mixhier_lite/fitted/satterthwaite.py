@@ -133,8 +133,7 @@ def precision(model: Estimates) -> Precision:
 
 def _spread(live: ActiveEntries, x: Array) -> Array:
     """A root of Q^-1 in the directions in which the criterion rises, shape (cells, m)."""
-    exact = live.criterion.exact
-    Q = live.local(x[None]).hessian[0] if exact else live.differences(x)
+    Q = live.local(x[None]).hessian[0]
     values, axes = np.linalg.eigh(Q)
     steep = values > 1e-6 * max(float(values.max(initial=0.0)), 1e-300)
     return np.asarray(axes[:, steep] / np.sqrt(values[steep]))

@@ -133,10 +133,10 @@ def lacking(entries: ActiveEntries, bare: list[Array], N: list[Array]) -> list[t
 def _by_differences(entries: ActiveEntries, bare: list[Array]) -> Certificate:
     """The same where second derivatives are differences: they stand for the expected ones."""
     inside, x = entries.inside(bare)
-    gradient = inside.gradient(x)[1]
-    values, axes = np.linalg.eigh(inside.differences(x))
+    at = inside.local(x[None])
+    values, axes = np.linalg.eigh(at.hessian[0])
     size = np.abs(values)
-    along = axes.T @ gradient
+    along = axes.T @ at.gradient[0]
     away = np.sqrt((along**2 / np.maximum(size, 1e-300)).sum())
     least = (values / size.max(initial=1e-300)).min(initial=1.0)
     N = gradient_of_covariance(entries, bare)

@@ -208,12 +208,14 @@ class ActiveEntries:
                 r = g - near.gradient[n] - near.hessian[n] @ s
                 sure = abs(r @ s) > 1e-8 * np.sqrt((r @ r) * (s @ s))
                 return value, g, near.hessian[n] + (np.outer(r, r) / (r @ s) if sure else 0.0)
-        return value, g, self.differences(x)
+        return value, g, self._differences(x, g)
 
-    def differences(self, x: Array) -> Array:
-        """Second derivatives, (k, k), as forward differences of the gradient, made symmetric."""
+    def _differences(self, x: Array, here: Array) -> Array:
+        """Second derivatives, (k, k), as forward differences from the gradient here, (k,).
+
+        They are made symmetric.
+        """
         steps = 1e-5 * np.diag(1.0 + np.abs(x))
-        here = self.gradient(x)[1]
         rows = [(self.gradient(x + e)[1] - here) / e.max() for e in steps]
         H = np.array(rows, dtype=np.float64).reshape(len(x), len(x))
         return np.asarray((H + H.T) / 2)
