@@ -171,6 +171,10 @@ class Criterion(ABC):
     def derivatives(self, T: Sequence[Array]) -> Derivatives:
         """Value, gradient and second derivatives in the entries of T, at many T."""
 
+    def roughly(self, T: Sequence[Array]) -> Derivatives:
+        """The same at one T; second derivatives that are not ``exact`` are about right."""
+        return self.derivatives([t[None] for t in T])
+
     @abstractmethod
     def gradient(self, T: Sequence[Array]) -> tuple[float, list[Array]] | None:
         """Value and gradient 2 N T of every term, (q, q), :eq:`eq-slope-T`; None where lost."""
@@ -242,10 +246,10 @@ class WithNoise(Criterion):
         return self.likelihood.known_tau2 is None and here.tau2 <= 1e-12 * without.tau2
 
 
-def roots(S: Array) -> Array:
+def roots(S: Array, in_place: bool = False) -> Array:
     """Cholesky factors of matrices, (N, k, k); very large ones where they are not p.d."""
     if len(S) == 1 and S.size:
-        L, failed = dpotrf(S[0].T, lower=1)
+        L, failed = dpotrf(S[0].T, lower=1, overwrite_a=in_place)
         return np.asarray(HUGE * np.eye(len(L)) if failed else L)[None]
     try:
         return np.asarray(np.linalg.cholesky(S), dtype=np.float64)

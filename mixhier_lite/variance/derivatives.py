@@ -20,7 +20,7 @@ import numpy as np
 from ..inputs import Array
 from .criterion import Profiled
 from .curvature import Blocks, Curvature, Derivatives, hessian_in_entries
-from .elimination import backward, forward, gram, product
+from .elimination import backward, forward, gram
 from .factor import Factor, solve_triangular
 
 
@@ -91,14 +91,9 @@ def gradient(factor: Factor, columns: Array) -> tuple[Array, list[Array]]:
     NT1 = RT - np.einsum("irj,krj->ik", here.E1, here.U1)
     if not equations.m:
         return 2 * NT1, []
-    # what the other terms explain of R: (I - A P) A12 Q A12' (I - P A), :eq:`eq-slope-eliminated`
-    through = equations.crossing.within(factor.Q)
-    AP = gram(levels.TA, backward(levels.rows, levels.root))
-    unexplained = np.eye(equations.q)[None, :, :, None] - AP
-    explained = product(unexplained, product(through, unexplained.swapaxes(1, 2)))
-    NT1 = NT1 - explained[0].sum(axis=2) @ levels.T[0]
     NT2 = []
-    TM = factor.T_inverse2[0]  # T M^-1 with M = I + T'A2 T
+    TM_inverse = factor.T_inverse2()  # T M^-1 with M = I + T'A2 T
+    TM = TM_inverse[0]
     for a, b, q in equations.slices:
         A = factor.A2[0][:, a:b].reshape(equations.m, -1, q)
         own = TM[:, a:b].reshape(equations.m, -1, q)
@@ -106,6 +101,11 @@ def gradient(factor: Factor, columns: Array) -> tuple[Array, list[Array]]:
         F = here.E2[a:b].reshape(-1, q, here.E2.shape[1])
         TF = here.U2[a:b].reshape(-1, q, here.U2.shape[1])
         NT2.append(RT - np.einsum("jir,jkr->ik", F, TF))
+    # what the other terms explain of R: (I - A P) A12 Q A12' (I - P A), :eq:`eq-slope-eliminated`
+    AP = gram(levels.TA, backward(levels.rows, levels.root))[0]
+    unexplained = np.eye(equations.q)[:, :, None] - AP
+    explained = equations.crossing.explained(unexplained, factor.Q_from(TM_inverse)[0])
+    NT1 = NT1 - explained @ levels.T[0]
     return 2 * NT1, [2 * NT for NT in NT2]
 
 

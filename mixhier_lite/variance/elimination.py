@@ -102,9 +102,10 @@ class NormalEquations:
         """Number of columns of the other terms."""
         return len(self.A22)
 
-    def times(self, T: list[Array], rows: Array) -> Array:
+    def times(self, T: list[Array], rows: Array, in_place: bool = False) -> Array:
         """Multiply T of each other term, (N, q, q), into rows of shape (N, m, r)."""
-        out = np.empty_like(rows)  # in the order of memory, whether or not that is turned
+        # in the order of memory, whether or not that is turned
+        out = rows if in_place else np.empty_like(rows)
         for (a, b, q), t in zip(self.slices, T, strict=True):
             if q == 1:
                 np.multiply(t, rows[:, a:b], out=out[:, a:b])

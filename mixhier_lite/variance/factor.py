@@ -18,6 +18,7 @@ from scipy.linalg.lapack import dpotri
 
 from ..inputs import Array
 from .criterion import roots, triangular_solve
+from .crossing import mirror
 from .elimination import NormalEquations, backward, eliminate, forward, gram, product
 
 
@@ -116,13 +117,14 @@ class Factor:
         A2 = np.broadcast_to(equations.A22, (N, m, m))
         B2 = np.broadcast_to(equations.B22, (N, *equations.B22.shape))
         if equations.J:
-            A2 = A2 - equations.crossing.fill(levels.P)
+            fill = equations.crossing.fill(levels.root)
+            A2 = np.subtract(A2, fill, out=fill)
             B2 = B2 - equations.crossing.from_levels(gram(levels.root, G))
         T2_turned = [t.swapaxes(1, 2) for t in T2]
         TA = equations.times(T2_turned, A2)
-        M2 = equations.times(T2_turned, TA.swapaxes(1, 2)).swapaxes(1, 2)  # T'A2 T
+        M2 = equations.times(T2_turned, TA.swapaxes(1, 2), in_place=True).swapaxes(1, 2)  # T'A2 T
         np.einsum("nkk->nk", M2)[...] += 1.0
-        L2 = roots(M2)
+        L2 = roots(M2, in_place=True)
         F2 = solve_triangular(L2, equations.times(T2_turned, B2))
         log_det = log_det + 2 * np.log(np.einsum("nkk->nk", L2)).sum(axis=1)
         S = S - F2.swapaxes(1, 2) @ F2
@@ -133,25 +135,23 @@ class Factor:
         """Number of points."""
         return len(self.S)
 
-    @cached_property
-    def inverse2(self) -> Array:
-        """M22^-1, shape (N, m, m)."""
-        out = np.empty(self.L2.shape)
-        for inverse, L in zip(out, self.L2, strict=True):
-            lower = dpotri(L, lower=1)[0] if L.size else L
-            np.add(lower, lower.T, out=inverse)
-            np.einsum("kk->k", inverse)[...] /= 2
-        return out
-
-    @cached_property
     def T_inverse2(self) -> Array:
         """T M22^-1, shape (N, m, m)."""
-        return self.equations.times(self.T2, self.inverse2)
+        inverses = [dpotri(L, lower=1)[0] if L.size else L for L in self.L2]
+        for lower in inverses:
+            mirror(lower)
+        inverse = inverses[0][None] if self.N == 1 else np.stack(inverses)
+        return self.equations.times(self.T2, inverse, in_place=True)
+
+    def Q_from(self, T_inverse2: Array) -> Array:
+        """T M22^-1 T', shape (N, m, m), which takes the place of T M22^-1."""
+        turned = T_inverse2.swapaxes(1, 2)
+        return self.equations.times(self.T2, turned, in_place=True).swapaxes(1, 2)
 
     @cached_property
     def Q(self) -> Array:
         """T M22^-1 T', shape (N, m, m): what P is for the levels."""
-        return self.equations.times(self.T2, self.T_inverse2.swapaxes(1, 2)).swapaxes(1, 2)
+        return self.Q_from(self.T_inverse2())
 
     def solve(self, v: Array) -> tuple[Array, Array]:
         """T M^-1 T'Z'W[X y] v (:eq:`eq-effects-P`), for v of shape (N, p + 1, r) or (p + 1, r).

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..inputs import Array
 from .criterion import Place, WithNoise
-from .curvature import Curvature, Derivatives, joined
+from .curvature import Curvature, Derivatives, hessian_in_entries, joined
 from .derivatives import (
     curvature_of_one_term,
     curvature_of_several_terms,
@@ -22,6 +22,7 @@ from .derivatives import (
 )
 from .elimination import NormalEquations
 from .factor import Factor
+from .information import average_information
 
 CELLS = 2 * 10**5
 """Numbers for each entry of a small matrix that are held at once."""
@@ -104,6 +105,26 @@ class Levels(WithNoise):
         slopes = self.join(*gradient(factor, at.columns))
         hessian = of_several_terms(factor, at, T)
         return Derivatives.at_one(float(at.value[0]), slopes, hessian)
+
+    def roughly(self, T: Sequence[Array]) -> Derivatives:
+        """See :meth:`Criterion.roughly`; by the average information."""
+        if self.exact:
+            return super().roughly(T)
+        factor = self.factor([t[None] for t in T])
+        at = self.likelihood.profiled(factor.log_det, factor.S)
+        slopes = self.join(*gradient(factor, at.columns))
+        N = [slope @ np.linalg.pinv(t) / 2 for slope, t in zip(slopes, T, strict=True)]
+        average = average_information(factor, at)
+        order = self.others if self.first is None else (self.first, *self.others)
+        q = [len(T[t]) for t in order]
+        stops = np.cumsum([0, *(each**2 for each in q)])
+        blocks = {
+            (order[s], order[t]): average[stops[s] : stops[s + 1], stops[t] : stops[t + 1]].reshape(
+                q[s], q[s], q[t], q[t]
+            )
+            for s, t in np.ndindex(len(order), len(order))
+        }
+        return Derivatives.at_one(float(at.value[0]), slopes, hessian_in_entries(blocks, N, T))
 
     def at(self, T: Sequence[Array]) -> Place:
         """See :meth:`WithNoise.at`."""

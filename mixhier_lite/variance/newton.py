@@ -72,19 +72,16 @@ def move(entries: ActiveEntries, x: Array, step: Array) -> Array:
 
 
 def descend(
-    entries: ActiveEntries, x: Array, hessian: Array | None = None, steps: int = STEPS
+    entries: ActiveEntries, x: Array, at: Points | None = None, steps: int = STEPS
 ) -> Minimum:
     """Newton's method from many points, (N, k), to the last digit of the lowest minimum.
 
     Once the lowest has all but arrived, those that are far above it or have arrived elsewhere
     are given up. Where second derivatives are not exact, a step leaves about as much of its length
-    as it has itself of the length of the last one. ``hessian``, (1, k, k), is about right at x;
+    as it has itself of the length of the last one. ``at`` is what is known of the points, and
     ``steps`` are the most that are taken.
     """
-    if hessian is None:
-        at = entries.local(x)
-    else:
-        at = entries.local(x, Points(x, np.zeros(1), np.zeros_like(x), hessian))
+    at = entries.local(x) if at is None else at
     evaluations_count = entries.criterion.dense > LARGE_DENSE
     share = np.ones(len(x))  # of Newton's step
     last = np.ones(len(x))  # length of the last step

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import block_diag
 
 from ..inputs import Array
 from .assembly import Assembly, Parts
@@ -37,7 +36,7 @@ def optimum(parts: Parts) -> tuple[Assembly, Optimum]:
     assembly = parts.assembled()
     entries = ActiveEntries.all_of(assembly.criterion, assembly.forms)
     if len(parts.gram.blocks) > 1 and assembly.criterion.dense > LARGE_DENSE:
-        return assembly, nearby(entries, *term_by_term(parts))
+        return assembly, nearby(entries, term_by_term(parts))
     if parts.known_tau2 is None and could_saturate(parts.gram):
         # it may lead to where there is no noise, which is a long way: see *noise*
         return assembly, descended(entries, steps=FIRST_STEPS)
@@ -66,9 +65,9 @@ def descended(
     return _settled(entries, descend(entries, points, steps=steps), len(points))
 
 
-def nearby(entries: ActiveEntries, theta: Array, hessian: Array) -> Optimum:
-    """Find the minimum near theta, (k,), with second derivatives that are about right, (k, k)."""
-    minimum = descend(entries, theta[None], hessian[None])
+def nearby(entries: ActiveEntries, theta: Array) -> Optimum:
+    """Find the minimum near theta, (k,)."""
+    minimum = descend(entries, theta[None], entries.roughly(theta))
     if not minimum.arrived:
         minimum = descend(entries, minimum.x[None])
     return _settled(entries, minimum, 1)
@@ -79,26 +78,23 @@ def _settled(entries: ActiveEntries, minimum: Minimum, tried: int) -> Optimum:
     return Optimum(entries.framed(bare), arrived or certify(entries, bare).ok, tried)
 
 
-def term_by_term(parts: Parts) -> tuple[Array, Array]:
-    """A start where looking around is costly: what each term says alone, and how surely.
+def term_by_term(parts: Parts) -> Array:
+    """A start where looking around is costly: what each term says alone, shape (k,).
 
     Each term alone takes the others for noise, and says how much noise it removes. What all of
     them leave is the noise of the joint model (:eq:`eq-starts`).
     """
-    thetas, hessians, left, removed = [], [], [], []
+    thetas, left, removed = [], [], []
     gram, reml, tau2 = parts.gram, parts.likelihood.reml, parts.known_tau2
     for block in gram.blocks:
         alone = Parts.of(replace(gram, blocks=(block,), cross={}), reml, tau2)
         assembly, found = optimum(alone)
         T = found.T
-        entries = ActiveEntries.all_of(assembly.criterion, assembly.forms)
-        theta = entries.pack(T)
-        thetas.append(theta)
-        hessians.append(entries.local(theta[None]).hessian[0])
+        thetas.append(ActiveEntries.all_of(assembly.criterion, assembly.forms).pack(T))
         here, without = (assembly.criterion.solve([t * share for t in T]) for share in (1.0, 0.0))
         left.append(here.tau2 if here else 0.0)
         removed.append(without.tau2 - left[-1] if here and without else 0.0)
     noise = left[0] + removed[0] - sum(removed)
     noise = min(left) if tau2 is not None else max(noise, min(left) / 4, 1e-300)
     grown = [theta * np.sqrt(own / noise) for theta, own in zip(thetas, left, strict=True)]
-    return np.concatenate(grown), block_diag(*hessians)
+    return np.concatenate(grown)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ..inputs import Array
 from .criterion import Criterion
+from .curvature import Derivatives
 
 Cells = tuple[tuple[int, int, int], ...]
 """Term, row and column of entries of T."""
@@ -166,7 +167,14 @@ class ActiveEntries:
         if not self.criterion.exact:
             found = [self._by_differences(x[n], near, n) for n in range(len(x))]
             return Points(x, *(np.array(part) for part in zip(*found, strict=True)))
-        at = self.criterion.derivatives(self.unpack(x))
+        return self._points(x, self.criterion.derivatives(self.unpack(x)))
+
+    def roughly(self, x: Array) -> Points:
+        """The criterion at one point, (k,), with second derivatives that are about right."""
+        return self._points(x[None], self.criterion.roughly(self.unpack(x)))
+
+    def _points(self, x: Array, at: Derivatives) -> Points:
+        """Derivatives in the entries of T of every term as those in theta."""
         k = len(self.cells)
         gradient, hessian = np.empty((len(x), k)), np.empty((len(x), k, k))
         for s, (own, i, j) in enumerate(self._places):

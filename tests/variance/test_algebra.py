@@ -445,6 +445,30 @@ def changes_of_omega(model, Delta, t=0):
     return sum(Z @ Delta @ Z.T for Z in model.columns[t])
 
 
+@pytest.mark.parametrize("known", [None, 1.7])
+@checks("eq-average")
+def test_average_information_is_the_mean_of_observed_and_expected(known):
+    """What the best tau2 takes from the observed second derivatives is taken from both."""
+    model = Model()
+    basis, Theta = list(directions(2)), model.Thetas[0]
+    Omega = model.omega([Theta])
+    Q = residual_maker(Omega, model.X)
+    nu = model.n - model.p
+    tau2 = known or model.y @ Q @ model.y / nu
+    M = [changes_of_omega(model, D) for D in basis]
+    e = Q @ model.y / np.sqrt(tau2)
+    taken = np.outer(*[[e @ m @ e for m in M]] * 2) / nu * (known is None)
+    stated = np.array([[e @ a @ Q @ b @ e for b in M] for a in M]) - taken
+
+    def criterion(x):
+        change = sum(a * D for a, D in zip(x, basis, strict=True))
+        return model.criterion([Theta + change], True, known)
+
+    observed = bend(criterion, np.zeros(3))
+    expected = np.array([[np.trace(Q @ a @ Q @ b) for b in M] for a in M])
+    close(stated, (observed + expected - taken) / 2, 1e-6)
+
+
 @pytest.mark.parametrize("reml", [True, False])
 @checks("eq-information", "eq-expected")
 def test_the_mean_of_the_second_derivatives(reml):

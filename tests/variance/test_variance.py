@@ -1,16 +1,18 @@
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from dense import criterion, least_overlap
 from scipy.optimize import minimize
 
-from mixhier_lite import Gram, InputError, Term, datasets, fit
-from mixhier_lite.variance.assembly import assemble, unpooled
+from mixhier_lite import Gram, InputError, Term, datasets, fit, indicator
+from mixhier_lite.variance.assembly import Parts, assemble, unpooled
 from mixhier_lite.variance.boundary import leave_boundary
 from mixhier_lite.variance.certificate import certify
 from mixhier_lite.variance.criterion import roots as cholesky_roots
-from mixhier_lite.variance.crossing import Dense, Paired, Sparse
+from mixhier_lite.variance.crossing import Dense, Paired, Sparse, Split
+from mixhier_lite.variance.information import average_information
 from mixhier_lite.variance.newton import LARGE_DENSE
 from mixhier_lite.variance.optimum import minimise, nearby
 from mixhier_lite.variance.starts import scored
@@ -388,18 +390,26 @@ def test_all_ways_to_keep_the_crossing_agree(slopes):
     paired = equations.crossing
     assert type(paired) is Paired
     A12 = np.stack([A.toarray() for A in paired.A12])
-    P, Q = rng.normal(size=(2, q, q, J)), rng.normal(size=(2, m, m))
-    P, Q = P + P.swapaxes(1, 2), Q + Q.swapaxes(1, 2)
+    root, Q = rng.normal(size=(2, q, q, J)), rng.normal(size=(2, m, m))
+    Q = Q + Q.swapaxes(1, 2)
+    P = np.einsum("naij,nakj->nikj", root, root)
     fill = np.einsum("kjm,nklj,ljr->nmr", A12, P, A12, optimize=True)
     within = np.einsum("kjm,nmr,ljr->nklj", A12, Q, A12, optimize=True)
+    E = rng.normal(size=(q, q, J))
+    explained = np.einsum("kaj,abj,lbj->kl", E, within[0], E)
     R, effects = rng.normal(size=(2, q, 3, J)), rng.normal(size=(2, m, 3))
     from_levels = np.einsum("kjm,nkrj->nmr", A12, R)
     to_levels = np.einsum("kjm,nmr->nkrj", A12, effects)
     v = rng.normal(size=(len(g), q))
     of_rows = np.einsum("ik,kim->im", v, A12[:, g])
     sparse = Sparse(paired.start, paired.columns, paired.values, m)
-    for kept in (paired, sparse, Dense(A12)):
-        np.testing.assert_allclose(kept.fill(P), fill, atol=1e-10 * abs(fill).max())
+    chosen = rng.random(J) < 0.3
+    few, others = sparse.some(chosen), sparse.some(~chosen)
+    split = Split(chosen, Dense(np.stack([A.toarray() for A in few.A12])), others)
+    for kept in (paired, sparse, Dense(A12), split):
+        np.testing.assert_allclose(kept.fill(root), fill, atol=1e-10 * abs(fill).max())
+        close = 1e-10 * abs(explained).max()
+        np.testing.assert_allclose(kept.explained(E, Q[0]), explained, atol=close)
         np.testing.assert_allclose(kept.within(Q), within, atol=1e-10 * abs(within).max())
         np.testing.assert_allclose(kept.from_levels(R), from_levels, atol=1e-9)
         np.testing.assert_allclose(kept.to_levels(effects), to_levels, atol=1e-9)
@@ -418,7 +428,48 @@ def test_the_crossing_is_kept_in_the_way_that_suits_its_size(monkeypatch):
     monkeypatch.setattr("mixhier_lite.variance.crossing.SMALL", 999)  # 40 x 25 entries
     assert kept(g, h) is Paired
     monkeypatch.setattr("mixhier_lite.variance.crossing.MANY_PAIRS", 90)
+    assert kept(g, h) is Split
+    monkeypatch.setattr("mixhier_lite.variance.crossing.MANY_COLUMNS", 1.0)
     assert kept(g, h) is Sparse
+
+
+@pytest.mark.parametrize("known", [None, 0.8])
+@pytest.mark.parametrize("slopes", [False, True])
+def test_average_information_without_an_n_by_n_matrix(slopes, known):
+    """As its formula has it, of a large crossed model far from its minimum."""
+    y, X, g, h = crossed(500, 260, 210)
+    parts = Parts.of(Gram.from_arrays(y, X, [Term(g, X if slopes else None), Term(h)]), True, known)
+    levels = parts.assembled().criterion
+    assert not levels.exact
+    T = [np.array([[0.6, 0.0], [0.2, 0.5]]) if slopes else np.array([[0.6]]), np.array([[0.9]])]
+    factor = levels.factor([t[None] for t in T])
+    at = levels.likelihood.profiled(factor.log_det, factor.S)
+    found = average_information(factor, at)
+
+    columns = [
+        X[:, : len(T[0])] @ np.linalg.inv(parts.columns[0]),
+        1 / parts.columns[1] + 0 * y[:, None],
+    ]
+    Z = [
+        indicator(codes)[:, :, None] * rows[:, None]
+        for codes, rows in zip((g, h), columns, strict=True)
+    ]
+    Omega = np.eye(len(y)) + sum(
+        np.einsum("njq,qr,mjr->nm", z, t @ t.T, z, optimize=True) for z, t in zip(Z, T, strict=True)
+    )
+    inverse = np.linalg.inv(Omega)
+    Q = inverse - inverse @ X @ np.linalg.inv(X.T @ inverse @ X) @ X.T @ inverse
+    nu = len(y) - X.shape[1]
+    e = Q @ y / np.sqrt(y @ Q @ y / nu if known is None else known)
+    M = [
+        np.einsum("nj,mj->nm", z[:, :, a], z[:, :, b])
+        for z in Z
+        for a, b in np.ndindex(z.shape[2], z.shape[2])
+    ]
+    Me = np.array([m @ e for m in M])
+    taken = np.outer(Me @ e, Me @ e) / nu * (known is None)
+    stated = Me @ Q @ Me.T - taken
+    np.testing.assert_allclose(found, stated, atol=1e-9 * abs(stated).max())
 
 
 @pytest.mark.parametrize("method", ["ML", "REML"])
@@ -441,14 +492,17 @@ def test_a_dear_fit_has_its_digits(method):
         assert criterion(y, X, dense, moved, method, None) > own
 
 
-def test_wrong_second_derivatives_at_the_start_are_no_end():
+def test_wrong_second_derivatives_at_the_start_are_no_end(monkeypatch):
     """They make the first step short, which is not to be taken for an arrival."""
     y, X, g, h = crossed()
     assembly = assemble(Gram.from_arrays(y, X, [Term(g), Term(h)]), True, None)
     entries = ActiveEntries.all_of(assembly.criterion, assembly.forms)
     best = minimise(entries).T
     for wrong in (1e2, 1e5):
-        found = nearby(entries, 1.1 * np.ravel(best), wrong * np.eye(2))
+        started = replace(entries.roughly(1.1 * np.ravel(best)), hessian=wrong * np.eye(2)[None])
+        monkeypatch.setattr(ActiveEntries, "roughly", lambda self, x, at=started: at)
+        found = nearby(entries, 1.1 * np.ravel(best))
+        monkeypatch.undo()
         assert found.arrived
         np.testing.assert_allclose(np.ravel(found.T), np.ravel(best), rtol=1e-5)
 
