@@ -1,7 +1,7 @@
 """Time the package beside its peers: ``make benchmarks``, or some of it: W1 W5 W7 verbs cold.
 
 ``--slow`` lets peers run that take minutes. ``scaling`` writes scaling.json, which chapter *scale*
-draws: afterwards that chapter's notebook is to be executed anew.
+draws: afterwards that chapter's notebook is to be executed anew. ``W8b`` takes minutes and 4 GB.
 """
 
 import os
@@ -10,6 +10,7 @@ import sys
 import clock
 import cold
 import labels
+import largest
 import limit
 import peers
 import posterior
@@ -151,6 +152,8 @@ def main(words):
     for word, module in (("verbs", verbs), ("labels", labels)):
         if not names or word in names:
             print("\n".join(module.lines()), flush=True)
+    if "W8b" in names:
+        print("\n".join(largest.lines()), flush=True)
     if not names or "cold" in names:
         print("\n".join(cold.lines()), flush=True)
     if "scaling" in names:

@@ -110,10 +110,17 @@ def insteval() -> Work:
 
 
 def ratings() -> Work:
+    return _ratings("W8a", 10**6, 20_000, 2_000)
+
+
+def many_ratings() -> Work:
+    return _ratings("W8b", 10**7, 150_000, 10_000)
+
+
+def _ratings(name: str, rows: int, people: int, things: int) -> Work:
     """The shape of ratings: a few people rate much, a few things are rated much (Zipf)."""
-    rng, rows = np.random.default_rng(8), 10**6
-    codes = []
-    for levels in (20_000, 2_000):
+    rng, codes = np.random.default_rng(8), []
+    for levels in (people, things):
         share = 1 / (10 + np.arange(levels))
         drawn = rng.choice(levels, rows - levels, p=share / share.sum())
         codes.append(rng.permutation(np.concatenate([np.arange(levels), drawn])))
@@ -121,8 +128,8 @@ def ratings() -> Work:
     y = X @ [3.0, 0.2] + rng.normal(size=rows)
     for g, sd in zip(codes, (0.5, 0.7), strict=True):
         y += sd * rng.normal(size=int(g.max()) + 1)[g]
-    what = "crossed, ratings: 1e6 rows, 20,000 x 2,000, Zipf"
-    return Work("W8a", what, y, X, tuple(codes), "y ~ x1 + (1 | g1) + (1 | g2)")
+    what = f"crossed, ratings: {rows:.0e} rows, {people:,} x {things:,}, Zipf".replace("e+0", "e")
+    return Work(name, what, y, X, tuple(codes), "y ~ x1 + (1 | g1) + (1 | g2)")
 
 
 def relatedness() -> Work:
