@@ -2,8 +2,8 @@
 
 A figure of matplotlib says where its axes are. Between two columns of axes it is cut, left of what
 belongs to the right one; a phone shows the columns as windows on the one file. A column that takes
-the labels of its vertical axis from the first gets a window on those too. A figure that cannot be
-cut so scrolls in its box.
+the labels of its vertical axis from the first gets a window on those too. A wide figure that cannot
+be cut so fails the build: a phone would show a part of it, or letters too small to read.
 """
 
 import re
@@ -12,9 +12,12 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 from docutils import nodes
+from sphinx.util import logging
 
-WIDE = 520.0
-"""A figure of more points has letters too small to read where it shrinks to a phone."""
+logger = logging.getLogger(__name__)
+
+WIDE = 518.4
+"""A figure of more points, 7.2 inches, has letters too small to read where a phone shrinks it."""
 LARGEST = 1.1
 """Pixels a point: letters of 12.5 points have 14 pixels."""
 TICK = 4.0  # points that a tick stands out of its axis
@@ -154,7 +157,7 @@ def silent(image):
 
 
 def mark_wide_figures(app, doctree, page):
-    """Put a wide figure's image into a box, beside its panels where it has some."""
+    """Put a wide figure's image into a box, beside its panels."""
     if app.builder.format != "html":
         return
     for figure in doctree.findall(nodes.figure):
@@ -163,10 +166,14 @@ def mark_wide_figures(app, doctree, page):
             svg = file.read_text("utf-8") if file.suffix == ".svg" else ""
             size = SIZE.search(svg)
             if size and float(size[1]) > WIDE:
-                box = nodes.container("", image.deepcopy(), classes=["wide"])
                 panels = stacked(image, svg)
-                if len(panels):
-                    box += panels
+                if not len(panels):
+                    name = ", ".join(figure["ids"]) or file.name
+                    logger.warning(
+                        "%s: %s points are too wide for a phone, and it cannot be cut into panels",
+                        name, size[1], location=figure,
+                    )  # fmt: skip
+                box = nodes.container("", image.deepcopy(), panels, classes=["wide"])
                 image.replace_self(box)
 
 

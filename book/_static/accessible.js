@@ -18,14 +18,14 @@ for (const kind of ["toggle", "click"])
   const unlisted = "article pre, article .pst-scrollable-table-container";  // the theme's stops
   const stops = () => {
     for (const box of document.querySelectorAll(unlisted)) fade(box);
-    for (const box of document.querySelectorAll("m-f[display], article figure .wide"))
+    for (const box of document.querySelectorAll("m-f[display]"))
       if (fade(box)) box.tabIndex = 0;
       else box.removeAttribute("tabindex");
   };
   addEventListener("load", stops);
   addEventListener("resize", stops);
   addEventListener("scroll", event => {
-    if (event.target.matches?.(`${unlisted}, m-f[display], article figure .wide`))
+    if (event.target.matches?.(`${unlisted}, m-f[display]`))
       fade(event.target);
   }, true);
 }

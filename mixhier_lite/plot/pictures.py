@@ -208,7 +208,6 @@ def profile_zeta(profile: Profile, ax: "Axes | None" = None) -> Axes:
             textcoords="axes fraction",
             va="center",
             color=color,
-            fontsize="small",
             arrowprops={"arrowstyle": "-", "color": NOISE, "lw": 0.5, "relpos": (0, 0.5)},
         )
     ax.set(xlabel="distance from the estimate, in halves of an interval of 68 %", ylabel="zeta")
