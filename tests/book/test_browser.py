@@ -138,11 +138,20 @@ CUT = """boxes => [...document.querySelectorAll(boxes)]
   .map(box => box.textContent)"""
 
 
+ASKEW = """() => [...document.querySelectorAll('article .cell details > summary')]
+  .filter(title => title.checkVisibility() && Math.abs(title.getBoundingClientRect().left
+    - title.closest('.cell').getBoundingClientRect().left) > 1).length"""
+LOUD = """() => [...document.querySelectorAll('article .cell_input')].filter(box =>
+  parseFloat(getComputedStyle(box).borderTopWidth) > 0 && getComputedStyle(box).borderTopColor
+    !== getComputedStyle(document.querySelector('.bd-sidebar-primary')).borderRightColor).length"""
+
+
 def test_nothing_is_cut_on_a_wide_screen(opened):
-    """No formula, and no sentence that code prints; no permalink has a line of its own."""
+    """No formula, no code of a cell, nor what it prints; no permalink has a line of its own."""
     _, page, _ = opened
-    assert page.evaluate(CUT, "article div.math > m-f, article .sentences pre") == []
+    assert page.evaluate(CUT, "article div.math > m-f, article div.cell pre") == []
     assert page.evaluate(LONE_PERMALINKS) == []
+    assert page.evaluate(ASKEW) == 0, "a fold of a cell begins where the text does"
 
 
 def check_dark_and_narrow(page):
@@ -155,6 +164,7 @@ def check_dark_and_narrow(page):
 def test_page_becomes_dark_and_narrow(opened):
     _, page, troubles = opened
     axe.switch(page, "dark")
+    assert page.evaluate(LOUD) == 0, "a frame of code is as quiet as the lines of the page"
     page.set_viewport_size({"width": 390, "height": 900})
     check_dark_and_narrow(page)
     assert page.evaluate(LONE_PERMALINKS) == []
