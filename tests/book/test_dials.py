@@ -66,6 +66,13 @@ def soup(name):
     return BeautifulSoup(HTML[name], "html.parser")
 
 
+def says(words, number):
+    """Tell whether words say a number to three significant digits."""
+    told = map(float, re.findall(r"-?\d+(?:\.\d+)?(?:e[+-]\d+)?", words.replace("\u2212", "-")))
+    unit = 10.0 ** (np.floor(np.log10(abs(number))) - 2) if number else 1e-9
+    return any(abs(each - number) <= 0.51 * unit for each in told)
+
+
 # --- what Python writes
 
 
@@ -96,6 +103,11 @@ def test_dial_says_what_it_shows(name):
         assert knob["data-lm-suppress-shortcuts"] == "true"
     rows = page.select(".still tbody tr")
     assert len(rows) == len(DIALS[name].stops) >= 5
+    for row, stop in zip(rows, DIALS[name].stops, strict=True):
+        numbers = DIALS[name].frame(*stop).numbers
+        assert len(row.find_all("td")) == len(numbers)
+        for cell, number in zip(row.find_all("td"), numbers.values(), strict=True):
+            assert says(cell.get_text(), number)
     assert page.select_one(".still caption").get_text()
 
 
@@ -251,6 +263,26 @@ def test_page_computes_what_the_package_computes(page, name):
             assert texts == same
             # most data are written with six digits
             assert there == pytest.approx(here, rel=1e-4, abs=5e-5 + 1e-5 * np.abs(here).max())
+
+
+SAID = {  # what the line below a dial says, and the words at its handles
+    "pooled-to-within": ("sigma2", "slope"),
+    "one-group": ("rows", "λ", "share kept", "prediction"),
+    "flat-limit": ("κ", "prior sd"),
+    "three-names": ("penalty λ", "prior sd", "lowest to highest effect"),
+    "who-moves-most": ("prior sds times", "moves most", "by, ms"),
+    "which-slope": ("between", "pooled", "this dial"),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_words_say_the_numbers_to_three_digits(page, name):
+    for to in positions(DIALS[name], 5):
+        seen = turn(page, name, to)
+        numbers = DIALS[name].frame(*seen["at"]).numbers
+        words = " ".join([*seen["words"], seen["now"]])
+        for number in SAID[name]:
+            assert says(words, numbers[number]), (number, numbers[number], words)
 
 
 def test_three_systems_of_equations_agree_in_the_page(page):

@@ -8,6 +8,7 @@ import folds
 import pytest
 import source
 import theorems
+from bs4 import BeautifulSoup
 from conftest import ROOT, visit
 from test_site import PAGES, soup
 
@@ -114,9 +115,33 @@ def test_a_second_reading_is_folded_below_its_heading(site):
                 inside = heading.find_next_siblings()
                 assert [part["class"] for part in inside] == [["fold", "second"]]
                 words = int(re.search(r"(\d+) words", inside[0].summary.get_text())[1])
-                assert words > 50
+                assert words > 50 and words == pytest.approx(read(inside[0]), rel=0.1)
                 found += 1
     assert found >= 1
+
+
+def read(part, closed=False):
+    """Count words of a part of a page and of its TeX, without code or what is closed."""
+    copy = BeautifulSoup(str(part), "html.parser")
+    away = ["pre", "summary", ".headerlink", ".dial", ".reading-time", ".fold-kinds", "script"]
+    away += ["details.fold:not([open])", "details.source"] if closed else []
+    for piece in copy.select(", ".join(away)):
+        piece.decompose()
+    for formula in copy.find_all("m-f"):
+        formula.replace_with(formula["tex"])
+    return len(copy.get_text(" ").split())
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if folds.CHAPTER.match(page)])
+def test_the_reading_time_is_that_of_what_is_open(site, page):
+    """Counted in what was built: words at a steady pace, and a third of a minute for a figure."""
+    article = soup(site, page).find("article")
+    told = re.findall(r"\d+", article.select_one(".reading-time").get_text())
+    for minutes, closed in ((told[0], True), (told[-1], False)):
+        figures = len([f for f in article.find_all("figure") if not closed or not
+                       f.find_parent("details", attrs={"open": False})])  # fmt: skip
+        counted = (read(article, closed) + folds.WORDS_OF_A_FIGURE * figures) / folds.WORDS_A_MINUTE
+        assert int(minutes) == pytest.approx(counted, rel=0.15, abs=1)
 
 
 # --- in the browser

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from bs4 import BeautifulSoup
 from conftest import ROOT, visit
 from test_site import soup
 
@@ -79,6 +80,39 @@ def test_boxes_lead_to_chapters_and_arrows_to_theorems(site):
             assert condition.get_text().strip() and link in theorem.descendants
     caption = figure.select_one(".caption-text").get_text()
     assert 40 <= len(caption) <= 260 and caption.endswith(".")
+
+
+CHAPTERS = "04-hierarchical 02-mixed 05-flat 02-mixed 06-ridge 03-henderson 06-ridge 01-groups"
+THEOREMS = {  # what an arrow says first, how it is drawn, and where it leads
+    "X = DU": ("across both middle", "thm-centred"),
+    "Bayes": ("down left", "lem-product"),
+    "best unbiased rules": ("down right", "thm-gls-blup"),
+    "X of full column rank": ("across both middle", "thm-flat"),
+    r"\beta = Lu": ("down both middle", "thm-general-ridge"),
+    r"\Sigma positive definite": ("down both middle", "thm-henderson"),
+    r"\Sigma = \sigma^2 I": ("down both middle", "thm-ridge"),
+    "one intercept per group": ("down both middle", "thm-shrinkage"),
+}
+
+
+def said(paragraph):
+    """Read a paragraph, its formulas as TeX."""
+    copy = BeautifulSoup(str(paragraph), "html.parser")
+    for formula in copy.find_all("m-f"):
+        formula.replace_with(formula["tex"])
+    return " ".join(copy.get_text().split())
+
+
+def test_each_arrow_leads_to_its_own_theorem(site):
+    """An arrow that leads to its neighbour's theorem, or points one way only, is a false claim."""
+    figure = soup(site, PAGE).find(id="fig-equivalence-chain")
+    boxes = [part.find("a")["href"].removesuffix(".html") for part in figure.select(".map-box")]
+    assert boxes == CHAPTERS.split()
+    arrows = figure.select(".map-arrow")
+    for arrow, (words, (look, label)) in zip(arrows, THEOREMS.items(), strict=True):
+        assert said(arrow.p).startswith(words)
+        assert " ".join(arrow["class"]).removeprefix("map-arrow ").startswith(look)
+        assert arrow.a["href"].endswith(f"#{label}"), words
 
 
 def test_words_below_the_map_name_every_theorem_of_it(site):
