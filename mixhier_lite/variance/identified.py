@@ -28,7 +28,8 @@ INVOLVED = 1e-3
 
 
 FULL_RANK = 1e-6
-"""Least eigenvalue of a level's correlations from which on its rank is beyond doubt."""
+"""Least eigenvalue of a level's correlations from which on its rank is beyond doubt, and least
+size of one of its columns, squared, beside that of other levels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,8 @@ class Overlap:
         """
         size = self.size[chosen]
         G = (self.on_contrasts if on_contrasts else self.before)[np.ix_(chosen, chosen)]
-        length = np.sqrt(np.maximum(np.diag(self.before)[chosen], LOST * size))
+        own = np.diag(self.before)[chosen]
+        length = np.sqrt(np.where(own > LOST * size, own, size))  # else it is zero but for rounding
         values, vectors = np.linalg.eigh(G / np.outer(length, length))
         bound = ROUNDING * len(G)
         if values[0] > bound:
@@ -202,8 +204,11 @@ def plainly_identified(parts: Parts) -> bool:
     block = gram.blocks[0]
     if len(gram.blocks) > 1 or block.K is not None or gram.n <= gram.p + block.J * block.q:
         return False
-    some = parts.moments[0][0][:, :, : 6 * gram.p + 6]  # the first levels are enough to look at
-    size = np.sqrt(np.maximum(np.einsum("kkj->jk", some), 1e-300))
+    A = parts.moments[0][0]
+    some = A[:, :, : 6 * gram.p + 6]  # the first levels are enough to look at
+    typical = np.einsum("kkj->k", A) / block.J
+    # what is tiny beside other levels' may be the rounding of a zero, whose direction says nothing
+    size = np.sqrt(np.maximum(np.einsum("kkj->jk", some), FULL_RANK * typical))
     correlations = some.transpose(2, 0, 1) / (size[:, :, None] * size[:, None])
     least = np.linalg.eigvalsh(correlations)[:, 0]
     return bool((least > FULL_RANK).sum() > 2 * gram.p)

@@ -232,3 +232,17 @@ def test_counting_spares_the_exact_test():
     g = np.repeat(np.arange(9), 4)
     gram = Gram.from_arrays(np.sin(np.arange(36.0)), np.ones((36, 1)), Term(g))
     assert plainly_identified(Parts.of(gram, True, None))
+
+
+@pytest.mark.parametrize("shift", [0.0, 3.7, 2000.0])
+@pytest.mark.parametrize("dose", [(0, 1), (-1, 1), (0.3, 0.7)])
+def test_rounding_of_a_column_that_is_zero_in_a_level_counts_as_no_rank(dose, shift):
+    """In the columns of the search one is zero in treated levels, the other in the others."""
+    who = np.repeat(np.arange(10), 3)
+    X = np.column_stack([np.ones(30), np.array(dose)[who % 2] + shift])
+    for seed in range(8):
+        y = np.random.default_rng(seed).normal(size=30)
+        parts = Parts.of(Gram.from_arrays(y, X, Term(who, X)), True, None)
+        assert not plainly_identified(parts)
+        with pytest.raises(InputError, match=WITHIN):
+            fit(y, X, Term(who, X))
