@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import refused
-from ..gram.gram import Block
+from ..gram.gram import Block, Gram
 from ..inputs import Array
 from .assembly import Parts
 from .criterion import triangular_solve
@@ -214,6 +214,34 @@ def plainly_identified(parts: Parts) -> bool:
     return bool((least > FULL_RANK).sum() > 2 * gram.p)
 
 
+def more_entries_than_rows_tell(block: Block) -> bool:
+    """Whether a term has more entries of Sigma than all Z_j Sigma Z_j' together.
+
+    Counting finds in no time what the exact test would need gigabytes for: slopes on a text
+    column, say, whose every row is a level.
+    """
+    if block.K is not None or not block.correlated:
+        return False
+    ranks = np.minimum(block.rows, block.q)
+    return bool(block.q * (block.q + 1) > (ranks * (ranks + 1)).sum())
+
+
+def _refuse_within(gram: Gram, t: int, within_itself: bool = True) -> None:
+    """Refuse term t for itself, or for what the columns of X leave of it."""
+    block = gram.blocks[t]
+    some, q = ", ".join(block.column_names[:10]), block.q
+    raise refused(
+        "not-told-apart-within-a-term" if within_itself else "not-told-apart-from-X",
+        name=_name(gram, t),
+        columns=some if q <= 10 else f"{some} and {q - 10} more",
+    )
+
+
+def _name(gram: Gram, t: int) -> str:
+    """What a term is called."""
+    return gram.blocks[t].name or f"term {t + 1}"
+
+
 def refuse_unidentified(parts: Parts) -> None:
     """Refuse a layout in which no y could tell the variances apart, and say which of them.
 
@@ -227,22 +255,22 @@ def refuse_unidentified(parts: Parts) -> None:
     """
     if plainly_identified(parts):
         return
-    found, gram = Overlap.of(parts), parts.gram
+    gram = parts.gram
+    for t, block in enumerate(gram.blocks):
+        if more_entries_than_rows_tell(block):
+            _refuse_within(gram, t)
+    found = Overlap.of(parts)
     of_terms = found.term < len(gram.blocks)
     unknown = of_terms if parts.known_tau2 is not None else np.ones_like(of_terms)
     vanishing = found.vanishing(unknown)
     if vanishing is None:
         return
-    names = [block.name or f"term {t + 1}" for t, block in enumerate(gram.blocks)]
-    for t, block in enumerate(gram.blocks):
+    names = [_name(gram, t) for t in range(len(gram.blocks))]
+    for t in range(len(gram.blocks)):
         own = found.term == t
         if found.vanishing(own) is not None:
             within_itself = found.vanishing(own, on_contrasts=False) is not None
-            raise refused(
-                "not-told-apart-within-a-term" if within_itself else "not-told-apart-from-X",
-                name=names[t],
-                columns=", ".join(block.column_names),
-            )
+            _refuse_within(gram, t, within_itself)
     together = found.vanishing(of_terms)
     directions = vanishing if together is None else together
     involved = found.term[unknown if together is None else of_terms]

@@ -1,6 +1,9 @@
 """What no data of a layout could tell apart is refused; the oracle is a rank of n x n matrices."""
 
+import tracemalloc
+
 import numpy as np
+import pandas as pd
 import pytest
 from dense import least_overlap
 from scipy.linalg import block_diag
@@ -10,6 +13,7 @@ from mixhier_lite.variance.assembly import Parts
 from mixhier_lite.variance.identified import (
     Overlap,
     directions,
+    more_entries_than_rows_tell,
     plainly_identified,
     refuse_unidentified,
 )
@@ -246,3 +250,32 @@ def test_rounding_of_a_column_that_is_zero_in_a_level_counts_as_no_rank(dose, sh
         assert not plainly_identified(parts)
         with pytest.raises(InputError, match=WITHIN):
             fit(y, X, Term(who, X))
+
+
+def test_counting_refuses_what_the_exact_test_has_no_memory_for():
+    """Slopes on texts that are all different: 180 columns have 16,290 covariances."""
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"y": rng.normal(size=180), "z": [f"{k}" for k in range(180)]})
+    data["g"] = np.arange(180) % 15
+    tracemalloc.start()
+    with pytest.raises(InputError, match=WITHIN) as refusal:
+        lmer("y ~ 1 + (z | g)", data)
+    assert tracemalloc.get_traced_memory()[1] < 5e7
+    tracemalloc.stop()
+    assert "and 170 more" in str(refusal.value) and len(str(refusal.value)) < 1000
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_counting_refuses_the_exact_test_refuses_too(seed):
+    rng = np.random.default_rng(seed)
+    J, q = int(rng.integers(1, 5)), int(rng.integers(2, 6))
+    g = np.append(np.arange(J), rng.integers(0, J, int(rng.integers(2, 12))))
+    n = len(g)
+    Z, X = rng.normal(size=(n, q)), np.ones((n, 1))
+    block = Gram.from_arrays(rng.normal(size=n), X, Term(g, Z)).blocks[0]
+    counted = more_entries_than_rows_tell(block)
+    changes = [
+        (g[:, None] == g) * (Z @ D.reshape(q, q) @ Z.T) for D in directions(block, np.eye(q))
+    ]
+    rank = np.linalg.matrix_rank(np.reshape(changes, (len(changes), -1)))
+    assert rank < len(changes) if counted else rank == len(changes)
