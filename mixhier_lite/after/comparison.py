@@ -11,6 +11,9 @@ from ..inputs import Array, instance
 from ..values import Value
 from .fit import Fit
 
+OUTSIDE = 1e-6
+"""Share of a column's length that rounding does not leave over."""
+
 
 @dataclass(frozen=True, repr=False)
 class Comparison(Value):
@@ -49,7 +52,8 @@ def compare(*fits: Fit) -> Any:
     data frame
         Of several: a row a fit, from few parameters to many: parameters, method, criterion, aic,
         bic, and against the row before statistic, df, p. The last three are nan where one cannot
-        contain the other: as many parameters, or more of them and a higher criterion. Where the
+        contain the other: as many parameters, or more of them and a higher criterion, or columns
+        of X that are no combinations of the larger model's. Where the
         larger model has a variance that the smaller one has not, p is too large, see
         ``Comparison.note``.
 
@@ -57,7 +61,7 @@ def compare(*fits: Fit) -> Any:
     ------
     InputError
         Fewer than two fits; different rows. Of two fits also equal numbers of parameters, and a
-        larger model that fits less well, so that it cannot contain the smaller one.
+        larger model that cannot contain the smaller one: it fits less well, or has not its columns.
     """
     if len(fits) < 2:
         raise refused("nothing-to-compare", n_fits=len(fits))
@@ -93,6 +97,8 @@ def _tested(small: Fit, large: Fit, again: bool) -> Comparison:
         raise refused("equally-many-parameters", n_parameters=small.df)
     if not _may_contain(large, small):
         raise refused("not-nested", small=small.criterion, large=large.criterion)
+    if outside := _columns_outside(large, small):
+        raise refused("means-not-nested", columns=", ".join(outside[:10]))
     statistic = small.criterion - large.criterion
     note = _note(small, large, statistic, df)
     if again:
@@ -133,7 +139,8 @@ def _lined_up(fits: Sequence[Fit], names: Sequence[str]) -> Any:
     """A table of several models, each tested against the one before."""
     statistic, df, p = (np.full(len(fits), np.nan) for _ in range(3))
     for k, (small, large) in enumerate(zip(fits, fits[1:], strict=False), start=1):
-        if large.df > small.df and _may_contain(large, small):
+        may = _may_contain(large, small) and not _columns_outside(large, small)
+        if large.df > small.df and may:
             df[k] = large.df - small.df
             statistic[k] = small.criterion - large.criterion
             p[k] = _p(statistic[k], df[k])
@@ -153,6 +160,20 @@ def _lined_up(fits: Sequence[Fit], names: Sequence[str]) -> Any:
 def _may_contain(large: Fit, small: Fit) -> bool:
     """Whether the criteria allow that one model is a special case of the other."""
     return small.criterion - large.criterion >= -1e-8 * max(1.0, abs(large.criterion))
+
+
+def _columns_outside(large: Fit, small: Fit) -> list[str]:
+    """Columns of the smaller model's X that are no combinations of the larger one's.
+
+    None where a fit holds a Gram only, or the rows stand in another order: nobody can tell.
+    """
+    own, other = small.rows, large.rows
+    if own is None or other is None or not np.array_equal(own.y, other.y):
+        return []
+    Q = np.linalg.qr(other.X / np.maximum(np.linalg.norm(other.X, axis=0), 1e-300))[0]
+    left = np.linalg.norm(own.X - Q @ (Q.T @ own.X), axis=0)
+    outside = left > OUTSIDE * np.linalg.norm(own.X, axis=0)
+    return [name for name, is_out in zip(small.names, outside, strict=True) if is_out]
 
 
 def _p(statistic: float, df: float) -> float:

@@ -145,3 +145,22 @@ def test_the_table_of_models_in_polars():
     plain = compare(*arrays)
     assert isinstance(plain, pd.DataFrame) and plain.index.tolist() == ["fit 1", "fit 2", "fit 3"]
     assert table["bic"].to_list() == pytest.approx(plain["bic"].tolist())
+
+
+def test_models_whose_columns_are_not_the_others_are_not_nested():
+    """More parameters and a lower criterion are not enough: f is no combination of x and z."""
+    rng = np.random.default_rng(7)
+    z = rng.normal(size=len(FACTORIAL))
+    data = FACTORIAL.assign(z=z, y=FACTORIAL.y + 3 * z)
+    small, large = lmer("y ~ f + (1 | g)", data, "ML"), lmer("y ~ x * z + (1 | g)", data, "ML")
+    assert large.criterion < small.criterion
+    with pytest.raises(InputError, match="no special case") as refusal:
+        compare(large, small)
+    assert ", ".join(small.names[1:]) in str(refusal.value)
+    both = lmer("y ~ f + x * z + (1 | g)", data, "ML")
+    table = compare(small, large, both)
+    assert np.isnan(table["p"].iloc[1]) and not np.isnan(table["p"].iloc[2])
+    assert table["statistic"].iloc[2] == pytest.approx(large.criterion - both.criterion)
+    turned = lmer("y ~ I(x + z) + I(x - z) + (1 | g)", data, "ML")
+    assert compare(turned, large).df == 1
+    assert compare(fit(small.gram), fit(both.gram)).df == len(both.fixed) - len(small.fixed)
