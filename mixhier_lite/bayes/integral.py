@@ -245,13 +245,14 @@ class Integral(Value):
         """Weights (K,), means and standard deviations (K, p) of a mixture of normals."""
         nodes = self.nodes
         _, back = self.over.to_fixed
-        node, m = np.nonzero(nodes.mass > least)
-        given, tau = nodes.given[node], nodes.tau[node, m]
-        z, variance = given.moments_of_z(tau)
-        spread = back @ given.root
-        means = self.over.fixed(given.alpha) + np.einsum("kij,kj->ki", spread, z)
-        sds = np.sqrt(np.einsum("kij,kj->ki", spread**2, variance))
-        return nodes.mass[node, m], means, sds
+        heavy = nodes.mass > least
+        some = heavy.any(axis=1)
+        heavy, given = heavy[some], nodes.given[some]
+        z, variance = given.moments_of_z(nodes.tau[some])
+        turned = (back @ given.root).swapaxes(1, 2)
+        means = self.over.fixed(given.alpha)[:, None] + z @ turned
+        sds = np.sqrt(variance @ turned**2)
+        return nodes.mass[some][heavy], means[heavy], sds[heavy]
 
     @cached_property
     def _mixtures_of_beta(self) -> list[tuple[Array, Array, Array]]:
@@ -294,7 +295,8 @@ class Integral(Value):
             return float(np.sqrt(self.over.model.tau2))
         nodes = self.nodes
         values = self.over.standard_deviations(nodes.given, nodes.tau)[k]
-        near = np.log(_weighted_quantile(values.ravel(), nodes.mass.ravel(), probability))
+        heavy = nodes.mass > light(nodes.mass, LOST)  # a start needs no others
+        near = np.log(_weighted_quantile(values[heavy], nodes.mass[heavy], probability))
         below = nodes.distribution(k)
 
         def excess(log_value: float) -> float:
