@@ -29,6 +29,7 @@ from .frames import column_names, read, unknown_column
 from .grid import Grid
 from .hypotheses import hypotheses
 from .interactions import combined, level_names
+from .names import names_of
 from .parse import BarTerm
 
 
@@ -91,7 +92,7 @@ class Recipe:
         """
         from formulaic.errors import DataMismatchWarning
 
-        own = _with_factors(plain[list(self.uses)], self.spec)
+        own = _without_overflow(_with_factors(plain[list(self.uses)], self.spec), self.text)
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
@@ -139,10 +140,14 @@ def build(
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            own = plain[list(uses)]  # no column stands in the way of a function of its name
+            # no column stands in the way of a function of its name
+            own = _without_overflow(plain[list(uses)], text)
             built = formulaic.model_matrix(text, own, context=context, na_action="ignore")
         values = _values(built, len(plain))
     except Exception as problem:
+        for name in uses:
+            if plain[name].dtype.kind in "mM" and names_of(text).bare == {name}:
+                raise refused("not-a-covariate", name=name, kinds=str(plain[name].dtype)) from None
         raise refused(
             "column-cannot-be-built",
             what=what,
@@ -152,7 +157,12 @@ def build(
         ) from None
     spec = built.model_spec
     _refuse_odd_factors(spec, plain)
-    names = interactions.column_names([str(name) for name in built.columns])
+    levels = {
+        str(factor): state["categories"]
+        for factor, (kind, state) in spec.encoder_state.items()
+        if kind.value == "categorical"
+    }
+    names = interactions.column_names([str(name) for name in built.columns], levels)
     for name, column in zip(names, values.T, strict=True):
         if (bad := int((~np.isfinite(column)).sum())) > 0:
             first = int(np.flatnonzero(~np.isfinite(column))[0])
@@ -163,10 +173,15 @@ def build(
 
 
 def _with_factors(plain: Any, spec: Any) -> Any:
-    """New rows in which numbers that name a level of the fit's factor are that level.
+    """New rows in which what names a level of a factor of the fit is that level.
 
     A spreadsheet read anew has forgotten that its days were categories; formulaic would multiply
     a coefficient by them.
+
+    Raises
+    ------
+    InputError
+        Levels that the fit has not seen.
     """
     import pandas as pd
 
@@ -177,15 +192,21 @@ def _with_factors(plain: Any, spec: Any) -> Any:
     }
     own = {}
     for name, levels in categories.items():
-        if plain[name].dtype.kind not in "biuf":
-            continue  # text and categories have kept what they are
-        labels = _labels(plain[name])
-        codes = look_up(labels, np.asarray(levels))
+        rows, distinct = pd.factorize(plain[name])
+        labels = _labels(pd.Series(distinct))
+        codes = look_up(labels, _labels(pd.Series(levels)))
         if (codes < 0).any():
-            got = list(dict.fromkeys(labels[codes < 0].tolist()))
+            got = labels[codes < 0].tolist()
             raise refused("new-levels", name=name, levels=list(levels)[:10], got=got[:10])
-        own[name] = pd.Categorical.from_codes(codes, categories=levels)
+        own[name] = pd.Categorical.from_codes(codes[rows], categories=levels)
     return plain.assign(**own) if own else plain
+
+
+def _without_overflow(plain: Any, text: str) -> Any:
+    """Whole numbers that a formula reckons with as floats: numpy's wrap around, 2020**6 does."""
+    whole = {name for name in plain.columns if plain[name].dtype.kind in "iu"}
+    chosen = whole & names_of(text).reckoned
+    return plain.astype(dict.fromkeys(chosen, np.float64)) if chosen else plain
 
 
 def _values(built: Any, n: int) -> Array:
@@ -209,12 +230,14 @@ def _refuse_odd_factors(spec: Any, plain: Any) -> None:
             raise refused(
                 "factor-of-one-level", name=name, level=repr(levels[0]) if levels else "-"
             )
+        if name not in plain.columns or hasattr(plain[name], "cat"):
+            continue  # whoever makes a category says that its values are levels
         odd = {type(level).__name__ for level in levels if not isinstance(level, _LEVELS)}
-        if odd and name in plain.columns:
+        if odd:
             raise refused("not-a-covariate", name=name, kinds=", ".join(sorted(odd)))
 
 
-_LEVELS = (str, bool, int, float, np.number, np.bool_)
+_LEVELS = (str, bool, np.bool_)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

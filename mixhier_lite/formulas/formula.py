@@ -94,6 +94,8 @@ def lmer(
     wanted |= {factor for bar in parts.bars for factor in bar.factors}
     w = _weights(weights, data, names)
     table = read(data, wanted, None if w is None else ~np.isnan(w))
+    if not table.kept.any():
+        raise refused("no-complete-row", columns=sorted(wanted)[:20], n=len(table.kept))
     plain = table.plain
 
     what = ["the response", "the fixed effects"]

@@ -150,10 +150,9 @@ def _plain(name: str, column: Any) -> Any:
         return column.astype(bool)
     if types.is_complex_dtype(dtype):
         raise refused("complex-column", name=name)
-    if types.is_unsigned_integer_dtype(dtype):
-        return column.astype(np.uint64)
-    if types.is_integer_dtype(dtype):
-        return column.astype(np.int64)
+    if types.is_integer_dtype(dtype):  # with a sign, so that a difference may be negative
+        large = types.is_unsigned_integer_dtype(dtype) and len(column) and column.max() >= 2**63
+        return column.astype(np.uint64 if large else np.int64)
     if types.is_numeric_dtype(dtype):
         return column.astype(np.float64)
     if types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype):
@@ -172,8 +171,10 @@ def _plain_objects(name: str, values: list[Any]) -> Any:
     if kinds and all(issubclass(k, real) for k in kinds):
         if all(issubclass(k, bool | np.bool_) for k in kinds):
             return pd.Series(values, dtype=bool)
-        whole = all(issubclass(k, numbers.Integral) for k in kinds)
-        return pd.Series(values, dtype=np.int64 if whole else np.float64)
+        if not all(issubclass(k, numbers.Integral) for k in kinds):
+            return pd.Series(values, dtype=np.float64)
+        if -(2**63) <= min(values) and max(values) < 2**63:
+            return pd.Series(values, dtype=np.int64)  # longer ones are labels, of any length
     if any(issubclass(k, str) for k in kinds) and any(issubclass(k, real) for k in kinds):
         raise refused("mixed-column", name=name, kinds=sorted(k.__name__ for k in kinds))
     found = np.empty(len(values), dtype=object)

@@ -1,7 +1,7 @@
 """What interactions are called: of factors, of their levels, and of columns of X."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,20 @@ def level_names(levels: Sequence[Labels], combinations: npt.NDArray[np.intp]) ->
     return np.array(names, dtype=str)
 
 
-def column_names(columns: Sequence[str]) -> tuple[str, ...]:
-    """Name columns as lme4 does: "f[T.b]:x" becomes "fb:x", where that leaves them apart."""
-    plain = [re.sub(r"\[(?:T\.)?([^\[\]]*)\](?=:|$)", r"\1", name) for name in columns]
+def column_names(columns: Sequence[str], levels: Mapping[str, Iterable[Any]]) -> tuple[str, ...]:
+    """Name columns as lme4 does: "f[T.b]:x" becomes "fb:x", where that leaves them apart.
+
+    Levels of factors are known, and may hold brackets of their own, as those of pandas.cut do.
+    """
+    parts = {
+        f"{factor}[{reference}{level}]": f"{factor}{level}"
+        for factor, own in levels.items()
+        for level in own
+        if set("[]") & set(str(level))
+        for reference in ("T.", "")
+    }
+    known = [f"(?:^|(?<=:)){re.escape(part)}" for part in sorted(parts, key=len, reverse=True)]
+    found = re.compile("(?:" + "|".join([*known, r"\[(?:T\.)?([^\[\]]*)\]"]) + ")(?=:|$)")
+    plain = [found.sub(lambda part: parts.get(part[0], part[1]), name) for name in columns]
     named = plain if len(set(plain)) == len(plain) else columns
     return tuple("(Intercept)" if name == "Intercept" else name for name in named)

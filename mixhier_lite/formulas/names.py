@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from ..errors import refused
 from .parse import tokens_of
 
@@ -27,6 +29,8 @@ class Names:
     """Those in Python expressions: columns, or values of the caller's."""
     called: frozenset[str]
     """Those that are called there, or whose attributes are."""
+    reckoned: frozenset[str]
+    """Those that stand by themselves or in arithmetic, and nowhere else: they are numbers."""
 
 
 def names_of(text: str) -> Names:
@@ -34,18 +38,41 @@ def names_of(text: str) -> Names:
     bare: set[str] = set()
     inside: set[str] = set()
     called: set[str] = set()
+    reckoned: set[str] = set()
+    others: set[str] = set()
     for token in tokens_of(text):
         if token.kind == "name":
             bare.add(token.text)
+            reckoned.add(token.text)
         elif token.kind == "python":
             bare.update(_BACKTICKS.findall(token.text))
+            others.update(_BACKTICKS.findall(token.text))
             tree = _tree(_BACKTICKS.sub("0", token.text))
+            operands = _operands(tree)
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Name):
+                    (reckoned if id(node) in operands else others).add(node.id)
             calls = {_root(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
             every = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
             direct = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in calls]
             inside.update(node.id for node in direct)
             called.update(every - {node.id for node in direct})
-    return Names(frozenset(bare), frozenset(inside), frozenset(called))
+    numbers = frozenset(reckoned - others)
+    return Names(frozenset(bare), frozenset(inside), frozenset(called), numbers)
+
+
+def _operands(tree: ast.AST) -> set[int]:
+    """Identities of what is added, multiplied, taken to a power, or given to a ufunc of numpy."""
+    found: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp):
+            found |= {id(node.left), id(node.right)}
+        elif isinstance(node, ast.UnaryOp):
+            found.add(id(node.operand))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if isinstance(getattr(np, node.func.attr, None), np.ufunc):
+                found |= {id(argument) for argument in node.args}
+    return found
 
 
 def _tree(expression: str) -> ast.AST:

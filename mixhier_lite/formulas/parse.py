@@ -95,7 +95,7 @@ def tokens_of(formula: str) -> list[Token]:
     try:
         for token in tokenize(formula):
             start, stop = token.source_start, token.source_end + 1
-            if formula[start] == "`" and token.kind.value == "name":
+            if formula[start] in "`{" and token.kind.value in ("name", "python"):
                 stop += 1  # the closing one
             if token.kind.value == "operator" and token.token not in ("||", "**", "in", "%in%"):
                 signs = [k for k in range(start, stop) if not formula[k].isspace()]

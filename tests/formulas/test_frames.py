@@ -217,3 +217,45 @@ def test_a_prediction_that_fails_leaves_the_fit_as_it_was(spoilt):
     np.testing.assert_array_equal(model.predict(data).mean, before[0])
     np.testing.assert_array_equal(simple.predict(data).mean, before[1])
     pd.testing.assert_frame_equal(simple.anova(), before[2])
+
+
+def test_bins_of_pandas_cut_are_levels():
+    data = DATA.assign(bin=pd.cut(DATA.x, [-9, -0.5, 0.5, 9]))
+    texts = data.assign(bin=pd.Categorical.from_codes(data.bin.cat.codes, ["a", "b", "c"]))
+    model, other = (lmer("y ~ bin * truth + (1 | g)", d) for d in (data, texts))
+    assert model.names[1:3] == ("bin(-0.5, 0.5]", "bin(0.5, 9.0]")
+    assert model.fixed == pytest.approx(other.fixed)
+    assert model.predict(data.iloc[::7]).mean == pytest.approx(model.fitted[::7])
+    assert model.means("bin").estimate == pytest.approx(other.means("bin").estimate)
+    assert model.anova()["F"].to_numpy() == pytest.approx(other.anova()["F"].to_numpy())
+
+
+def test_labels_of_thirty_digits():
+    data = DATA.assign(g=[10**30 + int(label[1:]) for label in DATA.g])
+    model = lmer("y ~ x + (1 | g)", data)
+    plain = lmer("y ~ x + (1 | g)", DATA)
+    assert model.criterion == pytest.approx(plain.criterion) and model.levels[0][1] == 10**30 + 1
+    assert model.predict(data).mean == pytest.approx(plain.fitted)
+
+
+@pytest.mark.parametrize("holds", [list, lambda labels: pd.Categorical(labels)])
+def test_a_level_of_a_factor_that_the_fit_has_not_seen_is_named(holds):
+    model = lmer("y ~ x + f + (1 | g)", DATA)
+    with pytest.raises(InputError, match="factor f has levels that .*") as refusal:
+        model.predict(DATA.assign(f=holds(["a", "b", "d"] * 20)))
+    assert "got: ['d']" in str(refusal.value)
+
+
+WITHOUT_MEANING = {
+    "y ~ x + (1 | g)": (DATA.iloc[:0], "no row of the data can be used"),
+    "y ~ x + f + (1 | g)": (DATA.assign(x=np.nan), "no row of the data can be used"),
+    "y ~ day + (1 | g)": (DATA.assign(day=pd.Timestamp("2024-05-01")), "'day' is no covariate"),
+    "y ~ k + (1 | g)": (DATA.assign(k=[10**30, 1] * (N // 2)), "'k' is no covariate"),
+}
+
+
+@pytest.mark.parametrize("formula", WITHOUT_MEANING)
+def test_what_is_no_number_is_refused_by_its_name(formula):
+    data, words = WITHOUT_MEANING[formula]
+    with pytest.raises(InputError, match=words):
+        lmer(formula, data)

@@ -219,3 +219,45 @@ def test_predictions_keep_rows_with_missing_values():
     assert np.flatnonzero(np.isnan(mean)).tolist() == [4, 7]
     rest = np.delete(np.arange(N), [4, 7])
     assert mean[rest] == pytest.approx(model.predict(DATA).mean[rest])
+
+
+HUGE = [("I(year ** 7)", "year"), ("np.power(year, 7)", "year"), ("{-pop * gdp}", "pop"),
+        ("np.square(gdp)", "gdp"), ("pop:gdp", "pop"), ("I(`day no` - 5)", "day no")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "name"), HUGE)
+def test_whole_numbers_do_not_wrap_around(text, name):
+    """numpy's do: 2020**7 in 64 bits, 3 - 5 where there is no sign."""
+    k = np.tile(np.arange(6), 12)
+    data = DATA.assign(year=2015 + k, pop=(k + 3) * 10**9, gdp=(k % 5 + 1) * 10**10)
+    data["day no"] = k.astype("uint8")
+    model = lmer(f"y ~ {text} + (1 | g)", data)
+    exact = lmer(f"y ~ {text} + (1 | g)", data.astype({name: float}))
+    assert model.criterion == pytest.approx(exact.criterion, abs=1e-8)
+    assert model.fixed == pytest.approx(exact.fixed, rel=1e-7)
+    assert model.predict(data.iloc[:9]).mean == pytest.approx(exact.fitted[:9])
+
+
+def test_whole_numbers_stay_whole_where_they_are_names():
+    k = np.tile(np.arange(6), 12)
+    data = DATA.assign(k=k, w=k % 3)
+    scores = np.array([0.3, 1.0, 4.0])  # which only whole numbers can index
+    names = lmer("y ~ C(k) + I(scores[w]) + (C(w) | g)", data, aliased="drop").names
+    assert len(scores) == 3 and names[1:6] == tuple(f"C(k){level}" for level in range(1, 6))
+
+
+def test_braces_are_brackets_of_pythons():
+    same(lmer("y ~ {x * 2 - 1 * x} + (1 | g)", DATA), by_hand(X))
+    same(lmer("y ~ {x + 1} + (1 | g)", DATA), by_hand(X + 1))
+
+
+def test_levels_with_brackets_have_names_like_others():
+    data = DATA.assign(f=DATA.f.map({"a": "(0, 1]", "b": "(1, 2]", "c": "[T.x]"}))
+    model = lmer("y ~ f * x + (1 | g)", data)
+    assert model.names[1:3] == ("f(1, 2]", "f[T.x]") and set(model.names[-2:]) == {
+        "f(1, 2]:x",
+        "f[T.x]:x",
+    }
+    plain = lmer("y ~ f * x + (1 | g)", DATA)
+    assert model.fixed == pytest.approx(plain.fixed)
+    assert model.contrast({"f[T.x]": 1}).t == pytest.approx(plain.contrast("fc").t)
