@@ -28,7 +28,7 @@ RUN = """([where, options]) => axe.run(
 # Words whose ancestors have the same tags, classes and styles, under the same style sheets, have
 # the same colours: of each kind, axe computes the contrast of one. The kinds that are known are
 # left out; those that are new come back beside what is found.
-CONTRASTS = f"""async known => {{
+CONTRASTS = f"""async ([known, aside]) => {{
     const around = [document.documentElement, document.body].map(e => e.className);
     for (const sheet of document.styleSheets)
         around.push(sheet.href || sheet.ownerNode.textContent);
@@ -38,6 +38,7 @@ CONTRASTS = f"""async known => {{
     for (const here of document.body.querySelectorAll("*")) {{
         const own = [...here.childNodes].some(n => n.nodeType === 3 && n.data.trim().length > 1);
         if (!own || !here.checkVisibility() || here.closest("svg")) continue;
+        if (here.closest(aside)) continue;
         words++;
         let kind = number + ";";
         for (let e = here; e !== document.body; e = e.parentElement)
@@ -46,14 +47,30 @@ CONTRASTS = f"""async known => {{
     }}
     if (!words) return [["no words"], []];
     if (!kinds.size) return [[], []];
+    if (!window.axe) return null;
     const only = {{runOnly: ["color-contrast"]}};
     return [await ({RUN})([{{include: [...kinds.values()]}}, only]), [...kinds.keys()]];
 }}"""
 
 
-def pale_words(page, known=None):
-    """Words that stand out too little; kinds of words without fault are noted in ``known``."""
-    found, new = page.evaluate(CONTRASTS, sorted(known or ()))
+def new_kinds(page, known, aside="nothing"):
+    """Whether there are words of a kind that is not known, on a page that has no axe yet."""
+    told = page.evaluate(CONTRASTS, [sorted(known), aside])
+    assert told in (None, [[], []]), told
+    return told is None
+
+
+def pale_words(page, known=None, aside="nothing"):
+    """Words that stand out too little; kinds of words without fault are noted in ``known``.
+
+    Those in what the selector ``aside`` finds are left out.
+    """
+    asked = [sorted(known or ()), aside]
+    told = page.evaluate(CONTRASTS, asked)
+    if told is None:  # there is a new kind, and no axe
+        load(page)
+        told = page.evaluate(CONTRASTS, asked)
+    found, new = told
     if known is not None and not found:
         known.update(new)
     return found

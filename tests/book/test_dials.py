@@ -1,5 +1,6 @@
 """What a dial computes in the page is what the package computes, and everybody can read it."""
 
+import functools
 import re
 
 import axe
@@ -46,24 +47,29 @@ def sleepstudy():
     return y, Z, model.Sigma[0], model.tau2, list(data["Subject"].unique())
 
 
-def all_dials():
-    return {
-        "pooled-to-within": pooled_to_within(four_groups(np.random.default_rng(1))),
-        "one-group": one_group(),
-        "flat-limit": flat_limit(*small_model()),
-        "three-names": three_names(*small_model()),
-        "who-moves-most": who_moves_most(*sleepstudy()),
-        "which-slope": which_slope(four_groups(np.random.default_rng(1), 12), {2: 0.1, 9: 0.9}),
-        "again": three_names(*small_model(seed=1, J=4), name="again"),
-    }
+MAKERS = {
+    "pooled-to-within": lambda: pooled_to_within(four_groups(np.random.default_rng(1))),
+    "one-group": one_group,
+    "flat-limit": lambda: flat_limit(*small_model()),
+    "three-names": lambda: three_names(*small_model()),
+    "who-moves-most": lambda: who_moves_most(*sleepstudy()),
+    "which-slope": lambda: which_slope(four_groups(np.random.default_rng(1), 12), {2: 0.1, 9: 0.9}),
+    "again": lambda: three_names(*small_model(seed=1, J=4), name="again"),
+}
 
 
-DIALS = all_dials()
-HTML = {name: dial._repr_html_() for name, dial in DIALS.items()}
+@functools.cache
+def made(name):
+    return MAKERS[name]()
+
+
+@functools.cache
+def html(name):
+    return made(name)._repr_html_()
 
 
 def soup(name):
-    return BeautifulSoup(HTML[name], "html.parser")
+    return BeautifulSoup(html(name), "html.parser")
 
 
 def says(words, number):
@@ -76,60 +82,62 @@ def says(words, number):
 # --- what Python writes
 
 
-@pytest.mark.parametrize("name", DIALS)
+@pytest.mark.parametrize("name", MAKERS)
 def test_dial_is_written_the_same_twice(name):
-    again = all_dials()[name]
-    assert again._repr_html_() == HTML[name]
-    assert repr(again) == f"Dial {name}: {DIALS[name].alt}"
+    again = MAKERS[name]()
+    assert again._repr_html_() == html(name)
+    assert repr(again) == f"Dial {name}: {made(name).alt}"
 
 
-@pytest.mark.parametrize("name", DIALS)
+@pytest.mark.parametrize("name", MAKERS)
 def test_dial_is_small_and_loads_nothing(name):
-    assert len(HTML[name].encode()) <= 25_000
-    assert not re.search(r"https?:|src=|href=|@import|setTimeout|requestAnimation", HTML[name])
-    numbers = re.findall(r"(?<![\w.#])-?\d+\.\d+", HTML[name])
+    assert len(html(name).encode()) <= 25_000
+    assert not re.search(r"https?:|src=|href=|@import|setTimeout|requestAnimation", html(name))
+    numbers = re.findall(r"(?<![\w.#])-?\d+\.\d+", html(name))
     assert all(len(n.strip("-0").replace(".", "").strip("0")) <= 10 for n in numbers)
 
 
-@pytest.mark.parametrize("name", DIALS)
+@pytest.mark.parametrize("name", MAKERS)
 def test_dial_says_what_it_shows(name):
     page = soup(name)
     image = page.select_one("[role=img]")
-    assert image["aria-label"] == DIALS[name].alt
-    assert 20 <= len(DIALS[name].alt) <= 250
+    assert image["aria-label"] == made(name).alt
+    assert 20 <= len(made(name).alt) <= 250
     for knob in page.find_all("input"):
         assert page.find("label", attrs={"for": knob["id"]}).get_text()
         # on the input itself: JupyterLab looks no further before it takes an arrow key
         assert knob["data-lm-suppress-shortcuts"] == "true"
     rows = page.select(".still tbody tr")
-    assert len(rows) == len(DIALS[name].stops) >= 5
-    for row, stop in zip(rows, DIALS[name].stops, strict=True):
-        numbers = DIALS[name].frame(*stop).numbers
+    assert len(rows) == len(made(name).stops) >= 5
+    for row, stop in zip(rows, made(name).stops, strict=True):
+        numbers = made(name).frame(*stop).numbers
         assert len(row.find_all("td")) == len(numbers)
         for cell, number in zip(row.find_all("td"), numbers.values(), strict=True):
             assert says(cell.get_text(), number)
     assert page.select_one(".still caption").get_text()
 
 
-@pytest.mark.parametrize("name", DIALS)
+@pytest.mark.parametrize("name", MAKERS)
 def test_dial_has_a_sentence_below_it(name):
     """By the rules for captions of figures; it names something that can be moved."""
     says = soup(name).select_one(".says").get_text()
-    assert says == DIALS[name].says
+    assert says == made(name).says
     assert 40 <= len(says) <= 260 and says.endswith(".")
-    assert says not in DIALS[name].alt and DIALS[name].alt not in says
+    assert says not in made(name).alt and made(name).alt not in says
     assert re.match(r"(Move|Give|Widen|Make|Leave) the \w+", says)
 
 
 def test_ids_are_made_of_names():
-    ids = [tag["id"] for name in HTML for tag in soup(name).select("[id]")]
-    assert len(ids) == len(set(ids)) >= len(DIALS) + 1
-    assert all(tag["id"].startswith(f"dial-{name}-") for name in HTML for tag in soup(name)("[id]"))
+    ids = [tag["id"] for name in MAKERS for tag in soup(name).select("[id]")]
+    assert len(ids) == len(set(ids)) >= len(MAKERS) + 1
+    assert all(
+        tag["id"].startswith(f"dial-{name}-") for name in MAKERS for tag in soup(name)("[id]")
+    )
 
 
-@pytest.mark.parametrize("name", DIALS)
+@pytest.mark.parametrize("name", MAKERS)
 def test_knobs_start_on_a_step_and_marks_have_pieces(name):
-    dial = DIALS[name]
+    dial = made(name)
     for knob in dial.knobs:
         steps = (knob.start - knob.low) / knob.step
         assert abs(steps - round(steps)) < 1e-9 and knob.low <= knob.start <= knob.high
@@ -150,25 +158,25 @@ def test_ticks():
 def test_pooled_to_within_has_these_ends():
     data = four_groups(np.random.default_rng(1))
     within = np.linalg.lstsq(np.column_stack([data.x, data.D]), data.y, rcond=None)[0][0]
-    ends = [DIALS["pooled-to-within"].frame(p).numbers["slope"] for p in (-9, 6)]
+    ends = [made("pooled-to-within").frame(p).numbers["slope"] for p in (-9, 6)]
     assert ends == pytest.approx([np.polyfit(data.x, data.y, 1)[0], within], abs=1e-4)
 
 
 def test_one_group_keeps_half_where_rows_equal_the_penalty():
-    assert DIALS["one-group"].frame(10, 1.0).numbers["share kept"] == pytest.approx(0.5)
-    kept = [DIALS["one-group"].frame(n, 0.5).numbers["share kept"] for n in range(1, 31)]
+    assert made("one-group").frame(10, 1.0).numbers["share kept"] == pytest.approx(0.5)
+    kept = [made("one-group").frame(n, 0.5).numbers["share kept"] for n in range(1, 31)]
     assert np.all(np.diff(kept) > 0)
 
 
 def test_flat_limit_falls_with_slope_minus_one():
-    gaps = [DIALS["flat-limit"].frame(p).numbers["gap of the mean"] for p in (4, 5, 6)]
+    gaps = [made("flat-limit").frame(p).numbers["gap of the mean"] for p in (4, 5, 6)]
     assert np.diff(np.log10(gaps)) == pytest.approx(-1, abs=1e-2)
 
 
 def test_three_names_are_one():
     """From least squares on dummies, less its own mean, to zero; three routes at one height."""
     for p in (-2, 0.35, 3):
-        marks = DIALS["three-names"].frame(p).marks
+        marks = made("three-names").frame(p).marks
         heights = [[point[1] for point in marks[k]] for k in ("ridge", "posterior", "blup")]
         assert np.ptp(heights, axis=0) == pytest.approx(0, abs=1e-9)
     assert np.abs(heights).max() < 0.1
@@ -181,14 +189,14 @@ def test_which_slope_runs_from_pooled_over_reml_to_within():
     within = np.linalg.lstsq(np.column_stack([x, D]), y, rcond=None)[0][0]
     X = np.column_stack([np.ones(28), x])
     slopes = [np.polyfit(x, y, 1)[0], fit(y, X, Term(data.groups[keep])).fixed[1], within]
-    dial = DIALS["which-slope"]
+    dial = made("which-slope")
     assert [dial.frame(k, 7).numbers["this dial"] for k in (0, 1, 2)] == pytest.approx(slopes)
     near = [dial.frame(k, 7).numbers["this dial"] for k in (0.001, 0.999, 1.999)]
     assert near == pytest.approx(slopes, rel=0.02)
 
 
 def test_who_moves_most_ends_at_the_common_line_and_at_the_own_lines():
-    narrow, wide = (DIALS["who-moves-most"].frame(p).marks["arrows"] for p in (-8, 8))
+    narrow, wide = (made("who-moves-most").frame(p).marks["arrows"] for p in (-8, 8))
     assert np.ptp([end for _, end in narrow], axis=0) == pytest.approx(0, abs=1e-3)
     assert np.array([b - a for a, b in wide]) == pytest.approx(0, abs=1e-3)
     assert np.mean([a for a, _ in wide], axis=0) == pytest.approx([251.405, 10.467], abs=1e-3)
@@ -206,14 +214,21 @@ def test_dials_refuse_what_they_cannot_show():
 # --- what the page makes of it
 
 
-@pytest.fixture
-def page(browser):
-    """All dials on one page."""
+@pytest.fixture(scope="module")
+def dials(browser):
+    """Open one page with all dials; the page, what goes wrong, and what is drawn at first."""
     page, errors = browser.new_page(), []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.set_content("<!doctype html>" + "\n".join(HTML.values()))
-    yield page
+    page.set_content("<!doctype html>" + "\n".join(map(html, MAKERS)))
+    yield page, errors, {name: page.evaluate(DRAWN, root(name)) for name in MAKERS}
     page.close()
+
+
+@pytest.fixture
+def page(dials):
+    """The page with all dials, wherever the last test has left them."""
+    page, errors, _ = dials
+    yield page
     assert errors == []
 
 
@@ -249,9 +264,9 @@ def as_numbers(pieces):
     return np.concatenate([np.ravel(piece) for piece in pieces]).astype(float), texts
 
 
-@pytest.mark.parametrize("name", DIALS)
+@pytest.mark.parametrize("name", MAKERS)
 def test_page_computes_what_the_package_computes(page, name):
-    dial = DIALS[name]
+    dial = made(name)
     for to in positions(dial, 20):
         seen = turn(page, name, to)
         expected = dial.frame(*seen["at"])
@@ -277,16 +292,16 @@ SAID = {  # what the line below a dial says, and the words at its handles
 
 @pytest.mark.parametrize("name", SAID)
 def test_words_say_the_numbers_to_three_digits(page, name):
-    for to in positions(DIALS[name], 5):
+    for to in positions(made(name), 5):
         seen = turn(page, name, to)
-        numbers = DIALS[name].frame(*seen["at"]).numbers
+        numbers = made(name).frame(*seen["at"]).numbers
         words = " ".join([*seen["words"], seen["now"]])
         for number in SAID[name]:
             assert says(words, numbers[number]), (number, numbers[number], words)
 
 
 def test_three_systems_of_equations_agree_in_the_page(page):
-    for position in positions(DIALS["three-names"], 20):
+    for position in positions(made("three-names"), 20):
         seen = turn(page, "three-names", position)
         assert seen["gap"] < 1e-9 and "agree" in seen["now"]
 
@@ -299,14 +314,14 @@ def coordinates(shape):
     return [float(number) for number in re.findall(r"-?\d+\.\d+", shape.split("|")[0])]
 
 
-@pytest.mark.parametrize("name", DIALS)
-def test_nothing_jumps_when_the_script_takes_over(page, name):
+@pytest.mark.parametrize("name", MAKERS)
+def test_nothing_jumps_when_the_script_takes_over(dials, name):
     """What Python drew is what the page draws at the start, to a fifth of a pixel."""
     still = [
         (tag.get("d") or tag.get("transform")) + "|" + tag.get_text()
         for tag in soup(name).select("[data-mark] > *")
     ]
-    live = page.evaluate(DRAWN, root(name))
+    live = dials[2][name]
     assert len(live) == len(still) > 0
     for a, b in zip(still, live, strict=True):
         assert a.split("|")[1] == b.split("|")[1]
@@ -330,9 +345,9 @@ def test_marks_stand_where_the_numbers_say(page):
         assert ((left - a) / b, (top - c) / d) == pytest.approx((x, y), abs=0.06 / abs(d))
 
 
-@pytest.mark.parametrize("name", DIALS)
+@pytest.mark.parametrize("name", MAKERS)
 def test_keys_turn_the_dial_and_words_follow(page, name):
-    for i, knob in enumerate(DIALS[name].knobs):
+    for i, knob in enumerate(made(name).knobs):
         handle = page.locator(f"#dial-{name}-{i}")
         handle.focus()
         page.keyboard.press("Home")
@@ -352,9 +367,9 @@ def test_keys_turn_the_dial_and_words_follow(page, name):
 
 
 def test_dials_leave_each_other_alone(page):
-    before = {name: page.evaluate(DRAWN, root(name)) for name in DIALS}
+    before = {name: page.evaluate(DRAWN, root(name)) for name in MAKERS}
     turn(page, "again", [2.5])
-    for name in DIALS:
+    for name in MAKERS:
         assert (page.evaluate(DRAWN, root(name)) == before[name]) == (name != "again")
 
 
@@ -400,8 +415,8 @@ def chapter(request, browser, site):
 def check_paper(page, name):
     """No handle that does nothing; the figure, a table of readings and the sentence instead."""
     caption = page.locator(f"#fig-{name} figcaption .caption-text")
-    assert caption.is_visible() and DIALS[name].says in caption.inner_text()
-    assert page.get_by_text(DIALS[name].says).count() == 1
+    assert caption.is_visible() and made(name).says in caption.inner_text()
+    assert page.get_by_text(made(name).says).count() == 1
     assert not page.locator(f"{root(name)} input").first.is_visible()
     assert page.locator(f"{root(name)} .still table").is_visible()
     assert page.locator(f"{root(name)} .panels > svg").first.is_visible()
@@ -442,7 +457,7 @@ def test_dial_in_its_chapter_moves_and_fits_a_narrow_screen(chapter):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
+@pytest.mark.parametrize("name", ["flat-limit", "which-slope"])  # with one knob, and with two
 def test_dial_without_a_script(browser, site, name):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
