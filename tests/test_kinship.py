@@ -325,6 +325,7 @@ def test_a_strain_never_measured_is_regressed_on_its_relatives():
     np.testing.assert_array_equal(alone[~o], 0)
 
 
+@pytest.mark.slow
 def test_error_of_a_strain_never_measured_matches_its_stated_variance():
     s = Strains(15)
     model, rng = s.model(), np.random.default_rng(15)
@@ -405,6 +406,7 @@ def _single(M):
 
 @pytest.mark.parametrize(("J", "m"), [(40, 30), (600, 400)])
 @pytest.mark.parametrize("kind", ["decimals", "digits", "single precision", "asymmetric"])
+@pytest.mark.slow
 def test_a_rounded_relatedness_is_accepted_and_named(J, m, kind):
     M, K, g, y = _markers(J, m)
     noise = np.random.default_rng(1).uniform(-5e-7, 5e-7, K.shape)

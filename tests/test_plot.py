@@ -190,6 +190,7 @@ def test_densities_of_the_schools_are_those_of_brute_force():
     np.testing.assert_allclose(height, 0.8 * shape / shape.max(), atol=2e-3)
 
 
+@pytest.mark.slow
 def test_densities_of_draws_are_those_of_the_integral():
     """Up to what 20,000 draws in cells can say; a mean that does not exist has no dot."""
     drawn = sample(MODEL, 20000, np.random.default_rng(0))
@@ -226,6 +227,7 @@ def test_a_term_and_a_column_may_be_called_by_name():
             call()
 
 
+@pytest.mark.slow
 def test_misuse_in_words():
     rows_gone = fit(MODEL.gram)
     for call, words in [

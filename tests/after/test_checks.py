@@ -356,6 +356,7 @@ def test_what_other_programs_said_is_right_near_zero_and_wrong_far_away():
 # --- what programs in R say, as three chapters quote it
 
 
+@pytest.mark.slow
 def test_what_the_chapters_quote_of_r_is_what_it_said():
     """The prose holds R's numbers, and what the package can say of them agrees."""
     folder = ROOT / "tests/reference"

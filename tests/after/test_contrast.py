@@ -215,6 +215,7 @@ def test_a_gram_is_enough():
     assert alone.table().equals(model.table())
 
 
+@pytest.mark.slow
 def test_p_values_are_uniform_where_the_hypothesis_holds():
     """Six groups, unbalanced: far too few for z."""
     rng = np.random.default_rng(8)
@@ -230,6 +231,7 @@ def test_p_values_are_uniform_where_the_hypothesis_holds():
     assert abs((p_of_t < 0.05).mean() - 0.05) < 3 * error < (p_of_z < 0.05).mean() - 0.05
 
 
+@pytest.mark.slow
 def test_tables_come_back_in_the_kind_that_went_in():
     plain = FACTORIAL.drop(columns="w")
     model = fits()["intercepts"]

@@ -207,6 +207,7 @@ def test_the_distance_in_a_cone(theta):
 
 
 @pytest.mark.theorem("thm-cone")
+@pytest.mark.slow
 def test_two_variances_of_many_groups():
     """The statistic of a fit against the cone with the angle of the expected information."""
     rng = np.random.default_rng(4)

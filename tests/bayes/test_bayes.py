@@ -146,6 +146,7 @@ def test_eight_schools_against_one_dimensional_quadrature(prior, density):
     ids=["flat", "half-Cauchy", "half-t"],
 )
 @pytest.mark.parametrize("p", [1e-6, 1e-3, 0.01, 0.2, 0.999, 1 - 1e-6])
+@pytest.mark.slow
 def test_extreme_quantiles_of_a_standard_deviation(prior, density, p):
     """The share of an adaptive quadrature of its own below the quantile, and near zero p itself."""
 
@@ -250,6 +251,7 @@ def test_four_groups_against_brute_force(name, rows):
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow
 def test_quantiles_of_standard_deviations(name):
     """A grid that ends at the quantile holds its share of the mass."""
     prior, density = CASES[name]
@@ -289,6 +291,7 @@ def test_draws_have_the_distribution_of_the_integrals(name):
     assert np.abs(lag_one).max() < 4.5 / np.sqrt(40000)  # independent
 
 
+@pytest.mark.slow
 def test_draws_given_the_variances_are_normal():
     """Standardised by their own (sigma, tau), draws of (alpha, beta) have covariance I."""
     model, y, X, D = seed_groups(3, 5)
@@ -814,6 +817,7 @@ def test_three_columns_have_a_beta_each():
 
 
 @pytest.mark.parametrize("far", [0.0, 6.0])
+@pytest.mark.slow
 def test_lkj_against_dense_sums(far):
     """Two columns, eta = 3: dense densities at nodes of both sds and of rho = sin(angle)."""
     rng, J, m = np.random.default_rng(2), 4, 3
@@ -845,6 +849,7 @@ def test_lkj_against_dense_sums(far):
 # --- ArviZ
 
 
+@pytest.mark.slow
 def test_arviz_reads_the_draws(monkeypatch):
     """Names, dimensions, summary and plots; ArviZ before and after its version 1.0."""
     az = pytest.importorskip("arviz")
@@ -956,6 +961,7 @@ def test_terms_on_one_factor_have_names_of_their_own():
     ["chain", "draw", "sample", "coefficient", "fixed", "tau", "h column", "random h", "h"]
     + ["row", "y"],
 )
+@pytest.mark.slow
 def test_a_term_may_be_called_like_anything(name):
     draws, posterior = arviz_of([Term(G, name=name), Term(np.arange(42) % 4, name="h")])
     every_draw_is_told(draws, posterior)

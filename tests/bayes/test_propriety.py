@@ -71,6 +71,7 @@ def test_likelihood_falls_like_the_power_r(name):
 
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("name", designs())
+@pytest.mark.slow
 def test_exponents_are_the_slopes(name, known):
     """What is left of the power after the room of a set: for every set, from dense algebra."""
     y, X, terms = designs()[name]
@@ -238,6 +239,7 @@ def log_density_of_sd0(y, X, g, s0, eta=1):
 
 
 @pytest.mark.parametrize(("both", "eta"), [(2, 1), (3, 1), (5, 1), (2, 2), (3, 1.5)])
+@pytest.mark.slow
 def test_a_combination_that_few_groups_know(both, eta):
     """Z (1, -1)' = 1 - x is zero in most groups: along it r = both - 1, r + 2 eta - 1 is left."""
     y, X, g = cells(10, both, np.random.default_rng(5))
@@ -286,6 +288,7 @@ def few_rows(seed):
 
 
 @pytest.mark.parametrize("seed", range(12))
+@pytest.mark.slow
 def test_exponents_of_correlated_slopes(seed):
     """The closed rule for two columns, with kernels and ranks from the rows."""
     y, X, g, Z = few_rows(seed)

@@ -22,6 +22,7 @@ def code(notebook):
 
 
 @each_page
+@pytest.mark.slow
 def test_a_worksheet_has_every_exercise_and_an_empty_cell(page):
     made = worksheets.worksheet(page)
     nbformat.validate(made)
@@ -37,6 +38,7 @@ def test_a_worksheet_has_every_exercise_and_an_empty_cell(page):
 
 
 @each_page
+@pytest.mark.slow
 def test_a_worksheet_holds_no_solution(page):
     solution = code(nbformat.read(ROOT / "book" / "solutions" / f"{page.stem}.ipynb", 4))
     blocks = worksheets.BLOCK.findall(page.read_text(encoding="utf-8"))
@@ -52,16 +54,20 @@ def test_a_worksheet_holds_no_solution(page):
     assert written & kept == set()
 
 
-@each_page
+@pytest.mark.parametrize("first", range(0, len(PAGES), 7), ids=lambda k: PAGES[k].stem)
 @pytest.mark.slow
-def test_a_worksheet_runs_as_it_is_and_passes_nothing(page, tmp_path):
-    path = tmp_path / page.with_suffix(".ipynb").name
-    nbformat.write(worksheets.worksheet(page), path)
-    mark = marks.grade(sheet(path, page.stem), Limits(seconds=60))
-    exercises = registry.of_chapter(page.stem.split("-", 1)[1])
-    assert mark == marks.Mark(page.stem, (), len(exercises), "")
+def test_a_worksheet_runs_as_it_is_and_passes_nothing(first, tmp_path):
+    """Those of seven chapters run one after the other in one process."""
+    made = [worksheets.worksheet(page) for page in PAGES[first : first + 7]]
+    cells = [nbformat.v4.new_code_cell(source) for one in made for source in code(one)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "all.ipynb")
+    mark = marks.grade(sheet(tmp_path / "all.ipynb", "all"), Limits(seconds=60))
+    slugs = [page.stem.split("-", 1)[1] for page in PAGES[first : first + 7]]
+    exercises = [exercise for slug in slugs for exercise in registry.of_chapter(slug)]
+    assert mark == marks.Mark("all", (), len(exercises), "")
 
 
+@pytest.mark.slow
 def test_all_worksheets_are_written(tmp_path, capsys):
     worksheets.main(tmp_path / "new")
     written = sorted(path.name for path in (tmp_path / "new").iterdir())

@@ -174,6 +174,7 @@ def test_random_intercept_slope_of_the_four_groups(n_per_group):
         assert found == pytest.approx(global_optimum(data), abs=5e-3)
 
 
+@pytest.mark.slow
 def test_the_bias_depends_on_the_size_of_the_groups():
     """Means over data sets, by the scan: 0.13, 0.56 and 0.97; two humps at five a group."""
     mean, share = {}, {}

@@ -159,6 +159,7 @@ def bayes_half(F, J, m, c=np.inf):
 
 @pytest.mark.parametrize("J", [3, 4, 10])
 @pytest.mark.parametrize("F", [0.3, 1.5, 8.0])
+@pytest.mark.slow
 def test_bayesian_interval_is_that_of_the_package(J, F):
     """Of integrate for any MSB / MSW, and of sample for one."""
     y, groups, MSB, MSW = balanced(J, 5, 1.0, J)
@@ -176,6 +177,7 @@ def test_bayesian_interval_is_that_of_the_package(J, F):
 
 @pytest.mark.parametrize("c", [2.0, np.inf])
 @pytest.mark.parametrize("J", [4, 6])
+@pytest.mark.slow
 def test_bayesian_interval_by_a_sum_over_sigma_tau_and_alpha(J, c):
     """The two priors of (sigma, tau), as they stand: the density of the data on a grid of three.
 
@@ -210,6 +212,7 @@ def test_bayesian_interval_by_a_sum_over_sigma_tau_and_alpha(J, c):
         (20, (0.935, 0.941, 0.950, 0.950, 0.955)),
     ],
 )
+@pytest.mark.slow
 def test_coverage_by_simulated_data(J, expected):
     rng, m, draws = np.random.default_rng(J), 5, 20_000
     n = J * m
@@ -273,6 +276,7 @@ def test_with_three_groups_the_mean_of_alpha_does_not_exist():
 
 @pytest.mark.theorem("thm-zero-mass")
 @pytest.mark.parametrize(("J", "m", "ratio"), [(2, 5, 0), (4, 5, 0), (4, 5, 0.25), (10, 2, 0.1)])
+@pytest.mark.slow
 def test_probability_of_zero(J, m, ratio):
     """Simulated rows, sums of squares from them; the fit itself for the first forty."""
     rng, draws = np.random.default_rng(J * m), 100_000

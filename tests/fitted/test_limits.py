@@ -59,6 +59,7 @@ DESIGNS = {
 @pytest.mark.theorem("thm-mode-mean")
 @pytest.mark.parametrize("design", DESIGNS)
 @pytest.mark.parametrize("y", [[0, 1, 0, 2, 1], [3, 0, 1, 6, 2], [1, 1, 1, 1, 1]])
+@pytest.mark.slow
 def test_poisson_mode_and_mean_part(design, y):
     """Slopes vanish at the mode and on average; exp(mean) adds up to less than the counts."""
     (W, p), y = DESIGNS[design], np.array(y, float)
@@ -78,6 +79,7 @@ def test_normal_mode_is_the_mean(design):
 
 
 @pytest.mark.theorem("thm-mode-mean")
+@pytest.mark.slow
 def test_logit_can_go_either_way():
     """Why part 2 leaves it out: by symmetry, answers and their opposites change the sign."""
     W = DESIGNS["two groups"][0]
@@ -157,6 +159,7 @@ def test_pql_by_repeated_fits(m, expected):
 
 
 @pytest.mark.parametrize(("m", "expected"), [(2, 1.10), (8, 1.46)])
+@pytest.mark.slow
 def test_laplace_and_exact_likelihood(m, expected):
     """Laplace by a numerical mode and numerical curvature; the exact likelihood finds 1.5."""
     p, grid = shares(m), np.linspace(1.0, 1.6, 61)

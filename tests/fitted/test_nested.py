@@ -157,6 +157,7 @@ def test_outside_of_its_order_the_estimate_is_another():
 
 
 @pytest.mark.theorem("thm-nested-anova")
+@pytest.mark.slow
 def test_mean_squares_have_their_means_and_are_independent():
     draws = np.array([squares(nested(seed)) for seed in range(3000)])
     tau2, s2, s1 = 0.49, 2.25, 4.0
@@ -201,6 +202,7 @@ def has_ring(first, second):
 
 
 @pytest.mark.theorem("thm-elimination-order")
+@pytest.mark.slow
 def test_every_order_fills_in_exactly_where_there_is_a_ring():
     """Random layouts of at most seven levels: all orders, dense Cholesky factors."""
     rng = np.random.default_rng(7)

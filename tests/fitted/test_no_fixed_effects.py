@@ -79,6 +79,7 @@ def test_every_verb_works(name, tau2):
 
 
 @pytest.mark.parametrize("name", ["intercepts", "independent slopes", "crossed", "related"])
+@pytest.mark.slow
 def test_profile_and_posterior(name):
     model = fit(y, NONE, TERMS[name])
     table = model.profile().table()

@@ -21,6 +21,7 @@ def noiseless(seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.slow
 def test_effects_are_the_limit(seed):
     model, y, X, terms, weights = noiseless(seed)
     alpha, cov, beta, cond_var, pev = effects(y, X, terms, weights, model.Sigma, "1e-25")
@@ -38,6 +39,7 @@ def test_effects_are_the_limit(seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.slow
 def test_predictions_and_theta(seed):
     """Rows of the fit are fitted exactly; new groups bring their own variance."""
     model, y, X, terms, weights = noiseless(seed)

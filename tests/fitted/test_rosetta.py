@@ -187,6 +187,7 @@ def statsmodels(name, likelihood, **options):
 @pytest.mark.parametrize("method", ["REML", "ML"])
 @pytest.mark.parametrize("name", FORMULAS)
 @pytest.mark.parametrize("sharp", [False, True], ids=["default", "sharper"])
+@pytest.mark.slow
 def test_statsmodels_agrees(name, method, sharp):
     s = statsmodels(name, method, **({"method": "bfgs", "gtol": 1e-9} if sharp else {}))
     o = ours(name, method)
@@ -361,6 +362,7 @@ def brute(name):
 
 
 @pytest.mark.parametrize("name", SAMPLED["fits"])
+@pytest.mark.slow
 def test_draws_agree_with_quadrature(name):
     """bambi's (Days | Subject) has no correlation; PyMC's model has one, uniform."""
     assert_sampled(SAMPLED["fits"][name], brute(name))
@@ -388,6 +390,7 @@ SLOPES = [("sleepstudy_uncorrelated", "||"), ("sleepstudy", "|")]
 
 
 @pytest.mark.parametrize(("name", "bar"), [*SLOPES, ("Dyestuff", ""), ("four_groups", "")])
+@pytest.mark.slow
 def test_integral_is_the_quadrature(name, bar):
     key = name.split("_unc")[0]
     formula, data = FORMULAS[key]

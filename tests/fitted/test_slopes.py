@@ -203,6 +203,7 @@ def test_in_precisions_the_criterion_is_convex_up_to_the_boundary(scale):
 
 @pytest.mark.theorem("thm-balanced-slopes")
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.slow
 def test_every_search_on_balanced_data_ends_at_the_same_minimum(seed):
     """From twelve starts, where the estimate is on the boundary and where it is inside."""
     y, X, groups = balanced(seed, 0.1 if seed % 2 else 2.0)

@@ -199,6 +199,7 @@ def test_powers_outside_of_functions_are_crossings(fixed):
         assert ("a:b" in model.names) == ("^" in fixed)
 
 
+@pytest.mark.slow
 def test_the_calls_in_the_table_from_lme4():
     """Every call runs, and the numbers are those of lme4 1.1-31."""
     page = (ROOT / "book" / "newcomers.md").read_text(encoding="utf-8")
@@ -352,6 +353,7 @@ def test_compare_refuses_what_cannot_be_nested():
         compare(better, worse)
 
 
+@pytest.mark.slow
 def test_simulated_and_redrawn_data_have_the_moments_of_the_model():
     """Fits to drawn Grams and to drawn rows have the same distribution."""
     rng = np.random.default_rng(2)

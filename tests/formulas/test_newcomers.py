@@ -90,6 +90,7 @@ def test_the_first_page_has_the_same_ten_lines():
 # --- pictures
 
 
+@pytest.mark.slow
 def test_every_picture_of_the_table_is_drawn():
     plt = pytest.importorskip("matplotlib.pyplot")
     plt.switch_backend("agg")
@@ -198,6 +199,7 @@ def test_the_two_lines_that_save_and_load(tmp_path, monkeypatch):
     assert before.summary() == after.summary() and np.array_equal(before.theta, after.theta)
 
 
+@pytest.mark.slow
 def test_a_saved_fit_is_read_by_another_program(tmp_path):
     before = lmer("y ~ np.log(x + 1) + (x | g)", DATA)
     (tmp_path / "m.pickle").write_bytes(pickle.dumps(before))

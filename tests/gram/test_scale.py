@@ -172,6 +172,7 @@ def test_every_tree_has_the_same_sum(split_every):
     assert_same(fit(gather_partitions(parts, to_gram, split_every)), fit(y, X, Term(g)))
 
 
+@pytest.mark.slow
 def test_a_dask_data_frame():
     """Labels are strings, one partition is empty, and arguments do instead of a Gram."""
     pd, dd = pytest.importorskip("pandas"), pytest.importorskip("dask.dataframe")

@@ -356,6 +356,7 @@ def test_two_groups_of_two_rows_agree_as_formulas_in_y_and_both_variances():
     assert all(sp.simplify(found - errors_of(rule)) == sp.zeros(3, 3) for found in spreads)
 
 
+@pytest.mark.slow
 def test_formulas_of_other_recipes_differ():
     """A proper prior and a penalty on alpha are other rules, and their formulas say so."""
     rule = best_rule() * Y

@@ -978,6 +978,7 @@ def test_without_noise_v_may_be_singular_and_reml_finite():
 
 
 @checks("eq-noise-bound")
+@pytest.mark.slow
 def test_too_few_dimensions_for_a_likelihood_without_bound():
     """How near y comes to the range of a covariance of rank one, along the half circle of them.
 

@@ -216,6 +216,7 @@ def radon(*more):
     ("more", "aic", "conditional", "house", "gone"),
     [((), 2172, 2140, 0.6058, 0.6982), (("log_uranium",), 2133, 2124, 0.5914, 0.6024)],
 )
+@pytest.mark.slow
 def test_four_scores_of_radon(more, aic, conditional, house, gone):
     """By n x n matrices, and by leaving out for real: rows and counties one at a time."""
     y, X, county, model = radon(*more)

@@ -196,6 +196,7 @@ def test_many_in_parts():
 
 
 @pytest.mark.parametrize("seed", [*range(24), 77, 143, 277, 528, 623])
+@pytest.mark.slow
 def test_no_better_point_exists(seed):
     """A search that shares nothing with the package: random points, then scipy's BFGS."""
     y, X, terms, correlated, w = random_model(seed)
@@ -225,6 +226,7 @@ def test_no_better_point_exists(seed):
         assert model.criterion <= best + 1e-6
 
 
+@pytest.mark.slow
 def test_the_seed_with_five_a_group():
     """A dense scan finds nothing better, though many of these likelihoods have two humps."""
     theta = np.concatenate([[0], 10 ** np.linspace(-3, 3, 120)])
@@ -345,6 +347,7 @@ def test_one_step_of_scoring_is_the_answer_where_groups_are_alike(seed):
         np.testing.assert_allclose(tau2 * T @ T.T, Sigma, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_expected_second_derivatives():
     """They are the mean, over data drawn at T, of what the slope in T T' changes by."""
     y, X, term = balanced(0)

@@ -126,6 +126,7 @@ LAYOUTS = [pytest.param(*layout[1:], id=layout[0]) for layout in layouts()]
 
 
 @pytest.mark.parametrize(("y", "X", "terms", "known"), LAYOUTS)
+@pytest.mark.slow
 def test_bounds(y, X, terms, known):
     for method, bounded in zip(("REML", "ML"), known, strict=True):
         _, assembly, criterion = at_zero(y, X, terms, None, method)
