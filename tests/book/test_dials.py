@@ -403,13 +403,21 @@ COLORS = """root => {
 }"""
 
 
+@pytest.fixture(scope="module")
+def tab(browser):
+    """Keep one tab for the chapters."""
+    tab = browser.new_page()
+    yield tab
+    tab.close()
+
+
 @pytest.fixture(scope="module", params=CHAPTERS)
-def chapter(request, browser, site):
+def chapter(request, tab, site):
     """Open the chapter of a dial; its name and the page, for the tests on it, in their order."""
-    page = browser.new_page(color_scheme="light")
-    page.goto(f"file://{site}/book/{CHAPTERS[request.param]}.html")
-    yield request.param, page
-    page.close()
+    tab.emulate_media(color_scheme="light")
+    tab.set_viewport_size({"width": 1280, "height": 720})
+    tab.goto(f"file://{site}/book/{CHAPTERS[request.param]}.html")
+    return request.param, tab
 
 
 def check_paper(page, name):

@@ -80,13 +80,20 @@ WIDE = """width => {
 }"""
 
 
-def open_page(browser, site, page, size="A4", scheme="light"):
-    """Open a page as wide as the paper."""
-    width, height = PAPER[size]
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-    tab = context.new_page()
-    tab.goto(f"file://{site}/{page}.html", wait_until="load")
-    return tab
+@pytest.fixture(scope="module")
+def open_page(browser, site):
+    """Keep one tab; open a page in it, as wide as the paper."""
+    tab = browser.new_page()
+
+    def turn(page, size="A4", scheme="light"):
+        width, height = PAPER[size]
+        tab.emulate_media(media="null", color_scheme=scheme)
+        tab.set_viewport_size({"width": width, "height": height})
+        tab.goto(f"file://{site}/{page}.html", wait_until="load")
+        return tab
+
+    yield turn
+    tab.close()
 
 
 def pdf(tab, size="A4"):
@@ -112,8 +119,8 @@ def check_width(tab, size):
     [(page, "A4") for page in CHAPTERS]
     + [(page, "Letter") for page in ("book/05-flat", "book/11-slopes", "book/20-rosetta")],
 )
-def test_a_chapter_on_paper(browser, site, page, size):
-    tab = open_page(browser, site, page, size)
+def test_a_chapter_on_paper(open_page, page, size):
+    tab = open_page(page, size)
     check_width(tab, size)
     count, tall = tab.evaluate(MARK, TOGETHER)
     assert count > 10 and tall == []
@@ -121,7 +128,6 @@ def test_a_chapter_on_paper(browser, site, page, size):
     # The words are enough here, and without pictures they are read ten times as fast.
     tab.add_style_tag(content="article m-f, article img { visibility: hidden }")
     sheets = words(pdf(tab, size))
-    tab.context.close()
     # What belongs together is on one sheet.
     where = {mark: k for k, text in enumerate(sheets) for mark in re.findall(r"q\d+q[az]", text)}
     assert len(where) == 2 * count, "a mark was not printed"
@@ -137,11 +143,10 @@ def test_a_chapter_on_paper(browser, site, page, size):
 
 
 @pytest.mark.parametrize("page", ["book/03-henderson", "book/09-variance"])
-def test_every_letter_of_every_formula_is_printed(browser, site, page):
-    tab = open_page(browser, site, page)
+def test_every_letter_of_every_formula_is_printed(open_page, page):
+    tab = open_page(page)
     letters = tab.locator("article m-f > svg use").count()
     shapes = re.findall(rb"\bf\*?\s", b"".join(drawings(pdf(tab))))
-    tab.context.close()
     assert len(shapes) >= letters > 1000
 
 
@@ -151,38 +156,34 @@ def drawings(printed):
 
 
 @pytest.mark.parametrize("page", OTHERS)
-def test_other_pages_fit_the_paper(browser, site, page):
-    tab = open_page(browser, site, page)
+def test_other_pages_fit_the_paper(open_page, page):
+    tab = open_page(page)
     check_width(tab, "A4")
-    tab.context.close()
 
 
 @pytest.mark.parametrize("page", ["book/07-equivalence"])
-def test_a_dark_page_is_printed_light(browser, site, page):
+def test_a_dark_page_is_printed_light(open_page, page):
     printed = {}
     for scheme in ("light", "dark"):
-        tab = open_page(browser, site, page, scheme=scheme)
+        tab = open_page(page, scheme=scheme)
         printed[scheme] = drawings(pdf(tab))
         assert tab.evaluate("document.documentElement.dataset.theme") == scheme
-        tab.context.close()
     assert printed["light"] == printed["dark"]
 
 
-def test_solutions_are_printed_as_you_left_them(browser, site):
-    tab = open_page(browser, site, "book/solutions/06-ridge")
+def test_solutions_are_printed_as_you_left_them(open_page):
+    tab = open_page("book/solutions/06-ridge")
     folded = " ".join(" ".join(words(pdf(tab))).split())
     assert folded.count("Solution to Exercise 6.") > 3
     assert "check(" not in folded and "Click to" not in folded
     tab.locator(".solution button.toggle-button").first.click()
     opened = " ".join(" ".join(words(pdf(tab))).split())
     assert opened.count("check(") == 1 and opened.startswith(folded[:40])
-    tab.context.close()
 
 
-def test_folded_code_is_printed_when_it_is_open(browser, site):
-    tab = open_page(browser, site, "book/01-groups")
+def test_folded_code_is_printed_when_it_is_open(open_page):
+    tab = open_page("book/01-groups")
     code = "plot.draw_groups(x, y, groups, right)"  # of the first figure
     assert code not in " ".join(words(pdf(tab)))
     tab.locator("details.hide > summary").first.click()
     assert code in " ".join(words(pdf(tab)))
-    tab.context.close()
