@@ -150,14 +150,14 @@ def kinds():
 
     return {
         "flat": Kind(
-            90,
+            150,
             lambda rng: {"sds": [rng.uniform(0, 3)], "tau": rng.uniform(0, 3)},
             Prior(),
             rows=(groups(10, 2),),
             keep=Inside(3.0),
         ),
         "flat variance, flat log noise": Kind(
-            60,
+            100,
             lambda rng: {
                 "sds": [3 * np.sqrt(rng.uniform())],
                 "tau": np.exp(rng.uniform(np.log(0.02), np.log(3))),
@@ -167,21 +167,21 @@ def kinds():
             keep=Inside(3.0, 0.02),
         ),
         "K, half-normal": Kind(
-            110,
+            200,
             lambda rng: noise(rng, sds=[half_normal(rng, 1.5)]),
             Prior(priors.half_normal(1.5), priors.half_normal(1)),
             rows=(groups(5, 3),),
             K=K,
         ),
         "weights, half-Cauchy": Kind(
-            110,
+            200,
             lambda rng: noise(rng, sds=[half_t(rng, 1, 1)]),
             Prior(priors.half_cauchy(1), priors.half_normal(1)),
             rows=(np.array([0, 0, 1, 1, 1, 2, 3, 3, 3, 3, 4]),),
             weights=True,
         ),
         "known tau2, half-t, Gaussian alpha": Kind(
-            110,
+            200,
             lambda rng: {
                 "sds": [half_t(rng, 3, 1)],
                 "tau": 0.8,
@@ -193,20 +193,20 @@ def kinds():
             p=2,
         ),
         "exponential, five rows": Kind(
-            200,
+            200,  # enough to notice a wrong exponent, below
             lambda rng: {"sds": [rng.exponential(1)], "tau": rng.exponential(0.7)},
             Prior(priors.exponential(1), priors.exponential(0.7)),
             rows=(np.array([0, 0, 1, 1, 2]),),
         ),
         "slopes, independent": Kind(
-            50,
+            70,
             lambda rng: noise(rng, sds=[[rng.exponential(1), half_normal(rng, 0.5)]]),
             Prior([[priors.exponential(1), priors.half_normal(0.5)]], priors.half_normal(1)),
             rows=(groups(5, 4),),
             q=2,
         ),
         "slopes, correlated": Kind(
-            50,
+            60,
             lambda rng: noise(
                 rng, sds=[[half_normal(rng, 1), half_normal(rng, 1)]], rho=rng.uniform(-1, 1)
             ),
@@ -215,25 +215,25 @@ def kinds():
             q=2,
         ),
         "crossed": Kind(
-            40,
+            50,
             lambda rng: noise(rng, sds=[half_t(rng, 4, 1), rng.exponential(1)]),
             Prior([priors.half_t(4, 1), priors.exponential(1)], priors.half_normal(1)),
             rows=crossed,
         ),
         "nested": Kind(
-            30,
+            40,
             lambda rng: noise(rng, sds=[half_normal(rng, 1), half_normal(rng, 1)]),
             weak,
             rows=nested,
         ),
         "three crossed": Kind(
-            16,
+            24,
             lambda rng: noise(rng, sds=[half_normal(rng, 1) for _ in range(3)]),
             weak,
             rows=(*crossed, np.repeat(np.tile([0, 1, 2, 3], 8), 1)[:30]),
         ),
         "importance sampling: slopes, correlated, and a crossed term": Kind(
-            6,
+            8,
             lambda rng: noise(
                 rng,
                 sds=[[half_normal(rng, 1), half_normal(rng, 1)], half_normal(rng, 1)],
@@ -282,6 +282,6 @@ def test_a_wrong_exponent_is_noticed(monkeypatch):
 def test_a_forgotten_prior_is_noticed():
     """A very wide prior in the place of the half-normal one that the truth came from."""
     kind = KINDS["K, half-normal"]
-    other = Kind(kind.sims, kind.draw, Prior(priors.half_t(0.5, 9)), kind.rows, K=kind.options["K"])
+    other = Kind(200, kind.draw, Prior(priors.half_t(0.5, 9)), kind.rows, K=kind.options["K"])
     ranks = other.ranks(seed=23)
     assert min(p_values(ranks["sd 0 0"])) < LEVEL
