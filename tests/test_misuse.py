@@ -42,6 +42,7 @@ y = RNG.standard_normal(40) + g
 MODEL = fit(y, X, Term(g))
 KNOWN = LinearMixedModel(X, indicator(g), np.eye(8), 1.0)
 DATA = pd.DataFrame({"y": y, "g": g, "x": RNG.standard_normal(40)})
+TWICE = fit(y, np.column_stack([X, DATA.x]), Term(g), names=["a", "a"])
 FORMULA = lmer("y ~ f + (1 | g)", DATA.assign(f=np.tile(["a", "b"], 20)))
 AXES = Figure().subplots()
 
@@ -58,6 +59,8 @@ REFUSED = {
     "a level of two": (lambda: MODEL.table([0.5, 0.9]), "coverage of an interval"),
     "a contrast of nothing": (lambda: MODEL.contrast(None), "L"),
     "a contrast of a table": (lambda: MODEL.contrast(DATA), "L"),
+    "a contrast by a name of two": (lambda: TWICE.contrast("a - 1"), "several coefficients"),
+    "a contrast by a name of two, weighted": (lambda: TWICE.contrast({"a": 1}), "several"),
     "a contrast by a number": (lambda: MODEL.contrast(1.0), "L"),
     "a coefficient that is no number": (lambda: MODEL.contrast({"x0": Loud()}), "L"),
     "a contrast with a bracket open": (lambda: MODEL.contrast("(x0"), "cannot be read"),

@@ -117,6 +117,8 @@ def _place(name: Any, names: Sequence[str]) -> int:
     """Which coefficient a name is."""
     if name not in names:
         raise refused("unknown-coefficient", name=f"{name!r:.60}", names=", ".join(names)[:300])
+    if (count := list(names).count(name)) > 1:
+        raise refused("coefficients-of-one-name", name=name, count=count)
     return list(names).index(name)
 
 
@@ -202,7 +204,7 @@ class _Reader:
             return -self.factor()
         found = np.zeros(len(self.names) + 1)
         if name := self.name():
-            found[self.names.index(name)] = 1.0
+            found[_place(name, self.names)] = 1.0
             return found
         if self.take("("):
             self.depth += 1
