@@ -104,6 +104,11 @@ class Recipe:
                 )
                 built = spec.get_model_matrix(own, context=self.context)
             return _values(built, len(plain))
+        except DataMismatchWarning as problem:
+            got = re.sub(r"np\.\w+\((.*?)\)", r"\1", str(problem)).partition("{")[2]
+            raise refused(
+                "new-levels-in-a-formula", text=self.text, got=got.partition("}")[0][:100]
+            ) from None
         except Exception as problem:
             raise refused("new-columns-cannot-be-built", problem=_first_line(problem)) from None
 

@@ -259,3 +259,10 @@ def test_what_is_no_number_is_refused_by_its_name(formula):
     data, words = WITHOUT_MEANING[formula]
     with pytest.raises(InputError, match=words):
         lmer(formula, data)
+
+
+def test_a_level_of_a_factor_that_a_formula_makes_is_named_too():
+    model = lmer("y ~ x + C(whole) + (1 | g)", DATA)
+    with pytest.raises(InputError, match="that the formula makes") as refusal:
+        model.predict(DATA.assign(whole=77))
+    assert "got: 77" in str(refusal.value) and "np." not in str(refusal.value)
