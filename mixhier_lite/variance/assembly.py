@@ -330,9 +330,9 @@ def _equations(
     blocks = [gram.blocks[t] for t in others]
     stops = np.cumsum([0, *(k.J * k.q for k in blocks)]).tolist()
     slices = tuple(zip(stops, stops[1:], [k.q for k in blocks], strict=False))
-    A22 = bmat([[moments(s, t) for t in others] for s in others]).toarray()
+    A22 = csr_matrix(bmat([[moments(s, t) for t in others] for s in others]))
     B22 = [bases[t].T @ (gram.blocks[t].B.reshape(-1, p1) / parts.scale) for t in others]
-    A12: Any = csr_matrix((0, len(A22)))
+    A12: Any = csr_matrix((0, stops[-1]))
     if first is not None:
         A12 = hstack([moments(first, t) for t in others])
     A12 = A12.tobsr((q, 1))
@@ -345,5 +345,5 @@ def _equations(
         slices=slices,
         A22=A22,
         B22=np.concatenate(B22),
-        crossing=crossing(start, columns, values, len(A22)),
+        crossing=crossing(start, columns, values, stops[-1]),
     )

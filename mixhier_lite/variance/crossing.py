@@ -23,7 +23,7 @@ SMALL = 2 * 10**4
 """Numbers of A12 from which on it is better kept sparse."""
 MANY_PAIRS = 10**7
 """Products of entries that are kept at most."""
-BLOCK = 10**7
+BLOCK = 3 * 10**6
 """Numbers of a dense part of A12, or of a product of two, that are held at once."""
 STRIPE = 64
 """Columns that are turned into rows at once."""

@@ -9,6 +9,7 @@ at N points. Loops run over q, and numpy runs over the levels.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -75,8 +76,8 @@ class NormalEquations:
     """[X y]'W [X y], shape (p + 1, p + 1)."""
     slices: tuple[tuple[int, int, int], ...]
     """Start, stop and q of each other term among the m columns."""
-    A22: Array
-    """Z'WZ of these terms, shape (m, m)."""
+    A22: Any
+    """Z'WZ of these terms, shape (m, m), sparse where there are any."""
     B22: Array
     """Z'W [X y] of these terms, shape (m, p + 1)."""
     crossing: Crossing
@@ -100,7 +101,19 @@ class NormalEquations:
     @property
     def m(self) -> int:
         """Number of columns of the other terms."""
-        return len(self.A22)
+        return int(self.A22.shape[0])
+
+    @cached_property
+    def dense_A22(self) -> Array:
+        """A22 as an array."""
+        return np.asarray(self.A22.toarray())
+
+    def less_fill(self, fill: Array) -> Array:
+        """A22 - fill, shape (N, m, m), in the place of fill."""
+        out = np.negative(fill, out=fill)
+        A22 = self.A22.tocoo()
+        out[:, A22.row, A22.col] += A22.data
+        return out
 
     def times(self, T: list[Array], rows: Array, in_place: bool = False) -> Array:
         """Multiply T of each other term, (N, q, q), into rows of shape (N, m, r)."""

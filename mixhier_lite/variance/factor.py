@@ -114,12 +114,12 @@ class Factor:
             none = np.zeros((N, 0, 0))
             no_rows = np.zeros((N, 0, len(equations.C)))
             return cls(equations, levels, list(T2), log_det, S, none, no_rows, none, no_rows)
-        A2 = np.broadcast_to(equations.A22, (N, m, m))
         B2 = np.broadcast_to(equations.B22, (N, *equations.B22.shape))
         if equations.J:
-            fill = equations.crossing.fill(levels.root)
-            A2 = np.subtract(A2, fill, out=fill)
+            A2 = equations.less_fill(equations.crossing.fill(levels.root))
             B2 = B2 - equations.crossing.from_levels(gram(levels.root, G))
+        else:
+            A2 = np.broadcast_to(equations.dense_A22, (N, m, m))
         T2_turned = [t.swapaxes(1, 2) for t in T2]
         TA = equations.times(T2_turned, A2)
         M2 = equations.times(T2_turned, TA.swapaxes(1, 2), in_place=True).swapaxes(1, 2)  # T'A2 T
