@@ -144,6 +144,17 @@ def test_the_reading_time_is_that_of_what_is_open(site, page):
         assert int(minutes) == pytest.approx(counted, rel=0.15, abs=1)
 
 
+def test_a_first_reading_takes_twenty_minutes_at_most(site):
+    most = (3000 + 10 * folds.WORDS_OF_A_FIGURE) / folds.WORDS_A_MINUTE
+    minutes = {}
+    for page in PAGES:
+        if folds.CHAPTER.match(page):
+            said = soup(site, page).select_one("p.reading-time").get_text()
+            minutes[page] = int(re.match(r"Reading time: (\d+) minutes", said)[1])
+    assert len(minutes) == 21
+    assert {page: taken for page, taken in minutes.items() if taken > most} == {}
+
+
 # --- in the browser
 
 
