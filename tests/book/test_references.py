@@ -33,7 +33,7 @@ def test_a_reference_has_a_doi_or_an_address(key):
         digits = fields["isbn"].replace("-", "")
         assert re.fullmatch(r"\d{9}[\dX]", digits), "ten digits, the last of which may be X"
         values = [10 if digit == "X" else int(digit) for digit in digits]
-        assert sum(k * value for k, value in zip(range(10, 0, -1), values)) % 11 == 0
+        assert sum(k * value for k, value in zip(range(10, 0, -1), values, strict=True)) % 11 == 0
     else:
         assert key in WITHOUT, "give it a DOI, an address or an ISBN"
 
