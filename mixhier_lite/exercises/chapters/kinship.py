@@ -85,7 +85,10 @@ def _recoded() -> str:
         S = rng.choice([-1.0, 1.0], (12, 40))
         labels = np.repeat(np.arange(12), 4)
         y = 10 + (S @ rng.normal(0, 0.4, 40))[labels] + rng.standard_normal(48)
-        fits = [fit(y, np.ones((48, 1)), Term(labels, K=R @ R.T / 40)) for R in (S, (S + 1) / 2)]
+        fits = [
+            fit(y, np.ones((48, 1)), Term(labels, K=coded @ coded.T / 40))
+            for coded in (S, (S + 1) / 2)
+        ]
         sigma2, tau2 = np.array([(f.Sigma[0].item(), f.tau2) for f in fits]).T
         if sigma2[0] > 0.5:
             break

@@ -106,8 +106,8 @@ def _leverage_of_groups(D: Array, lam: float) -> Array:
 
 
 def _projected_once(X: Array, D: Array, y: Array, lam: float) -> Array:
-    M = np.eye(len(y)) - X @ np.linalg.pinv(X)
-    e, h = _fitted(X[:, :0], M @ D, M @ y, lam)
+    Q_X = np.eye(len(y)) - X @ np.linalg.pinv(X)
+    e, h = _fitted(X[:, :0], Q_X @ D, Q_X @ y, lam)
     return np.asarray(e / (1 - h))
 
 
