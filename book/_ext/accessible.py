@@ -24,6 +24,8 @@ SUBSTITUTES = [
     (r'role="doc-biblioentry"', 'role="listitem"'),
     # Parts of a signature are marked twice; once is enough, and the page of the API is long.
     (r'(<span class="(?:n|o|p|default_value)">)<span class="pre">([^<]*)</span>', r"\1\2"),
+    # The space before the name of an exercise is no part of the link to it.
+    (r"(Solution to)(<a [^>]*>) ", r"\1 \2"),
     # Each theorem, proof, exercise and solution has this id besides its own.
     (r'(<section(?: class="[^"]*")?) id="(?:proof|exercise|solution)-content"', r"\1"),
     (r'(<div class="proof admonition") id="proof"', r"\1"),

@@ -110,6 +110,18 @@ def read(app, doctree):
             raw.children = [nodes.Text(SAYS.sub("", text))]
 
 
+def count_by_page(app, env):
+    """Let the figures of a page that is no chapter begin with Figure 1.
+
+    Counted through, as Sphinx does it, the first picture of the tour would be the book's fourth.
+    """
+    for kinds in env.toc_fignumbers.values():
+        figures = kinds.get("figure", {})
+        if all(len(number) == 1 for number in figures.values()):
+            kinds["figure"] = {name: (place,) for place, name in enumerate(figures, 1)}
+    return []
+
+
 def resolve(app, doctree, page):
     """Give every box and every figure its permalink, and nothing an id that says nothing.
 
@@ -141,5 +153,6 @@ def setup(app):
     app.add_js_file("search.js")
     app.add_node(BoxTitle, html=(open_title, close_title))
     app.connect("doctree-read", read)
+    app.connect("env-get-updated", count_by_page, priority=900)
     app.connect("doctree-resolved", resolve, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

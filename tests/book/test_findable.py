@@ -215,6 +215,8 @@ def test_boxes_equations_and_figures_have_names_and_permalinks(site, page):
             assert re.fullmatch(rf"(?:{prefix})-[a-z0-9-]+", box["id"])
             named.append(box["id"])
             assert box.select_one(f'.admonition-title > a.headerlink[href="#{box["id"]}"]')
+    # A link in a title is underlined from its first letter on.
+    assert [link for link in built.select(".admonition-title a") if link.text[:1] == " "] == []
     for equation in built.select("span.eqno"):
         name = equation.parent["id"]
         assert name.startswith("equation-eq-")
@@ -235,6 +237,12 @@ def test_boxes_equations_and_figures_have_names_and_permalinks(site, page):
             link["title"].startswith("Link to this ") or link["title"] == "Permalink to this term"
         )
         assert [child.get("aria-hidden") for child in link.children] == ["true"]
+
+
+@pytest.mark.parametrize("page", ["book/index", "book/tour", "book/errata", "book/gallery"])
+def test_figures_of_a_page_that_is_no_chapter_are_counted_from_one(site, page):
+    numbers = [n.text.strip() for n in soup(site, page).select("figure .caption-number")]
+    assert numbers and numbers == [f"Figure {place}" for place in range(1, len(numbers) + 1)]
 
 
 def anchors(site):
