@@ -49,7 +49,8 @@ MARK = """selector => {
     if (height > innerHeight) tall.push(element.textContent.trim().slice(0, 60));
     else ends(element, `q${count++}q`);
   }
-  for (const heading of [...document.querySelectorAll('article :is(h2, h3)')].filter(seen)) {
+  for (const heading of [...document.querySelectorAll('article :is(h2, h3, .proof-fold > summary)')]
+    .filter(seen)) {
     const below = heading.nextElementSibling;
     const first = below && document.createTreeWalker(below, NodeFilter.SHOW_TEXT);
     if (!first || !below.textContent.trim()) continue;
@@ -161,6 +162,13 @@ def test_other_pages_fit_the_paper(open_page, page):
     check_width(tab, "A4")
 
 
+@pytest.mark.parametrize(
+    ("page", "there"), [("index", "pooling: BLUPs"), ("book/results", "Theorem 2.3")]
+)
+def test_a_long_table_and_a_wide_dial_begin_where_they_are_spoken_of(open_page, page, there):
+    assert there in " ".join(words(pdf(open_page(page)))[0].split())
+
+
 @pytest.mark.parametrize("page", ["book/07-equivalence"])
 def test_a_dark_page_is_printed_light(open_page, page):
     printed = {}
@@ -173,10 +181,12 @@ def test_a_dark_page_is_printed_light(open_page, page):
 
 def test_solutions_are_printed_as_you_left_them(open_page):
     tab = open_page("book/solutions/06-ridge")
+    button = tab.locator(".solution button.toggle-button").first
+    assert button.get_attribute("data-toggle-hint") == "Show"
     folded = " ".join(" ".join(words(pdf(tab))).split())
     assert folded.count("Solution to Exercise 6.") > 3
-    assert "check(" not in folded and "Click to" not in folded
-    tab.locator(".solution button.toggle-button").first.click()
+    assert "check(" not in folded and "Show" not in folded
+    button.click()
     opened = " ".join(" ".join(words(pdf(tab))).split())
     assert opened.count("check(") == 1 and opened.startswith(folded[:40])
 
