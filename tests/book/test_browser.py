@@ -152,9 +152,9 @@ LOUD = """() => [...document.querySelectorAll('article .cell_input')].filter(box
 
 
 def test_nothing_is_cut_on_a_wide_screen(opened):
-    """No formula, no code of a cell, nor what it prints; no permalink has a line of its own."""
+    """No formula, no code of a cell or an example, nor what it prints; no permalink alone."""
     _, page, _ = opened
-    assert page.evaluate(CUT, "article div.math > m-f, article div.cell pre") == []
+    assert page.evaluate(CUT, "article div.math > m-f, article :is(div.cell, dl.py) pre") == []
     assert page.evaluate(LONE_PERMALINKS) == []
     assert page.evaluate(ASKEW) == 0, "a fold of a cell begins where the text does"
     for scheme in ("dark", "light"):
@@ -176,12 +176,18 @@ def check_narrow(page):
     assert width <= 390, f"the page scrolls sideways: {width} px"
 
 
+# Their tables stand below each other, or have two columns, where a telephone has no room.
+FITTING = {"book/index", "book/newcomers", "book/results"}
+
+
 def test_page_becomes_narrow(opened):
-    _, page, troubles = opened
+    name, page, troubles = opened
     page.set_viewport_size({"width": 390, "height": 900})
     check_narrow(page)
     assert page.evaluate(LONE_PERMALINKS) == []
     assert page.evaluate(CUT, "article .sentences pre") == []
+    if name in FITTING:
+        assert page.evaluate(CUT, "article .pst-scrollable-table-container") == []
     assert troubles == []
 
 
@@ -226,6 +232,13 @@ def test_a_fade_says_where_a_formula_scrolls(turned, site):
     page.wait_for_selector("m-f.more-left.more-right")
     formula.evaluate("box => box.scrollTo(1e4, 0)")
     page.wait_for_selector("m-f.more-left:not(.more-right)")
+
+
+def test_a_link_far_down_a_page_arrives_at_once(turned, site):
+    page, _ = turned(f"file://{site}/book/glossary.html")
+    page.evaluate("location.hash = 'term-ridge-regression'")
+    where = "document.getElementById('term-ridge-regression').getBoundingClientRect().top"
+    assert 0 < page.evaluate(where) < 200
 
 
 def test_a_link_to_a_solution_opens_it(turned, site):
