@@ -163,7 +163,7 @@ def test_other_pages_fit_the_paper(open_page, page):
 
 
 @pytest.mark.parametrize(
-    ("page", "there"), [("index", "pooling: BLUPs"), ("book/results", "Theorem 2.3")]
+    ("page", "there"), [("book/index", "pooling: BLUPs"), ("book/results", "Theorem 2.3")]
 )
 def test_a_long_table_and_a_wide_dial_begin_where_they_are_spoken_of(open_page, page, there):
     assert there in " ".join(words(pdf(open_page(page)))[0].split())
