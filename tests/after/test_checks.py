@@ -369,8 +369,8 @@ def test_what_the_chapters_quote_of_r_is_what_it_said():
     assert said["about"]["packages"]["lme4"] == "1.1.31" and "max|grad| = 0.015" in contrasts
     assert "max|grad| = 0.0147879" in rats["default"]["says"] and rats["bobyqa"]["says"] == []
     assert f"the weights {rats['default']['df'][0]:.1f}" in contrasts
-    assert f"{rats['in_order'][1]:.1f} in lme4's own" in contrasts
-    assert f"{rats['joint_tests'][1]:.1f} in emmeans'" in contrasts
+    assert f"lme4's own `anova` says {rats['in_order'][1]:.1f}, term by term" in contrasts
+    assert f"at their means, {rats['joint_tests'][1]:.1f}." in contrasts
     model = lmer("weight ~ Time * Diet + (Time | Rat)", datasets.load("BodyWeight"))
     assert model.anova()["F"].to_numpy() == pytest.approx(rats["bobyqa"]["F"], rel=1e-5)
     assert model.contrast(np.eye(6)).df == pytest.approx(rats["bobyqa"]["df"], rel=1e-6)
