@@ -82,12 +82,8 @@ def test_no_name_says_nothing():
     assert [str(path) for path in inside if empty & set(path.parts)] == []
 
 
-def _public(line):
-    return re.findall(r"`(\w+)`", line.split("|")[4])
-
-
 def test_index_names_what_each_chapter_adds():
-    """The table chapter - module - names on the first page is complete and true."""
+    """The names that chapters add stand in their rows on the first page: all, and truly theirs."""
     import mixhier_lite
 
     rows = re.findall(
@@ -99,9 +95,7 @@ def test_index_names_what_each_chapter_adds():
     named = set()
     for row, page in zip(rows, CHAPTERS, strict=True):
         number, slug = page.stem.split("-", 1)
-        own = slug not in WITHOUT_A_MODULE
-        assert row.split("|")[3].strip() == (f"`{slug}`" if own else "–")
-        for name in _public(row):
+        for name in re.findall(r"`(\w+)`", row):
             assert hasattr(mixhier_lite, name), name
             if int(number) <= 7:
                 module = sys.modules[f"mixhier_lite.known.{slug}"]
