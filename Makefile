@@ -14,8 +14,8 @@ book: $(READY_TO_BUILD)  ## build the HTML book, warnings as errors
 test: $(READY)  ## everything that keeps the book true
 	$(BIN)/python -m pytest
 
-quick: $(READY)  ## the inner loop, under a minute: no book, no browser, no notebook, nothing slow
-	$(BIN)/python -m pytest -m "not slow" tests mixhier_lite
+quick: $(READY)  ## the inner loop, about a minute: no page, no browser, no notebook, nothing slow
+	$(BIN)/python -m pytest -m "not slow" --ignore=tests/book tests mixhier_lite
 
 notebooks: $(READY)  ## execute the chapters whose source has changed
 	$(BIN)/python book/_ext/notebooks.py

@@ -198,6 +198,7 @@ def test_the_reader_of_imports_sees_every_form(text, expected):
     assert set(_imported(deeper, ("mixhier_lite", "datasets", "sample"))) == expected
 
 
+@pytest.mark.slow
 def test_importing_the_package_loads_nothing_heavy():
     code = f"import sys, mixhier_lite; print([m for m in {HEAVY} if m in sys.modules])"
     run = subprocess.run(

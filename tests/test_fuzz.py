@@ -76,6 +76,7 @@ def test_every_method_of_a_result_is_called(kind):
     assert methods - set(fuzz.CALLS) <= ENGINE
 
 
+@pytest.mark.slow
 def test_a_slice_of_the_calls():
     tally, wrong = fuzz.run(200, seed=5, without=SLOW)
     assert wrong == {}

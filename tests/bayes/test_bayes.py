@@ -948,6 +948,7 @@ G = np.repeat(np.arange(7), 6)
 X1 = np.column_stack([np.ones(42), np.arange(42) % 5])
 
 
+@pytest.mark.slow
 def test_terms_on_one_factor_have_names_of_their_own():
     slope = Term(G, X1[:, 1:], name="g", columns=("x",))
     draws, posterior = arviz_of([Term(G, name="g"), slope, Term(np.arange(42) % 4, name="h")])

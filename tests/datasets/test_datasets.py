@@ -62,6 +62,7 @@ def is_repository():
 
 
 @pytest.mark.skipif(not is_repository(), reason="needs git, and a clone instead of an archive")
+@pytest.mark.slow
 def test_a_clone_on_windows_loads_every_data_set(tmp_path):
     """Git for Windows sets core.autocrlf; the project's attributes overrule it."""
     clone = tmp_path / "clone"

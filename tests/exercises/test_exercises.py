@@ -245,6 +245,7 @@ def truths(exercise):
 
 
 @pytest.mark.parametrize("exercise", WITH_A_VALUE, ids=name)
+@pytest.mark.slow
 def test_no_message_tells_the_answer(exercise):
     """Neither a hint, which is what the wrong answers above get, nor what anything else gets."""
     messages = [mistake.hint for mistake in exercise.mistakes]
@@ -277,6 +278,7 @@ def test_the_reader_of_messages_finds_roundings(message, value, told):
 
 
 @each
+@pytest.mark.slow
 def test_no_answer_stands_as_a_literal(exercise):
     """No number in the package is an answer; words are computed by running something."""
     files = [PACKAGE / "chapters" / f"{exercise.chapter}.py", PACKAGE / "framework" / "data.py"]
@@ -557,6 +559,7 @@ def test_progress_counts(monkeypatch):
             progress(nonsense)
 
 
+@pytest.mark.slow
 def test_no_network_and_no_files(monkeypatch, tmp_path):
     def refuse(*args, **kwargs):
         raise AssertionError("the check opened a socket")
@@ -569,6 +572,7 @@ def test_no_network_and_no_files(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_importing_loads_nothing_heavy():
     code = (
         "import sys, mixhier_lite; assert 'mixhier_lite.exercises' not in sys.modules\n"

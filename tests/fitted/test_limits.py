@@ -71,6 +71,7 @@ def test_poisson_mode_and_mean_part(design, y):
 
 @pytest.mark.theorem("thm-mode-mean")
 @pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.slow
 def test_normal_mode_is_the_mean(design):
     W, p = DESIGNS[design]
     mode, mean, slopes = mode_and_mean(NORMAL, np.array([0.3, -1, 2, 1.1, 0.4]), W, p)

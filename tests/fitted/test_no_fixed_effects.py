@@ -63,6 +63,7 @@ def test_effects_and_their_variances_are_those_of_dense_algebra(name, tau2):
 
 
 @pytest.mark.parametrize(("name", "tau2"), CASES)
+@pytest.mark.slow
 def test_every_verb_works(name, tau2):
     rng, terms = np.random.default_rng(3), TERMS[name]
     model = fit(y, NONE, terms, tau2=tau2)

@@ -61,6 +61,7 @@ def right():
 
 
 @pytest.mark.parametrize("library", FRAMES)
+@pytest.mark.slow
 def test_one_fit_whatever_holds_the_data(library, right):
     data = FRAMES[library](DATA)
     model = lmer(FORMULA, data, weights="w")
@@ -171,6 +172,7 @@ def test_numbers_as_objects_are_numbers():
         assert model.names == exact.names
 
 
+@pytest.mark.slow
 def test_a_lazy_frame_is_refused_with_the_way_to_gather_partitions():
     import dask.dataframe as dd
 

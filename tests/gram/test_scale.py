@@ -162,6 +162,7 @@ def test_streaming_takes_the_memory_of_one_chunk():
 
 
 @pytest.mark.parametrize("split_every", [2, 3, 8, 100])
+@pytest.mark.slow
 def test_every_tree_has_the_same_sum(split_every):
     parts = [simulated(k, rows=200, levels=40) for k in range(11)]
 

@@ -275,6 +275,7 @@ def test_numerical_maximum_of_the_density_is_every_route(small, route):
 
 
 @pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.slow
 def test_weighted_draws_from_the_prior_have_the_mean_and_covariance_of_every_route(small, route):
     model, y = small
     rng = np.random.default_rng(11)
@@ -364,6 +365,7 @@ def test_formulas_of_other_recipes_differ():
         assert all(sp.simplify(difference) != 0 for difference in other - rule)
 
 
+@pytest.mark.slow
 def test_formulas_have_the_numbers_of_every_route():
     y, sigma2, tau2 = [3.0, -1.0, 4.0, 2.5], 2.0, 0.7
     values = dict(zip(Y, y, strict=True)) | {SIGMA2: sigma2, TAU2: tau2}

@@ -249,6 +249,7 @@ def condition(model):
 
 
 @every_route
+@pytest.mark.slow
 def test_route_at_extreme_ratios_of_the_variances(route):
     """No route loses more digits than the condition number takes.
 
