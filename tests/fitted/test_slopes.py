@@ -95,7 +95,7 @@ def test_arrows_run_to_lower_contours(seed):
         assert np.allclose(found.x, alpha + beta_j, atol=1e-5)
         v = b_j - alpha
         assert beta_j @ prior @ beta_j < v @ prior @ v
-        values, vectors = np.linalg.eig(Sigma @ np.linalg.inv(Sigma + S_j))
+        values, vectors = map(np.real, np.linalg.eig(Sigma @ np.linalg.inv(Sigma + S_j)))
         assert np.all((values > 0) & (values < 1))
         assert abs(np.cross([*beta_j, 0], [*v, 0])[2]) > 1e-6  # not straight at the centre
 
@@ -106,7 +106,7 @@ def test_an_eigenvector_is_shrunk_straight():
     Z = np.column_stack([np.ones(6), np.arange(6)])
     Sigma, tau2 = np.array([[2.0, 0.3], [0.3, 0.5]]), 1.3
     W = Sigma @ np.linalg.inv(Sigma + tau2 * np.linalg.inv(Z.T @ Z))
-    keep, vectors = np.linalg.eig(W)
+    keep, vectors = map(np.real, np.linalg.eig(W))
     for k in range(2):
         v = vectors[:, k]
         X, groups = np.vstack([Z, Z]), np.repeat([0, 1], 6)
