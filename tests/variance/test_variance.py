@@ -384,8 +384,9 @@ def crossed(n=900, J=400, m=250):
 
 
 @pytest.mark.parametrize("slopes", [False, True])
-def test_all_ways_to_keep_the_crossing_agree(slopes):
+def test_all_ways_to_keep_the_crossing_agree(slopes, monkeypatch):
     """With the products of a level's entries, without them, as one array: the same."""
+    monkeypatch.setattr("mixhier_lite.variance.crossing.BLOCK", 10**4)  # 40 columns at once
     y, X, g, h = crossed()
     gram = Gram.from_arrays(y, X, [Term(g, X if slopes else None), Term(h)])
     equations = assemble(gram, True, None).criterion.equations
