@@ -15,7 +15,7 @@ _SHAPES = {0: "one number", 1: "a vector, one entry a row", 2: "a matrix, one ro
 
 def real(value: npt.ArrayLike, name: str, ndim: int) -> Array:
     """Copy ``value`` into a read-only float64 array with ``ndim`` axes and finite entries."""
-    array = unchecked(value, name, ndim).copy()
+    array = unchecked(value, name, ndim).copy(order="K")
     array.setflags(write=False)
     finite(array, name)
     return array

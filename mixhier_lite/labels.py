@@ -40,8 +40,8 @@ def coded(groups: npt.ArrayLike | Coded, levels: npt.ArrayLike | None = None) ->
     Parameters
     ----------
     groups : array_like, shape (n,), or Coded
-        Labels of one kind: numbers, strings, dates, tuples, anything that can be sorted. Integer
-        labels 0..J-1 that are all present are not sorted.
+        Labels of one kind: numbers, strings, dates, tuples, anything that can be sorted. Whole
+        numbers that lie close to each other are counted, and not sorted.
     levels : array_like, shape (J,), optional
         The labels in order. Default: the sorted distinct labels.
 
@@ -56,10 +56,7 @@ def coded(groups: npt.ArrayLike | Coded, levels: npt.ArrayLike | None = None) ->
         groups = groups.levels[groups.codes]
     labels = read_labels(groups, "groups")
     if levels is None:
-        if labels.dtype.kind in "iu" and len(labels) and labels.min() >= 0:
-            if labels.max() < len(labels) and (rows := np.bincount(labels)).all():
-                return Coded(labels.astype(np.intp), np.arange(len(rows)))  # a copy
-        return _distinct(labels)
+        return _counted(labels) if _lie_close(labels) else _distinct(labels)
     order = read_labels(levels, "levels").copy()
     if (distinct := len(set(keys(order)))) < len(order):
         raise refused("level-twice", n_levels=len(order), n_distinct=distinct)
@@ -175,6 +172,23 @@ def _is_missing(label: object) -> bool:
         return label is None or bool(label != label)
     except (TypeError, ValueError):
         return type(label).__name__ == "NAType"
+
+
+def _lie_close(labels: Labels) -> bool:
+    """Whether labels are whole numbers, not many more from the least to the largest than rows."""
+    if labels.dtype.kind not in "iu" or not len(labels):
+        return False
+    return int(labels.max()) - int(labels.min()) < 4 * len(labels)
+
+
+def _counted(labels: Labels) -> Coded:
+    """Sorted distinct whole numbers as levels, from how often each of them is there."""
+    least = labels.min()
+    wide = labels if labels.dtype.itemsize == 8 else labels.astype(np.int64)
+    places = (wide - least).astype(np.intp)
+    present = np.bincount(places) > 0
+    levels = np.flatnonzero(present).astype(labels.dtype) + least
+    return Coded(places if present.all() else (np.cumsum(present) - 1)[places], levels)
 
 
 def _distinct(labels: Labels) -> Coded:

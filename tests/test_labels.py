@@ -192,3 +192,15 @@ def test_units_of_time_differ_between_fit_and_prediction():
 def test_a_gram_of_labels_keeps_its_own_kind():
     gram = Gram.from_arrays(Y, ONE, Term(DAYS[CODES]))
     assert gram.blocks[0].levels.dtype == DAYS.dtype
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.uint32, np.int64, np.uint64])
+@pytest.mark.parametrize("end", ["least", "middle", "most"])
+def test_whole_numbers_that_lie_close_are_counted(kind, end):
+    ends = np.iinfo(kind)
+    first = {"least": ends.min, "middle": 3, "most": ends.max - 9}[end]
+    numbers = np.array([first + k for k in (5, 0, 9, 2, 2, 0, 5)], dtype=kind)
+    found = coded(numbers)
+    levels, codes = np.unique(numbers, return_inverse=True)
+    assert found.levels.dtype == kind and np.array_equal(found.levels, levels)
+    assert np.array_equal(found.codes, codes)

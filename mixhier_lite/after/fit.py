@@ -460,15 +460,22 @@ def fit(
     >>> round(model.tau2, 4), model.Sigma[0].round(4)
     (0.5, array([[12.0833]]))
     """
-    one_of(method, "method", ("REML", "ML"), "see chapter variance")
     if isinstance(y, Gram):
         if any(given is not None for given in (X, terms, weights, names)):
             raise refused("gram-beside-arrays")
-        gram, rows = y, None
-    else:
-        if X is None or terms is None:
-            raise refused("y-alone")
-        gram = Gram.from_arrays(y, X, terms, weights, names)
-        rows = Rows.of(y, X, terms, weights)
+        return _fit_gram(y, None, method, tau2)
+    if X is None or terms is None:
+        raise refused("y-alone")
+    return fit_rows(Rows.of(y, X, terms, weights), method, tau2, names)
+
+
+def fit_rows(rows: Rows, method: str, tau2: float | None, names: Names) -> Fit:
+    """Fit rows that nobody else can change, and keep them."""
+    gram = Gram.from_arrays(rows.y, rows.X, rows.terms, rows.weights, names)
+    return _fit_gram(gram, rows, method, tau2)
+
+
+def _fit_gram(gram: Gram, rows: Rows | None, method: str, tau2: float | None) -> Fit:
+    one_of(method, "method", ("REML", "ML"), "see chapter variance")
     known_tau2 = None if tau2 is None else positive(tau2, "tau2")
     return Fit(**vars(estimate(gram, method, known_tau2)), rows=rows)

@@ -9,19 +9,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..after.fit import Fit, fit
+from ..after.fit import Fit, fit_rows
 from ..errors import refused
+from ..fitted.simulation import Rows
 from ..gram.gram import Gram
 from ..gram.term import Term
 from ..inputs import Array, one_of, unchecked
 from ..kinship import Relatedness
 from ..labels import Coded, coded, look_up
 from .aliased import aliased_columns
-from .design import Columns, Design, Factors, build, group
-from .frames import column_names, origin, read, unknown_column
+from .by_formulaic import build
+from .columns import Columns
+from .design import Design
+from .factors import Factors, group
+from .frames import Factor, column_names, origin, read, unknown_column
 from .grid import grid_of
 from .names import Names, captured, columns_of, names_of
 from .parse import BarTerm, parse
+from .sums import sum_of_columns
 
 
 def lmer(
@@ -91,11 +96,11 @@ def lmer(
                 raise unknown_column(factor, names)
     uses = [tuple(sorted(columns_of(piece, known, seen))) for piece in used]
     wanted = {name for some in uses for name in some}
-    wanted |= {factor for bar in parts.bars for factor in bar.factors}
+    factors = {factor for bar in parts.bars for factor in bar.factors}
     w = _weights(weights, data, names)
-    table = read(data, wanted, None if w is None else ~np.isnan(w))
+    table = read(data, wanted, factors, None if w is None else ~np.isnan(w))
     if not table.kept.any():
-        raise refused("no-complete-row", columns=sorted(wanted)[:20], n=len(table.kept))
+        raise refused("no-complete-row", columns=sorted(wanted | factors)[:20], n=len(table.kept))
     plain = table.plain
 
     what = ["the response", "the fixed effects"]
@@ -103,10 +108,13 @@ def lmer(
     made: dict[str, Columns] = {}  # the columns of x in x + (x | g) are made once
     for text, some, piece, told in zip(texts, uses, used, what, strict=True):
         if text not in made:
-            context = captured(piece, known, seen, len(table.kept))
-            made[text] = build(text, some, plain, context, told)
+            found = sum_of_columns(text, plain, told)
+            if found is None:
+                context = captured(piece, known, seen, len(table.kept))
+                found = build(text, some, plain, context, told)
+            made[text] = found
     response, fixed, *random = (made[text] for text in texts)
-    groups = _groups(parts.bars, plain, {} if relatedness is None else relatedness)
+    groups = _groups(parts.bars, table.factors, {} if relatedness is None else relatedness)
     terms = [
         _term(bar, columns, rows, K)
         for bar, columns, (_, rows, K) in zip(parts.bars, random, groups, strict=True)
@@ -121,14 +129,14 @@ def lmer(
         X = X[:, left_out.kept]
         column_names_of_X = tuple(fixed.names[k] for k in left_out.kept)
     own_weights = None if w is None else w[table.kept]
-    model = fit(y, X, terms, method, own_weights, tau2, column_names_of_X)
+    model = fit_rows(Rows(y, X, tuple(terms), own_weights), method, tau2, column_names_of_X)
     design = Design(
         fixed=fixed.recipe,
         random=tuple(columns.recipe for columns in random),
         factors=tuple(factors for factors, _, _ in groups),
         dropped=int((~table.kept).sum()),
         origin=origin(data, table.kept),
-        grid=grid_of(fixed.recipe.spec, fixed.recipe.uses, plain),
+        grid=grid_of(fixed.recipe, plain),
         left_out=left_out,
     )
     return replace(model, design=design, formula=formula)
@@ -171,7 +179,7 @@ def _term(bar: BarTerm, columns: Columns, rows: Coded, K: Any) -> Term:
 
 
 def _groups(
-    bars: tuple[BarTerm, ...], plain: Any, relatedness: Mapping[str, Any]
+    bars: tuple[BarTerm, ...], columns: Mapping[str, Factor], relatedness: Mapping[str, Any]
 ) -> list[tuple[Factors, Coded, Any]]:
     """The factors, the coded rows and the relatedness of every term."""
     if not isinstance(relatedness, Mapping):
@@ -185,16 +193,16 @@ def _groups(
         )
     found: list[tuple[Factors, Coded, Any]] = []
     for bar in bars:
-        factors, rows = group(bar, plain)
+        factors, rows = group(bar, columns)
         K = relatedness.get(bar.name)
         if K is not None:
-            K = _labelled(K, rows, bar, plain)
+            K = _labelled(K, rows, bar, columns)
             factors, rows = _in_order_of(K, factors, rows)
         found.append((factors, rows, K))
     return found
 
 
-def _labelled(K: Any, rows: Coded, bar: BarTerm, plain: Any) -> Relatedness:
+def _labelled(K: Any, rows: Coded, bar: BarTerm, columns: Mapping[str, Factor]) -> Relatedness:
     """K with its labels; without them only where no other order can be meant."""
     if isinstance(K, Relatedness):
         return K
@@ -207,7 +215,7 @@ def _labelled(K: Any, rows: Coded, bar: BarTerm, plain: Any) -> Relatedness:
         return Relatedness(own.matrix[:, order], own.levels)
     matrix = unchecked(K, "K", 2)
     numbered = np.array_equal(rows.levels, np.arange(len(rows.levels)))
-    if not numbered and not hasattr(plain[bar.factors[0]], "cat"):
+    if not numbered and not columns[bar.factors[0]].category:
         raise refused(
             "kinship-without-labels",
             factor=bar.name,

@@ -16,16 +16,31 @@ import numpy.typing as npt
 
 from ..errors import InputError, refused
 from ..fitted.tables import Origin
+from ..labels import Codes, Labels, coded
 
 Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
+class Factor:
+    """A column of a data frame whose values are levels."""
+
+    codes: Codes
+    """Position of each row's level, shape (n,)."""
+    levels: Labels
+    """Those that have rows, sorted, or in the order of a category."""
+    category: bool
+    """Whether their order is the reader's."""
+
+
+@dataclass(frozen=True, eq=False)
 class Table:
-    """Some columns of a data frame."""
+    """Some columns of a data frame, of the rows that are complete."""
 
     plain: Any
-    """A pandas.DataFrame with the plain columns, of the rows that are kept."""
+    """A pandas.DataFrame of the columns that are values."""
+    factors: dict[str, Factor]
+    """The columns that are levels."""
     kept: Mask
     """The rows of the frame that have no missing value in these columns, shape (n,)."""
 
@@ -43,14 +58,19 @@ def column_names(data: Any) -> list[Any]:
     return list(data.columns)
 
 
-def read(data: Any, wanted: Iterable[str], also_complete: Mask | None = None) -> Table:
-    """Read the wanted columns and leave out rows with a missing value in them.
+def read(
+    data: Any,
+    values: Iterable[str],
+    factors: Iterable[str] = (),
+    also_complete: Mask | None = None,
+) -> Table:
+    """Read some columns and leave out rows with a missing value in them.
 
     Parameters
     ----------
     data : pandas.DataFrame, polars.DataFrame or pyarrow.Table
-    wanted : iterable of str
-        Names of columns.
+    values, factors : iterable of str
+        Names of columns that are read as values, and as levels; one may be both.
     also_complete : array of bool, shape (n,), optional
         Rows that may be kept at all.
 
@@ -61,7 +81,8 @@ def read(data: Any, wanted: Iterable[str], also_complete: Mask | None = None) ->
     """
     import pandas as pd
 
-    names, wanted = column_names(data), list(dict.fromkeys(wanted))
+    names, values, factors = column_names(data), list(dict.fromkeys(values)), list(factors)
+    wanted = list(dict.fromkeys([*values, *factors]))
     for name in wanted:
         if (count := names.count(name)) != 1:
             raise unknown_column(name, names) if count == 0 else refused("column-twice", name=name)
@@ -71,11 +92,15 @@ def read(data: Any, wanted: Iterable[str], also_complete: Mask | None = None) ->
     for column in columns.values():
         kept &= ~np.asarray(pd.isna(column), dtype=bool)
     if not kept.all():
-        some = frame[np.flatnonzero(kept)]
-        columns = {name: _pandas(some[name]) for name in wanted}
-    plain = {name: _plain(name, column) for name, column in columns.items()}
+        rows = np.flatnonzero(kept)
+        columns = {name: _pandas(frame[name][rows]) for name in wanted}
+    plain = {name: _plain(name, columns[name]) for name in values}
     index = pd.RangeIndex(int(kept.sum()))
-    return Table(pd.DataFrame(plain, index=index), kept)
+    return Table(
+        pd.DataFrame(plain, index=index, copy=False),
+        {name: _factor(name, columns[name]) for name in factors},
+        kept,
+    )
 
 
 def unknown_column(
@@ -106,7 +131,7 @@ def _eager(data: Any) -> Any:
         import narwhals
     except ModuleNotFoundError:
         raise refused("formulaic-missing") from None
-    if _library(data) == "pandas":
+    if _library(data) == "pandas" and not data.columns.is_unique:
         data = data.loc[:, ~data.columns.duplicated()]  # doubles that nobody wants
     try:
         return narwhals.from_native(data, eager_only=True)
@@ -181,3 +206,33 @@ def _plain_objects(name: str, values: list[Any]) -> Any:
     for row, value in enumerate(values):  # one by one: numpy looks into none of them
         found[row] = value
     return pd.Series(found, dtype=object)
+
+
+def _factor(name: str, column: Any) -> Factor:
+    """A column without missing values as levels: what takes long is asked of each level once."""
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        codes = column.cat.codes.to_numpy()
+        used = np.bincount(codes, minlength=len(column.cat.categories)) > 0
+        levels = _plain(name, pd.Series(column.cat.categories[used]))
+        place = np.cumsum(used) - 1
+        return Factor(place[codes], labels_of(levels), True)
+    values = column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array
+    if column.dtype.kind in "iu" and isinstance(values, np.ndarray):
+        found = coded(values)  # which need not be sorted
+        return Factor(found.codes, found.levels, False)
+    try:
+        codes, distinct = pd.factorize(values)
+    except TypeError:  # lists, say, which are no labels
+        codes, distinct = np.arange(len(values)), values
+    found = coded(labels_of(_plain(name, pd.Series(distinct))))
+    return Factor(found.codes[codes], found.levels, False)
+
+
+def labels_of(column: Any) -> Labels:
+    """The labels of a plain column."""
+    if hasattr(column, "cat"):
+        column = column.astype(object)
+    labels: Labels = np.array(column.to_numpy())
+    return labels

@@ -12,6 +12,7 @@ from ..errors import refused
 from ..inputs import Array
 from ..labels import Labels
 from ..values import Value
+from .columns import Recipe
 
 MOST_CELLS = 10**5
 """Rows of the largest grid."""
@@ -64,12 +65,13 @@ class Grid(Value):
             )
 
 
-def grid_of(spec: Any, uses: Sequence[str], plain: Any) -> Grid:
+def grid_of(recipe: Recipe, plain: Any) -> Grid:
     """Read the levels and means of the columns that the fixed part uses."""
+    uses = recipe.uses
     categories = {
-        name: state["categories"]
-        for factor, (kind, state) in spec.encoder_state.items()
-        if kind.value == "categorical" and (name := column_of(str(factor))) in uses
+        name: levels
+        for factor, levels in recipe.categories.items()
+        if (name := column_of(factor)) in uses
     }
     factors: dict[str, Labels] = {}
     covariates: dict[str, float] = {}

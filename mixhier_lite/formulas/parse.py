@@ -4,7 +4,9 @@ formulaic's tokens are read, so that a name in backticks and a word in quotes st
 stands between the bars is only cut out here; formulaic makes columns of it later.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..errors import refused
 from .interactions import combined
@@ -84,7 +86,8 @@ def parse(formula: str) -> Formula:
     return Formula(response, " ".join(fixed).removeprefix("+ ") or "1", tuple(bars))
 
 
-def tokens_of(formula: str) -> list[Token]:
+@lru_cache
+def tokens_of(formula: str) -> tuple[Token, ...]:
     """The words of a formula; operators that stand together are taken apart."""
     try:
         from formulaic.errors import FormulaSyntaxError
@@ -104,7 +107,7 @@ def tokens_of(formula: str) -> list[Token]:
                 found.append(Token(token.token, token.kind.value, start, stop))
     except FormulaSyntaxError:
         raise refused("formula-left-open", formula=formula) from None
-    return found
+    return tuple(found)
 
 
 def _depth(token: Token) -> int:
@@ -114,11 +117,11 @@ def _depth(token: Token) -> int:
     return 1 if token.text in "([" else -1
 
 
-def _balanced(tokens: list[Token]) -> bool:
+def _balanced(tokens: Sequence[Token]) -> bool:
     return sum(map(_depth, tokens)) == 0
 
 
-def _pieces(tokens: list[Token]) -> list[tuple[str, list[Token]]]:
+def _pieces(tokens: Sequence[Token]) -> list[tuple[str, list[Token]]]:
     """Split at + and - outside brackets, with the signs."""
     pieces: list[tuple[str, list[Token]]] = []
     piece: list[Token] = []
@@ -137,7 +140,7 @@ def _pieces(tokens: list[Token]) -> list[tuple[str, list[Token]]]:
     return [*pieces, (sign, piece)] if piece else pieces
 
 
-def _one_bracket(piece: list[Token]) -> bool:
+def _one_bracket(piece: Sequence[Token]) -> bool:
     """Whether a piece is one pair of brackets with everything inside."""
     depth = 0
     for k, token in enumerate(piece):
@@ -147,7 +150,7 @@ def _one_bracket(piece: list[Token]) -> bool:
     return False
 
 
-def _bars(formula: str, inner: list[Token]) -> list[BarTerm]:
+def _bars(formula: str, inner: Sequence[Token]) -> list[BarTerm]:
     """Read ``columns | factors``; nesting a/b gives a and a:b."""
     at = [k for k, token in enumerate(inner) if token.text in ("|", "||")]
     columns, factors = inner[: at[0]], inner[at[0] + 1 :]

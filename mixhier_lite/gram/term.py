@@ -20,7 +20,7 @@ class Term(Value):
     Parameters
     ----------
     groups : array_like, shape (n,)
-        A label for each row. Integer labels 0..J-1 are not sorted.
+        A label for each row.
     Z : array_like, shape (n, q), optional
         The columns whose coefficients vary by group. Default: one column of ones.
     K : array_like, shape (J, J), or Relatedness, optional
