@@ -15,6 +15,8 @@ STEPS, DEAR_STEPS = 300, 60
 PATIENCE = ((16, STEPS), (4, 40))
 """Entries of T from which on valleys are long, and the steps there before a point that is far
 above the lowest is given up."""
+LONGEST = 0.5
+"""How far a step goes along one axis."""
 FLAT = 1e-10
 """Slope and curvature, over the criterion, of a direction that makes no difference."""
 EXACT = 1e-12
@@ -53,7 +55,7 @@ def newton_step(entries: ActiveEntries, at: Points) -> Array:
     least = 1e-10 * bend.max(axis=1, keepdims=True) + 1e-300
     length = steepness / np.maximum(bend, least)
     uphill = curvature < 0  # a maximum along this axis: leave it
-    length = np.maximum(length, 0.3 * uphill)
+    length = np.minimum(np.maximum(length, 0.3 * uphill), LONGEST)
     flat = steepness + bend < FLAT * (1.0 + np.abs(at.value))[:, None]
     step = np.where(flat, 0.0, np.copysign(length, -slope))
     return np.asarray(np.einsum("nik,nk->ni", axes, step))
@@ -106,8 +108,7 @@ def descend(
                 arrived = length[0] < np.sqrt(EXACT * last[0])
             if arrived:
                 return Minimum(float(at.value[0]), move(entries, at.x, step)[0], True)
-        shortened = share / np.maximum(1.0, 2 * length)  # no step is longer than a half
-        trial = move(entries, at.x, step * shortened[:, None])
+        trial = move(entries, at.x, step * share[:, None])
         new = entries.local(trial, at)
         better = new.value <= at.value + rounding(entries, at.x, at.value)
         better |= (length < CLOSE) & flatter(entries, new, at)

@@ -10,8 +10,10 @@ from .theta import ActiveEntries, Cells
 
 AFFORDABLE = 10**5
 """Numbers that a look goes through, for a point of it to cost next to nothing."""
-MOST = 1000
+MOST = 2000
 """Points of a look at most."""
+FEW_ROWS = 100
+"""Rows up to which there are many valleys."""
 FEW_ENTRIES = 6
 """Entries of T up to which the valleys of a look are all that there are."""
 
@@ -25,7 +27,7 @@ def starts(entries: ActiveEntries, more: int = 1) -> Array:
     criterion = entries.criterion
     cost = 1 + criterion.cost + 100 * criterion.dense
     afford = more * AFFORDABLE // cost
-    most = 12 if criterion.likelihood.n > 100 else 40  # few rows, many valleys
+    most = 12 if criterion.likelihood.n > FEW_ROWS else 80
     for_an_entry = more * min(max(2 * afford, 2), most)
     points, near = _places(entries.cells, min(len(entries.cells) * for_an_entry, MOST))
     values = entries.values(points)
@@ -38,7 +40,7 @@ def starts(entries: ActiveEntries, more: int = 1) -> Array:
         quarter = np.argsort(values)[: len(values) // 4]
         some = np.setdiff1d(quarter[:: max(1, len(values) // 64)], valleys)
         in_order = np.append(in_order, some[np.argsort(values[some])])
-    x = points[in_order[: min(max(afford, 1), 16 * more)]]
+    x = points[in_order[: min(max(afford, 1), 32 * more)]]
     if criterion.dense or len(entries.cells) == 1:
         return np.asarray(x)
     return np.append(scored(entries, x[0]), x[: max(afford, 0)], axis=0)
@@ -59,8 +61,11 @@ def _places(cells: Cells, n: int) -> tuple[Array, Any]:
     powers = ratio ** -np.arange(1.0, k + 1)
     places = np.outer(np.arange(1, 1 + n), powers) % 1
     places[:2] = np.where(diagonal, [[0.4], [0.6]], 0.5)  # T = 1 and T = 10
-    distances = np.abs(places[:, None] - places).max(axis=2)
-    near = np.argsort(distances, axis=1)[:, 1 : 2 + 2 * k]
+    distances = np.zeros((n, n))  # the largest of those along the axes
+    for along in places.T:
+        np.maximum(distances, np.abs(along[:, None] - along), out=distances)
+    many = min(1 + 2 * k, n - 1)
+    near = np.argpartition(distances, many, axis=1)[:, : many + 1]  # it is its own nearest
     # a diagonal entry from 0.01 to 1000, any other one of either sign
     signed = np.where(diagonal, places, 2 * places - 1)
     size = 10 ** (5 * np.abs(signed) - 2)
