@@ -163,7 +163,14 @@ def _missing(labels: Labels) -> npt.NDArray[np.bool_]:
         return np.zeros(len(labels), dtype=bool)
     if kind in "mM":
         return np.isnat(labels)
-    return np.array([_is_missing(label) for label in labels.tolist()], dtype=bool)
+    listed = labels.tolist()
+    if _NEVER_MISSING.issuperset(map(type, listed)):
+        return np.zeros(len(labels), dtype=bool)
+    return np.array([_is_missing(label) for label in listed], dtype=bool)
+
+
+_NEVER_MISSING = {str, int, bool, bytes}
+"""Kinds of labels none of which says that it is missing."""
 
 
 def _is_missing(label: object) -> bool:
