@@ -17,7 +17,7 @@ from ..inputs import Array
 from ..labels import look_up
 from .columns import Columns, levels_of
 from .frames import labels_of
-from .names import names_of
+from .names import Piece, names_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,10 +102,8 @@ def _refuse_unsaved(name: str, value: Any) -> None:
         ) from None
 
 
-def build(
-    text: str, uses: tuple[str, ...], plain: Any, context: Mapping[str, Any], what: str
-) -> Columns:
-    """Make the columns of a piece of a formula that uses some columns of the data.
+def build(piece: Piece, plain: Any, context: Mapping[str, Any]) -> Columns:
+    """Make the columns of a piece of a formula.
 
     Raises
     ------
@@ -118,23 +116,23 @@ def build(
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             # no column stands in the way of a function of its name
-            own = _without_overflow(plain[list(uses)], text)
-            built = formulaic.model_matrix(text, own, context=context, na_action="ignore")
+            own = _without_overflow(plain[list(piece.uses)], piece.text)
+            built = formulaic.model_matrix(piece.text, own, context=context, na_action="ignore")
         values = _values(built, len(plain))
     except Exception as problem:
-        for name in uses:
-            if plain[name].dtype.kind in "mM" and names_of(text).bare == {name}:
+        for name in piece.uses:
+            if plain[name].dtype.kind in "mM" and piece.names.bare == {name}:
                 raise refused("not-a-covariate", name=name, kinds=str(plain[name].dtype)) from None
         raise refused(
             "column-cannot-be-built",
-            what=what,
+            what=piece.what,
             columns=list(plain.columns)[:20],
-            text=text,
+            text=piece.text,
             problem=_first_line(problem),
         ) from None
-    recipe = Built(text, uses, built.model_spec, context)
+    recipe = Built(piece.text, piece.uses, built.model_spec, context)
     _refuse_odd_factors(recipe, plain)
-    return Columns.named(values, [str(name) for name in built.columns], recipe, what)
+    return Columns.named(values, [str(name) for name in built.columns], recipe, piece.what)
 
 
 def _with_factors(plain: Any, recipe: Built) -> Any:

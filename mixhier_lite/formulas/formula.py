@@ -24,7 +24,7 @@ from .design import Design
 from .factors import Factors, group
 from .frames import Factor, column_names, origin, read, unknown_column
 from .grid import grid_of
-from .names import Names, captured, columns_of, names_of
+from .names import Names, Piece, captured
 from .parse import BarTerm, parse
 from .sums import sum_of_columns
 
@@ -86,34 +86,29 @@ def lmer(
     names = column_names(data)
     known = {name for name in names if isinstance(name, str)}
 
-    texts = [f"0 + {parts.response}", parts.fixed, *(bar.columns for bar in parts.bars)]
-    used = [names_of(text) for text in texts]
-    for piece in used:
-        _refuse_unknown(piece, known, names)
+    pieces = [
+        Piece.of(f"0 + {parts.response}", "the response", known, seen),
+        Piece.of(parts.fixed, "the fixed effects", known, seen),
+        *(Piece.of(k.columns, f"({k.columns} | {k.name})", known, seen) for k in parts.bars),
+    ]
+    for piece in pieces:
+        _refuse_unknown(piece.names, known, names)
     for bar in parts.bars:
         for factor in bar.factors:
             if factor not in known:
                 raise unknown_column(factor, names)
-    uses = [tuple(sorted(columns_of(piece, known, seen))) for piece in used]
-    wanted = {name for some in uses for name in some}
+    wanted = {name for piece in pieces for name in piece.uses}
     factors = {factor for bar in parts.bars for factor in bar.factors}
     w = _weights(weights, data, names)
     table = read(data, wanted, factors, None if w is None else ~np.isnan(w))
     if not table.kept.any():
         raise refused("no-complete-row", columns=sorted(wanted | factors)[:20], n=len(table.kept))
-    plain = table.plain
 
-    what = ["the response", "the fixed effects"]
-    what += [f"({bar.columns} | {bar.name})" for bar in parts.bars]
     made: dict[str, Columns] = {}  # the columns of x in x + (x | g) are made once
-    for text, some, piece, told in zip(texts, uses, used, what, strict=True):
-        if text not in made:
-            found = sum_of_columns(text, plain, told)
-            if found is None:
-                context = captured(piece, known, seen, len(table.kept))
-                found = build(text, some, plain, context, told)
-            made[text] = found
-    response, fixed, *random = (made[text] for text in texts)
+    for piece in pieces:
+        if piece.text not in made:
+            made[piece.text] = _columns(piece, table.plain, known, seen)
+    response, fixed, *random = (made[piece.text] for piece in pieces)
     groups = _groups(parts.bars, table.factors, {} if relatedness is None else relatedness)
     terms = [
         _term(bar, columns, rows, K)
@@ -136,7 +131,7 @@ def lmer(
         factors=tuple(factors for factors, _, _ in groups),
         dropped=int((~table.kept).sum()),
         origin=origin(data, table.kept),
-        grid=grid_of(fixed.recipe, plain),
+        grid=grid_of(fixed.recipe, table.plain),
         left_out=left_out,
     )
     return replace(model, design=design, formula=formula)
@@ -148,6 +143,14 @@ def _refuse_unknown(piece: Names, known: set[str], names: list[Any]) -> None:
         raise unknown_column(name, names)
     if "Intercept" in (piece.bare | piece.inside) & known:
         raise refused("column-called-intercept")
+
+
+def _columns(piece: Piece, plain: Any, known: set[str], caller: Mapping[str, Any]) -> Columns:
+    """The columns of a piece, shape (n, columns)."""
+    found = sum_of_columns(piece, plain)
+    if found is None:
+        found = build(piece, plain, captured(piece.names, known, caller, len(plain)))
+    return found
 
 
 def _weights(weights: Any, data: Any, names: list[Any]) -> Array | None:

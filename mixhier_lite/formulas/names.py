@@ -33,6 +33,24 @@ class Names:
     """Those that stand by themselves or in arithmetic, and nowhere else: they are numbers."""
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a formula: its response, its fixed part, or the columns of a random term."""
+
+    text: str
+    what: str
+    """What a message calls it."""
+    names: Names
+    uses: tuple[str, ...]
+    """The columns of the data that it uses."""
+
+    @classmethod
+    def of(cls, text: str, what: str, known: set[str], caller: Mapping[str, Any]) -> "Piece":
+        """Read a piece; ``known`` are the columns of the data, ``caller`` has the other names."""
+        names = names_of(text)
+        return cls(text, what, names, tuple(sorted(columns_of(names, known, caller))))
+
+
 def names_of(text: str) -> Names:
     """Find the names in a piece of a formula."""
     bare: set[str] = set()

@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import refused
 from ..inputs import Array
 from .columns import Columns
+from .names import Piece
 from .parse import Token, tokens_of
 
 NUMBERS = "biuf"
@@ -63,7 +64,7 @@ class Sum:
         return values
 
 
-def sum_of_columns(text: str, plain: Any, what: str) -> Columns | None:
+def sum_of_columns(piece: Piece, plain: Any) -> Columns | None:
     """The columns of a piece that is a sum of columns of numbers; None where it is none.
 
     Raises
@@ -71,7 +72,7 @@ def sum_of_columns(text: str, plain: Any, what: str) -> Columns | None:
     InputError
         Entries that are infinite.
     """
-    tokens = tokens_of(text)
+    tokens = tokens_of(piece.text)
     summands, signs = tokens[::2], tokens[1::2]
     names = tuple(token.text for token in summands if token.kind == "name")
     constants = [token for token in summands if token.kind != "name"]
@@ -80,9 +81,9 @@ def sum_of_columns(text: str, plain: Any, what: str) -> Columns | None:
         return None
     if any(plain[name].dtype.kind not in NUMBERS for name in names):
         return None
-    recipe = Sum(text, all(token.text == "1" for token in constants), names)
+    recipe = Sum(piece.text, all(token.text == "1" for token in constants), names)
     intercept = ("Intercept",) * recipe.intercept
-    return Columns.named(recipe.columns(plain), intercept + names, recipe, what)
+    return Columns.named(recipe.columns(plain), intercept + names, recipe, piece.what)
 
 
 def _at_most_one(constants: Sequence[Token]) -> bool:

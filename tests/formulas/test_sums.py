@@ -7,6 +7,7 @@ import pytest
 
 from mixhier_lite import InputError, Term, fit, lmer
 from mixhier_lite.formulas.columns import levels_of
+from mixhier_lite.formulas.names import Piece
 from mixhier_lite.formulas.sums import sum_of_columns
 
 RNG = np.random.default_rng(5)
@@ -31,7 +32,7 @@ OTHERS = "f|x + f|x:z|x * z|x - 1|(x)|I(x)|x + x|1 + 1|0 + 1|x + I(z**2)|x / z|-
 
 @pytest.mark.parametrize("text", SUMS)
 def test_a_sum_is_what_formulaic_makes_of_it(text):
-    own = sum_of_columns(text, DATA, "a piece")
+    own = sum_of_columns(Piece.of(text, "a piece", set(DATA), {}), DATA)
     theirs = formulaic.model_matrix(text, DATA)
     assert own.values.shape == theirs.shape == (8, len(own.names))
     assert np.array_equal(own.values, np.asarray(theirs, dtype=float))
@@ -48,7 +49,7 @@ def test_a_sum_is_what_formulaic_makes_of_it(text):
 
 @pytest.mark.parametrize("text", OTHERS)
 def test_everything_else_is_left_to_formulaic(text):
-    assert sum_of_columns(text, DATA, "a piece") is None
+    assert sum_of_columns(Piece.of(text, "a piece", set(DATA), {}), DATA) is None
 
 
 def test_new_rows_that_hold_no_numbers_are_refused():
