@@ -15,7 +15,7 @@ STEPS, DEAR_STEPS = 300, 60
 PATIENCE = ((16, STEPS), (4, 40))
 """Entries of T from which on valleys are long, and the steps there before a point that is far
 above the lowest is given up."""
-LONGEST = 0.5
+LONGEST = 0.7
 """How far a step goes along one axis."""
 FLAT = 1e-10
 """Slope and curvature, over the criterion, of a direction that makes no difference."""

@@ -27,8 +27,8 @@ def starts(entries: ActiveEntries, more: int = 1) -> Array:
     criterion = entries.criterion
     cost = 1 + criterion.cost + 100 * criterion.dense
     afford = more * AFFORDABLE // cost
-    most = 12 if criterion.likelihood.n > FEW_ROWS else 80
-    for_an_entry = more * min(max(2 * afford, 2), most)
+    few_rows = criterion.likelihood.n <= FEW_ROWS
+    for_an_entry = more * min(max(2 * afford, 2), 80 if few_rows else 12)
     points, near = _places(entries.cells, min(len(entries.cells) * for_an_entry, MOST))
     values = entries.values(points)
     lowest_near = values[near].min(axis=1)
@@ -40,7 +40,8 @@ def starts(entries: ActiveEntries, more: int = 1) -> Array:
         quarter = np.argsort(values)[: len(values) // 4]
         some = np.setdiff1d(quarter[:: max(1, len(values) // 64)], valleys)
         in_order = np.append(in_order, some[np.argsort(values[some])])
-    x = points[in_order[: min(max(afford, 1), 32 * more)]]
+    followed = 64 * more if few_rows else min(max(afford, 1), 16 * more)
+    x = points[in_order[:followed]]
     if criterion.dense or len(entries.cells) == 1:
         return np.asarray(x)
     return np.append(scored(entries, x[0]), x[: max(afford, 0)], axis=0)
