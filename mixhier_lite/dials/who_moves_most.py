@@ -111,8 +111,8 @@ def who_moves_most(
         kind="who_moves_most",
         name=name,
         alt="A dial for the width of the prior. Left, intercept-slope plane with an arrow per "
-        "person from the own line to the BLUP. Right, the movement of each against the width: it falls "
-        "as the prior widens, soonest for those far from the centre.",
+        "person from the own line to the BLUP. Right, the movement of each against the width: it "
+        "falls as the prior widens, soonest for those far from the centre.",
         knobs=(Knob("Width of the prior", -2, 2, 0.05, 0),),
         panels=(plane, distance),
         data={"b": b, "alpha": alpha, "Sigma": Sigma, "names": names, "ring": ring}
