@@ -10,7 +10,11 @@ from .errors import refused
 
 Array = npt.NDArray[np.float64]
 
-_SHAPES = {0: "one number", 1: "a vector, one entry a row", 2: "a matrix, one row an observation"}
+_SHAPES = {
+    0: "one number",
+    1: "a vector, one entry per row",
+    2: "a matrix, one row per observation",
+}
 
 
 def real(value: npt.ArrayLike, name: str, ndim: int) -> Array:

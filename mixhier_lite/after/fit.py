@@ -239,7 +239,7 @@ class Fit(Estimates):
         Returns
         -------
         data frame
-            A row a column of X: estimate, se, df, t, p, lower, upper. Of the library whose data
+            A row per column of X: estimate, se, df, t, p, lower, upper. Of the library whose data
             frame was fitted, of pandas after arrays. A variance that is estimated as zero is
             taken as known, and so is a tau2 that was given.
         """
@@ -322,7 +322,7 @@ class Fit(Estimates):
         Returns
         -------
         data frame
-            A row a term, without the intercept: F, df1, df2, p.
+            A row per term, without the intercept: F, df1, df2, p.
 
         Raises
         ------

@@ -105,7 +105,7 @@ class Chart:
         return np.asarray(log_volume)
 
     def log_slopes(self, at: Array) -> Array:
-        """Log of d length / d x, and of d correlations / d w, one coordinate a column."""
+        """Log of d length / d x, and of d correlations / d w, one coordinate per column."""
         x, w = np.split(at, [len(self.sds)], axis=1)
         of_lengths = np.log(self.c * np.cosh(x))
         powers = [(len(self.frames[t]) - 2 - j) / 2 for t, _, j in self.pairs]

@@ -102,7 +102,7 @@ def _variances(assembly: Unpooled, factor: Factor) -> list[Array]:
         if assembly.gram.blocks[first].root is None:
             back = np.linalg.inv(assembly.columns[first])
             own = np.einsum("ik,nklj,il->nji", back, P, back, optimize=True)
-        else:  # one coefficient a level, and P is diagonal in the basis
+        else:  # one coefficient per level, and P is diagonal in the basis
             own = based(assembly.bases[first] ** 2, P[:, 0].swapaxes(1, 2))
     parts = []
     for t, (a, b, q) in zip(assembly.levels.others, factor.equations.slices, strict=True):

@@ -344,7 +344,7 @@ def _weighted_quantile(values: Array, weights: Array, probability: float) -> flo
 
 
 def _mixture_quantile(probability: float, weights: Array, means: Array, sds: Array) -> Array:
-    """Quantiles of mixtures of normals, one a column: Newton's method between two bounds."""
+    """Quantiles of mixtures of normals, one per column: Newton's method between two bounds."""
     from scipy.special import ndtr
 
     weights = weights / weights.sum()

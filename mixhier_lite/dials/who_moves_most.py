@@ -22,13 +22,13 @@ def who_moves_most(
 ) -> Dial:
     """Scale the prior covariance of random lines (:prf:ref:`thm-plane-shrinkage`).
 
-    Left, the plane of intercept and slope: an arrow a person, from the own line to the BLUP, and
+    Left, the plane of intercept and slope: an arrow per person, from the own line to the BLUP, and
     contours of the prior. Right, how far each line moves, root mean square over the rows of Z.
 
     Parameters
     ----------
     y : array_like, shape (J, m)
-        One row a person, in milliseconds; each was measured at the same m rows of Z.
+        One row per person, in milliseconds; each was measured at the same m rows of Z.
     Z : array_like, shape (m, 2)
         A column of ones, and days.
     Sigma : array_like, shape (2, 2)
@@ -110,9 +110,9 @@ def who_moves_most(
     return Dial(
         kind="who_moves_most",
         name=name,
-        alt="A dial for the width of the prior. Left, intercept-slope plane with an arrow a person "
-        "from the own line to the BLUP. Right, the movement of each against the width: it falls "
-        "as the prior widens, soonest for those far from the centre.",
+        alt="A dial for the width of the prior. Left, intercept-slope plane with an arrow per "
+        "person from the own line to the BLUP. Right, the movement of each against the width: it "
+        "falls as the prior widens, soonest for those far from the centre.",
         knobs=(Knob("Width of the prior", -2, 2, 0.05, 0),),
         panels=(plane, distance),
         data={"b": b, "alpha": alpha, "Sigma": Sigma, "names": names, "ring": ring}

@@ -129,7 +129,7 @@ def diagonal_blocks(solved: Solved) -> tuple[Array, ...]:
     own = np.zeros((0, 1, 1))
     if first is not None and assembly.gram.blocks[first].root is None:
         own = _of_levels(factor, np.asarray(np.linalg.inv(assembly.columns[first]), dtype=float))
-    elif first is not None:  # one coefficient a level, and P is diagonal in the basis
+    elif first is not None:  # one coefficient per level, and P is diagonal in the basis
         own = (assembly.bases[first] ** 2 @ factor.diagonal()[0, 0, 0])[:, None, None]
     parts = []
     if equations.m:

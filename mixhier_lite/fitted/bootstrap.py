@@ -15,7 +15,7 @@ from .simulation import Rows, simulated
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Bootstrap(Value):
-    """Estimates of data drawn from the fitted model, one row a draw."""
+    """Estimates of data drawn from the fitted model, one row per draw."""
 
     model: Estimates
     """The fit from which the data were drawn."""

@@ -17,7 +17,7 @@ from .blup import Effects, Seen
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction(Value):
-    """Predicted means with their error variances, one entry a row."""
+    """Predicted means with their error variances, one entry per row."""
 
     mean: Array
     """X alpha_hat + Z beta_tilde, shape (n_new,)."""

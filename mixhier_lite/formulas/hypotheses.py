@@ -17,7 +17,7 @@ from ..errors import refused
 from ..inputs import Array
 
 Codings = Callable[[str, bool], Array]
-"""The coding of a factor, reduced or one column a level, shape (levels, columns)."""
+"""The coding of a factor, reduced or one column per level, shape (levels, columns)."""
 
 
 @dataclass(frozen=True)

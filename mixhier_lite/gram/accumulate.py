@@ -125,7 +125,7 @@ def _add_by_level(
 ) -> None:
     """Add Z'W[Z X y] of every level to ``total``, (J, q, q + p + 1).
 
-    For Z of shape (q, n), a row a column, and ``columns`` [Z X y] of shape (n, q + p + 1).
+    For Z of shape (q, n), a row per column, and ``columns`` [Z X y] of shape (n, q + p + 1).
     """
     from scipy.sparse import csc_matrix
 

@@ -200,7 +200,7 @@ EQUIVALENCES = (
         "thm-shrinkage",
         "Shrinkage of a group",
         "each BLUP is the mean residual of its group times n_j / (n_j + lambda)",
-        "one intercept a group, Sigma = sigma2 I, X of full column rank",
+        "one intercept per group, Sigma = sigma2 I, X of full column rank",
         lambda m, y: posterior(m, y, flat(m.p)).random,
         sides.shrunken_means,
         _one_intercept_a_group,

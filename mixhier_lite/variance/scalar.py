@@ -1,4 +1,4 @@
-"""The criterion where one number says it all: one term with one coefficient a level.
+"""The criterion where one number says it all: one term with one coefficient per level.
 
 With x = T^2 (t in the book) and orthogonal rows of Z'WZ (levels, or eigenvectors where levels are
 related) log det is sum_j log(1 + x a_j). S is what is left within the levels plus a part between

@@ -205,7 +205,7 @@ def test_who_moves_most_ends_at_the_common_line_and_at_the_own_lines():
 def test_dials_refuse_what_they_cannot_show():
     model, y = small_model()
     related = LinearMixedModel(model.X, 2 * model.D, model.Sigma, 1.0)
-    with pytest.raises(InputError, match="one intercept a group"):
+    with pytest.raises(InputError, match="one intercept per group"):
         three_names(related, y)
     with pytest.raises(InputError, match="group sizes"):
         which_slope(four_groups(np.random.default_rng(1), 2))
