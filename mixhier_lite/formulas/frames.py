@@ -152,9 +152,11 @@ def _pandas(column: Any) -> Any:
     if column.implementation.is_polars() and column.dtype == narwhals.Categorical:
         column = column.cast(narwhals.String)
     native = column.to_native()
-    if column.implementation.is_pyarrow():
-        return native.to_pandas()
-    found = column.to_pandas().reset_index(drop=True)
+    try:
+        found = native if column.implementation.is_pyarrow() else column
+        found = found.to_pandas().reset_index(drop=True)
+    except Exception:  # pandas has no such columns: 128 bits of polars, bins of Arrow
+        return _objects(column.to_list())
     if str(found.dtype).startswith("dictionary"):  # pandas would lose the order of the categories
         return found.array.__arrow_array__().to_pandas()
     return found
@@ -166,6 +168,8 @@ def _plain(name: str, column: Any) -> Any:
     from pandas.api import types
 
     dtype = column.dtype
+    if not _is_known(dtype):
+        return _plain_objects(name, column.array.__arrow_array__().to_pylist())
     if isinstance(dtype, pd.CategoricalDtype):
         used = column.cat.remove_unused_categories()
         values = _plain(name, pd.Series(used.cat.categories))
@@ -179,7 +183,10 @@ def _plain(name: str, column: Any) -> Any:
         large = types.is_unsigned_integer_dtype(dtype) and len(column) and column.max() >= 2**63
         return column.astype(np.uint64 if large else np.int64)
     if types.is_numeric_dtype(dtype):
-        return column.astype(np.float64)
+        found = column.astype(np.float64)
+        if getattr(dtype, "itemsize", 0) > 8 and found.nunique() < column.nunique():
+            raise refused("closer-than-floats", name=name, kinds=str(dtype))
+        return found
     if types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype):
         return pd.Series(column.to_numpy())
     return _plain_objects(name, list(column))
@@ -197,11 +204,21 @@ def _plain_objects(name: str, values: list[Any]) -> Any:
         if all(issubclass(k, bool | np.bool_) for k in kinds):
             return pd.Series(values, dtype=bool)
         if not all(issubclass(k, numbers.Integral) for k in kinds):
-            return pd.Series(values, dtype=np.float64)
+            found = pd.Series(values, dtype=np.float64)
+            if kinds != {float} and found.nunique() < len(set(values)):
+                raise refused("closer-than-floats", name=name, kinds=sorted(map(_name, kinds)))
+            return found
         if -(2**63) <= min(values) and max(values) < 2**63:
             return pd.Series(values, dtype=np.int64)  # longer ones are labels, of any length
     if any(issubclass(k, str) for k in kinds) and any(issubclass(k, real) for k in kinds):
-        raise refused("mixed-column", name=name, kinds=sorted(k.__name__ for k in kinds))
+        raise refused("mixed-column", name=name, kinds=sorted(map(_name, kinds)))
+    return _objects(values)
+
+
+def _objects(values: list[Any]) -> Any:
+    """A column of objects as they are."""
+    import pandas as pd
+
     found = np.empty(len(values), dtype=object)
     for row, value in enumerate(values):  # one by one: numpy looks into none of them
         found[row] = value
@@ -218,6 +235,8 @@ def _factor(name: str, column: Any) -> Factor:
         levels = _plain(name, pd.Series(column.cat.categories[used]))
         place = np.cumsum(used) - 1
         return Factor(place[codes], labels_of(levels), True)
+    if not _is_known(column.dtype) or column.dtype == np.longdouble:
+        column = _plain(name, column)
     values = column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array
     if column.dtype.kind in "iu" and isinstance(values, np.ndarray):
         found = coded(values)  # which need not be sorted
@@ -236,3 +255,15 @@ def labels_of(column: Any) -> Labels:
         column = column.astype(object)
     labels: Labels = np.array(column.to_numpy())
     return labels
+
+
+def _name(kind: type) -> str:
+    return kind.__name__
+
+
+def _is_known(dtype: Any) -> bool:
+    """Whether pandas can say what kind of values a column of Arrow's holds."""
+    try:
+        return bool(dtype.type)
+    except NotImplementedError:
+        return False
