@@ -184,7 +184,7 @@ def _plain(name: str, column: Any) -> Any:
         return column.astype(np.uint64 if large else np.int64)
     if types.is_numeric_dtype(dtype):
         found = column.astype(np.float64)
-        if getattr(dtype, "itemsize", 0) > 8 and found.nunique() < column.nunique():
+        if getattr(dtype, "itemsize", 0) > 8 and found.nunique() < len(np.unique(column)):
             raise refused("closer-than-floats", name=name, kinds=str(dtype))
         return found
     if types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype):
