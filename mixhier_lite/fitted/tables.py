@@ -23,7 +23,16 @@ class Origin(Value):
     """The rows that were used, shape (n,); None where all were."""
 
     def table(self, labels: Mapping[str, Any], columns: Mapping[str, Any]) -> Any:
-        """A data frame whose rows have labels: an index in pandas, first columns elsewhere."""
+        """A data frame whose rows have labels: an index in pandas, first columns elsewhere.
+
+        Labels that its library cannot hold, periods in polars for one, stand there as texts.
+        """
+        try:
+            return self._table(labels, columns)
+        except Exception:
+            return self._table({name: _texts(values) for name, values in labels.items()}, columns)
+
+    def _table(self, labels: Mapping[str, Any], columns: Mapping[str, Any]) -> Any:
         if self.library == "polars":
             import polars
 
@@ -69,3 +78,8 @@ class Origin(Value):
 def _plain(values: Any) -> list[Any]:
     """Labels and numbers as Python's own, which every library reads."""
     return list(np.asarray(values).tolist()) if isinstance(values, np.ndarray) else list(values)
+
+
+def _texts(values: Any) -> list[str]:
+    """Labels as texts of Unicode, which half a surrogate pair is not."""
+    return [str(value).encode("utf-8", "backslashreplace").decode() for value in _plain(values)]

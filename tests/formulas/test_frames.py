@@ -268,3 +268,63 @@ def test_a_level_of_a_factor_that_a_formula_makes_is_named_too():
     with pytest.raises(InputError, match="that the formula makes") as refusal:
         model.predict(DATA.assign(whole=77))
     assert "got: 77" in str(refusal.value) and "np." not in str(refusal.value)
+
+
+HELD_BY_ARROW = {
+    "string_view": pa.string_view(),
+    "binary_view": pa.binary_view(),
+    "large_string": pa.large_string(),
+}
+
+
+@pytest.mark.parametrize("kind", HELD_BY_ARROW)
+def test_columns_of_arrow_that_pandas_does_not_know(kind):
+    labels = pa.array(DATA.g.tolist()).cast(HELD_BY_ARROW[kind])
+    data = DATA.assign(g=pd.array(labels, dtype=pd.ArrowDtype(labels.type)))
+    plain = lmer("y ~ x + (1 | g)", DATA)
+    assert lmer("y ~ x + (1 | g)", data).criterion == pytest.approx(plain.criterion)
+
+
+def test_numbers_that_are_stored_as_runs():
+    runs = pa.compute.run_end_encode(pa.array(DATA.x.to_numpy()))
+    data = DATA.assign(x=pd.array(runs, dtype=pd.ArrowDtype(runs.type)))
+    plain = lmer("y ~ x + (1 | g)", DATA)
+    assert lmer("y ~ x + (1 | g)", data).fixed == pytest.approx(plain.fixed)
+
+
+def test_what_pandas_cannot_make_a_column_of_is_labels_or_refused():
+    long = [10**30 + int(label[1:]) for label in DATA.g]
+    wide = pl.DataFrame({"y": DATA.y.to_numpy(), "g": pl.Series(long, dtype=pl.Int128)})
+    plain = lmer("y ~ 1 + (1 | g)", DATA)
+    assert lmer("y ~ 1 + (1 | g)", wide).criterion == pytest.approx(plain.criterion)
+    bins = pa.Table.from_pandas(DATA.assign(g=pd.cut(DATA.x, [-9, 0, 9])))
+    with pytest.raises(InputError, match="a label can be changed"):
+        lmer("y ~ x + (1 | g)", bins)
+
+
+@pytest.mark.parametrize("kind", [decimal.Decimal, np.longdouble])
+def test_labels_that_floats_cannot_keep_apart_are_refused(kind):
+    """Numbers of accounts have more than sixteen digits; two of them would be one group."""
+    numbers = [kind(10**17) + kind(int(label[1:])) for label in DATA.g]
+    data = DATA.assign(g=np.array(numbers) if kind is np.longdouble else numbers)
+    with pytest.raises(InputError, match="beyond the sixteenth"):
+        lmer("y ~ x + (1 | g)", data)
+    halves = data.assign(g=[kind(int(label[1:])) / 2 for label in DATA.g])
+    plain = lmer("y ~ x + (1 | g)", DATA)
+    assert lmer("y ~ x + (1 | g)", halves).criterion == pytest.approx(plain.criterion)
+
+
+def test_tables_of_labels_that_their_library_cannot_hold():
+    months = pd.PeriodIndex([pd.Period("2024-01", "M") + int(label[1:]) for label in DATA.g])
+    halves = pd.Series([f"\ud800{label}" for label in DATA.g], dtype=object)
+    plain = lmer("y ~ x + (1 | g)", DATA)
+    for data, first in (
+        (pl.from_pandas(DATA.assign(g=DATA.g.str[1:].astype("uint64") + np.uint64(2**63))), None),
+        (pa.Table.from_pandas(DATA.assign(g=months), preserve_index=False), "2024-01"),
+        (DATA.assign(g=halves), r"\ud800s0"),
+    ):
+        table = lmer("y ~ x + (1 | g)", data).random_table(0)
+        if first is not None:
+            labels = table.index if isinstance(data, pd.DataFrame) else table["g"].to_pylist()
+            assert labels[0] == first
+        assert np.asarray(table["effect"]) == pytest.approx(plain.random[0][:, 0])
