@@ -24,7 +24,7 @@ from .design import Design
 from .factors import Factors, group
 from .frames import Factor, column_names, origin, read, unknown_column
 from .grid import grid_of
-from .names import Names, Piece, captured
+from .names import Names, Piece, captured, in_backticks
 from .parse import BarTerm, parse
 from .sums import sum_of_columns
 
@@ -80,6 +80,9 @@ def lmer(
     -----
     Needs formulaic (``pip install 'mixhier-lite[frames]'``).
     """
+    written = formula
+    if isinstance(formula, str) and not formula.isascii():
+        formula = in_backticks(formula, column_names(data))
     parts = parse(formula)
     caller = sys._getframe(1)
     seen = ChainMap(caller.f_locals, caller.f_globals)
@@ -134,7 +137,7 @@ def lmer(
         grid=grid_of(fixed.recipe, table.plain),
         left_out=left_out,
     )
-    return replace(model, design=design, formula=formula)
+    return replace(model, design=design, formula=written)
 
 
 def _refuse_unknown(piece: Names, known: set[str], names: list[Any]) -> None:

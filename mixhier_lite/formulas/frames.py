@@ -245,7 +245,7 @@ def _factor(name: str, column: Any) -> Factor:
         codes, distinct = pd.factorize(values)
     except TypeError:  # lists, say, which are no labels
         codes, distinct = np.arange(len(values)), values
-    found = coded(labels_of(_plain(name, pd.Series(distinct))))
+    found = coded(labels_of(_plain(name, pd.Series(distinct, dtype=distinct.dtype))))
     return Factor(found.codes[codes], found.levels, False)
 
 

@@ -53,6 +53,8 @@ def hypotheses(spec: Any) -> list[tuple[str, Array]]:
     term itself stand alone. The degrees of freedom of F depend on them a little.
     """
     terms = [_term(structure) for structure in spec.structure]
+    if not terms:
+        return []
     levels = {
         str(factor): len(state["categories"])
         for factor, (kind, state) in spec.encoder_state.items()

@@ -6,7 +6,9 @@ A word in a string, the name of a function and what follows a dot are no columns
 import ast
 import copy
 import re
-from collections.abc import Mapping, Sized
+import unicodedata
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -51,6 +53,42 @@ class Piece:
         return cls(text, what, names, tuple(sorted(columns_of(names, known, caller))))
 
 
+def in_backticks(formula: str, columns: Iterable[Any]) -> str:
+    """Put names of columns into backticks that Python, or formulaic, would read as others.
+
+    Python takes the compatibility form of a name, so that ``I(\ufb01x)`` would be of a column
+    ``fix``; formulaic takes a name apart at an accent that is a character of its own. A name finds
+    its column in another normal form too, where it has none in its own.
+    """
+    own = [name for name in columns if isinstance(name, str)]
+    composed = {unicodedata.normalize("NFC", name): name for name in own}
+    if len(composed) < len(set(own)):
+        composed = {}
+
+    def quoted(found: re.Match[str]) -> str:
+        word = found[0]
+        if word[0] in "`'\"" or word.isascii():
+            return word
+        stops = [*(k for k, letter in enumerate(word) if letter == "."), len(word)]
+        for stop in reversed(stops):
+            name = word[:stop]
+            name = name if name in own else composed.get(unicodedata.normalize("NFC", name), name)
+            if name in own:
+                return (name if _is_plain(name) else f"`{name}`") + word[stop:]
+        return word
+
+    return _NAMES.sub(quoted, formula)
+
+
+_NAMES = re.compile(r"`[^`]*`|'[^']*'|\"[^\"]*\"|[^\W\d][\w.\u0080-\U0010ffff]*")
+"""What is quoted, and names with the marks that belong to their letters."""
+
+
+def _is_plain(name: str) -> bool:
+    """Whether Python and formulaic read a name as it is."""
+    return re.fullmatch(r"[\w.]+", name) is not None and name == unicodedata.normalize("NFKC", name)
+
+
 def names_of(text: str) -> Names:
     """Find the names in a piece of a formula."""
     bare: set[str] = set()
@@ -65,18 +103,25 @@ def names_of(text: str) -> Names:
         elif token.kind == "python":
             bare.update(_BACKTICKS.findall(token.text))
             others.update(_BACKTICKS.findall(token.text))
-            tree = _tree(_BACKTICKS.sub("0", token.text))
+            _refuse_other_forms(token.text)
+            tree = _tree(_BACKTICKS.sub("(0)", token.text))
             operands = _operands(tree)
             for node in ast.walk(tree):
                 if isinstance(node, ast.Name):
                     (reckoned if id(node) in operands else others).add(node.id)
             calls = {_root(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-            every = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-            direct = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in calls]
-            inside.update(node.id for node in direct)
-            called.update(every - {node.id for node in direct})
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Name):
+                    (called if id(node) in calls else inside).add(node.id)
     numbers = frozenset(reckoned - others)
     return Names(frozenset(bare), frozenset(inside), frozenset(called), numbers)
+
+
+def _refuse_other_forms(expression: str) -> None:
+    """Refuse a column whose name Python reads as another one, also where it is in backticks."""
+    for name in _BACKTICKS.findall(expression):
+        if name != (read := unicodedata.normalize("NFKC", name)):
+            raise refused("name-that-python-changes", name=name, read=read)
 
 
 def _operands(tree: ast.AST) -> set[int]:
@@ -110,14 +155,23 @@ def _root(function: ast.expr) -> int:
 def columns_of(names: Names, known: set[str], caller: Mapping[str, Any]) -> set[str]:
     """The columns of the data that a piece of a formula uses.
 
-    What is called, or whose attributes are, is a column only where it is nothing else: ``exp``
-    in ``exp(x)`` is a function, though a column may have that name, and ``x`` in ``x.mean()`` is
-    a column.
+    What is called, or whose attributes are, is a column only where it is no function and no
+    module: ``exp`` in ``exp(x)`` is a function, though a column may have that name, and ``x`` in
+    ``x.mean()`` is a column.
+
+    Raises
+    ------
+    InputError
+        A column beside a function of its name.
     """
     from formulaic.transforms import TRANSFORMS
 
-    called = {name for name in names.called if name not in caller and name not in TRANSFORMS}
-    return set(names.bare) | ((names.inside | called) & known)
+    others = ChainMap(dict(caller), TRANSFORMS)
+    tools = {name for name in names.called if _is_tool(others.get(name))}
+    columns = set(names.bare) | (names.inside & known) | ((names.called - tools) & known)
+    for name in sorted(columns & tools):
+        raise refused("column-and-function-of-one-name", name=name)
+    return columns
 
 
 def captured(names: Names, columns: set[str], caller: Mapping[str, Any], n: int) -> dict[str, Any]:
@@ -128,7 +182,8 @@ def captured(names: Names, columns: set[str], caller: Mapping[str, Any], n: int)
     from formulaic.transforms import TRANSFORMS
 
     found: dict[str, Any] = {}
-    for name in sorted((names.inside - columns) | names.called):
+    outside = (names.inside - columns) | (names.called - columns_of(names, columns, caller))
+    for name in sorted(outside):
         if name not in caller or (name in TRANSFORMS and not callable(caller[name])):
             continue
         value = caller[name]
@@ -140,6 +195,11 @@ def captured(names: Names, columns: set[str], caller: Mapping[str, Any], n: int)
     return found
 
 
+def _is_tool(value: Any) -> bool:
+    """Whether something is there to be called, or to be asked for functions, as numpy is."""
+    return callable(value) or isinstance(value, ModuleType)
+
+
 def _is_column(value: Any, n: int) -> bool:
     """Whether something has an entry for each of n rows."""
     if callable(value) or isinstance(value, str | bytes | Mapping):
@@ -149,7 +209,7 @@ def _is_column(value: Any, n: int) -> bool:
 
 def _by_value(value: Any) -> Any:
     """A copy of numbers, lists and tables; functions and modules are what they are."""
-    if callable(value) or isinstance(value, ModuleType):
+    if _is_tool(value):
         return value
     try:
         return copy.deepcopy(value)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+
 from ..errors import refused
 from .interactions import combined
 from .r_syntax import refuse_other_dialects
@@ -71,7 +73,7 @@ def parse(formula: str) -> Formula:
         raise refused("random-term-in-response", formula=formula)
     fixed: list[str] = []
     bars: list[BarTerm] = []
-    for sign, piece in _pieces(right):
+    for sign, piece in _opened(_pieces(right)):
         text = formula[piece[0].start : piece[-1].stop]
         bar = [k for k, token in enumerate(piece) if token.text in ("|", "||")]
         if not bar:
@@ -140,6 +142,20 @@ def _pieces(tokens: Sequence[Token]) -> list[tuple[str, list[Token]]]:
     return [*pieces, (sign, piece)] if piece else pieces
 
 
+def _opened(pieces: list[tuple[str, list[Token]]]) -> list[tuple[str, list[Token]]]:
+    """The same without brackets around whole random terms: ((1 | g)), (x + (1 | g))."""
+    found: list[tuple[str, list[Token]]] = []
+    for sign, piece in pieces:
+        inner = piece[1:-1]
+        depth = np.cumsum([_depth(token) for token in inner])
+        bars = [k for k, token in enumerate(inner) if token.text in ("|", "||")]
+        if sign == "+" and _one_bracket(piece) and bars and all(depth[k] > 0 for k in bars):
+            found += _opened(_pieces(inner))
+        else:
+            found.append((sign, piece))
+    return found
+
+
 def _one_bracket(piece: Sequence[Token]) -> bool:
     """Whether a piece is one pair of brackets with everything inside."""
     depth = 0
@@ -154,6 +170,8 @@ def _bars(formula: str, inner: Sequence[Token]) -> list[BarTerm]:
     """Read ``columns | factors``; nesting a/b gives a and a:b."""
     at = [k for k, token in enumerate(inner) if token.text in ("|", "||")]
     columns, factors = inner[: at[0]], inner[at[0] + 1 :]
+    while factors and _one_bracket(factors):
+        factors = factors[1:-1]
     names = [token for token in factors[::2] if token.kind == "name"]
     links = [token.text for token in factors[1::2]]
     readable = len(at) == 1 and columns and len(names) == len(links) + 1

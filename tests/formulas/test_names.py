@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import unicodedata
 
 import numpy as np
 import pandas as pd
@@ -261,3 +262,80 @@ def test_levels_with_brackets_have_names_like_others():
     plain = lmer("y ~ f * x + (1 | g)", DATA)
     assert model.fixed == pytest.approx(plain.fixed)
     assert model.contrast({"f[T.x]": 1}).t == pytest.approx(plain.contrast("fc").t)
+
+
+def nfd(name):
+    return unicodedata.normalize("NFD", name)
+
+
+@pytest.mark.parametrize("name", ["größe", "नाम", "ชื่อ", "x²", "µ", "ﬁx"])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_column_in_any_normal_form(name, form):
+    name = unicodedata.normalize(form, name)
+    data = DATA.rename(columns={"x": name})
+    model = lmer(f"y ~ {name} + (1 | g)", data)
+    same(model, by_hand(X))
+    assert model.names[1] == name and model.formula == f"y ~ {name} + (1 | g)"
+    same(lmer(f"y ~ 1 + x + ({name} | g)", data.assign(x=X)), by_hand(X, Z=np.c_[ONE, X]))
+    groups = DATA.rename(columns={"g": name})
+    assert lmer(f"y ~ x + (1 | {name})", groups).term_names == (name,)
+
+
+def test_a_name_finds_its_column_in_another_normal_form():
+    data = DATA.rename(columns={"x": nfd("größe")})
+    same(lmer("y ~ größe + (1 | g)", data), by_hand(X))
+    other = DATA.rename(columns={"x": "größe"})
+    same(lmer(f"y ~ I({nfd('größe')} ** 2) + (1 | g)", other), by_hand(X**2))
+    both = data.assign(**{"größe": X**2})
+    same(lmer("y ~ größe + (1 | g)", both), by_hand(X**2))
+    same(lmer(f"y ~ {nfd('größe')} + (1 | g)", both), by_hand(X))
+
+
+@pytest.mark.parametrize("function", ["I(ﬁx ** 2)", "I(`ﬁx` ** 2)", "np.exp(ﬁx)"])
+def test_a_name_that_python_reads_as_another_is_refused_in_functions(function):
+    """Python takes ﬁx for fix, and the model would be of the other column."""
+    data = DATA.rename(columns={"x": "ﬁx"}).assign(fix=RNG.normal(size=N))
+    with pytest.raises(InputError, match="Python reads another name"):
+        lmer(f"y ~ {function} + (1 | g)", data)
+    same(lmer("y ~ fix + ﬁx + (1 | g)", data), by_hand(data.fix, X))
+
+
+def test_a_column_whose_attributes_are_asked_for_is_that_of_the_data():
+    x = np.arange(3.0)  # the caller's, which has nothing to do with it
+    same(lmer("y ~ x.abs() + (1 | g)", DATA), by_hand(np.abs(X)))
+    same(lmer("y ~ I(x - x.mean()) + (1 | g)", DATA), by_hand(X - X.mean()))
+    assert len(x) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "formula"),
+    [
+        ("C", "C(f) + C"),
+        ("C", "C(C)"),
+        ("I", "I(x**2) + I"),
+        ("np", "np.log(np)"),
+        ("poly", "poly(x, 2) * poly"),
+    ],
+)
+def test_a_column_beside_a_function_of_its_name_is_refused_by_name(name, formula):
+    data = DATA.assign(**{name: np.exp(X)})
+    with pytest.raises(InputError, match=f"the formula calls {name}, and has a column") as refusal:
+        lmer(f"y ~ {formula} + (1 | g)", data)
+    assert refusal.value.remedy == "rename the column"
+    same(lmer(f"y ~ {name} + (1 | g)", data), by_hand(np.exp(X)))
+
+
+@pytest.mark.parametrize(
+    "formula",
+    ["y ~ x + ((1 | g))", "y ~ (x + (1 | g))", "y ~ x + (((1|g)))", "y ~ ((x) + ((1 | (g))))"],
+)
+def test_brackets_around_random_terms(formula):
+    same(lmer(formula, DATA), by_hand(X))
+
+
+@pytest.mark.parametrize(
+    "formula", ["y ~ x - ((1 | g))", "y ~ x * (f + (1 | g))", "y ~ (x | g)(1)"]
+)
+def test_random_terms_inside_what_is_no_sum_are_refused(formula):
+    with pytest.raises(InputError, match="random term"):
+        lmer(formula, DATA)
