@@ -140,7 +140,7 @@ class Fit(Estimates):
         Prediction
         """
         rows = self.read_rows(X, terms, new_groups)
-        return predict(self.effects, self.gram, self.fixed, self.Sigma, rows)
+        return predict(self.effects, self.gram, self.fixed, self.roots, rows)
 
     def read_rows(self, X: Any, terms: Term | Sequence[Term] | None, new_groups: str) -> NewRows:
         """Read new rows, from arrays or from a data frame, as :meth:`predict` takes them."""

@@ -30,9 +30,7 @@ class R2(Value):
 def r2(model: Estimates, rows: Rows) -> R2:
     """Split the variance of a row. By rows, since a Gram with weights does not know their mean."""
     fixed = float(np.var(population(model, rows), ddof=1))
-    random = float(
-        sum((mean_square(model, rows, t) * Sigma).sum() for t, Sigma in enumerate(model.Sigma))
-    )
+    random = float(sum(_random(model, rows, t) for t in range(len(model.roots))))
     weights = np.ones(model.n) if rows.weights is None else rows.weights
     noise = float(model.tau2 * (1 / weights).mean())
     whole = fixed + random + noise
@@ -50,7 +48,17 @@ def mean_square(model: Estimates, rows: Rows, t: int) -> Array:
 
     Its inner product with Sigma is the mean of z' Sigma z.
     """
-    term, block = rows.terms[t], model.gram.blocks[t]
-    Z: Array = columns(term)
-    K_jj = np.ones(model.n) if block.K is None else np.diag(block.K)[term.codes]
-    return np.asarray(np.einsum("nk,nl,n->kl", Z, Z, K_jj) / model.n)
+    Z: Array = columns(rows.terms[t])
+    return np.asarray(np.einsum("nk,nl,n->kl", Z, Z, _own(model, rows, t)) / model.n)
+
+
+def _random(model: Estimates, rows: Rows, t: int) -> float:
+    """The mean of z' Sigma z over the rows, as squares of z' times a root of Sigma."""
+    turned = columns(rows.terms[t]) @ model.roots[t]
+    return float(((turned**2).sum(axis=1) * _own(model, rows, t)).mean())
+
+
+def _own(model: Estimates, rows: Rows, t: int) -> Array:
+    """K_jj of the level of every row."""
+    K = model.gram.blocks[t].K
+    return np.ones(model.n) if K is None else np.diag(K)[rows.terms[t].codes]

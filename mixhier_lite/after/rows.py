@@ -98,16 +98,16 @@ def _without_noise(model: Estimates, rows: Rows) -> tuple[Array, Array, Array]:
     variance 1 / P_ii, where P = C (C'V C)^-1 C' and C holds contrasts of X. Measured in units of
     no noise it is infinitely far.
     """
-    terms = zip(rows.terms, model.Sigma, model.gram.blocks, strict=True)
-    V = sum(_covariance(term, Sigma, block) for term, Sigma, block in terms)
+    terms = zip(rows.terms, model.roots, model.gram.blocks, strict=True)
+    V = sum(_covariance(term, root, block) for term, root, block in terms)
     C = np.linalg.qr(rows.X, mode="complete")[0][:, rows.X.shape[1] :]
     P = C @ np.linalg.solve(C.T @ V @ C, C.T)
     standardised = (P @ rows.y) / np.sqrt(np.diag(P))
     return standardised, np.ones(model.n), np.full(model.n, np.inf if len(model.fixed) else np.nan)
 
 
-def _covariance(term: Term, Sigma: Array, block: Block) -> Array:
+def _covariance(term: Term, root: Array, block: Block) -> Array:
     """Z Sigma Z', between rows of related levels only, shape (n, n)."""
-    Z, codes = columns(term), term.codes
+    A, codes = columns(term) @ root, term.codes
     same = np.equal.outer(codes, codes) if block.K is None else block.K[np.ix_(codes, codes)]
-    return np.asarray((Z @ Sigma @ Z.T) * same)
+    return np.asarray((A @ A.T) * same)

@@ -159,10 +159,14 @@ def _of_levels(factor: Factor, back: Array) -> Array:
 
 
 def conditional_of_rows(solved: Solved, seen: Sequence[Seen]) -> Array:
-    """tau2 z'P z for every row: the variance of the mean were alpha known."""
-    if len(seen) == 1:
+    """tau2 z'P z for every row: the variance of the mean were alpha known.
+
+    Several columns are turned into the criterion's first: in the reader's, the terms of z'P z
+    are by (mean/sd)^2 of a column larger than their sum.
+    """
+    if len(seen) == 1 and seen[0][1].shape[1] == 1:
         codes, z = seen[0]
-        variance: Array = np.einsum("nk,nkl,nl->n", z, solved.cond_var[0][codes], z)
+        variance: Array = solved.cond_var[0][codes, 0, 0] * z[:, 0] ** 2
         return variance
     columns = solved.assembly.columns
     turned = [(c, z @ np.linalg.inv(R)) for (c, z), R in zip(seen, columns, strict=True)]

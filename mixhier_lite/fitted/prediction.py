@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ..errors import refused
 from ..gram.gram import Block, Gram
 from ..gram.term import Term, as_terms
-from ..inputs import Array, level_of, one_of, real
+from ..inputs import Array, finite, level_of, one_of, real, small_enough
 from ..labels import Codes, look_up
 from ..values import Value
 from .blup import Effects, Seen
@@ -72,6 +72,13 @@ class NewRows(Value):
     kept: npt.NDArray[np.bool_]
     """Which rows have no missing value, shape (n_new,); the others are predicted nan."""
 
+    def __post_init__(self) -> None:
+        """Refuse columns of which nothing can be predicted, the logarithm of a zero for one."""
+        named = [("X of the new rows", self.X), *(("Z of the new rows", Z) for Z in self.Z)]
+        for name, values in named:
+            finite(values, name)
+            small_enough(values, name)
+
 
 def check_new_groups(new_groups: str) -> None:
     """Refuse what is no way to treat groups that the fit has not seen."""
@@ -100,22 +107,22 @@ def new_rows(
 
 
 def predict(
-    effects: Effects, gram: Gram, fixed: Array, Sigma: Sequence[Array], rows: NewRows
+    effects: Effects, gram: Gram, fixed: Array, roots: Sequence[Array], rows: NewRows
 ) -> Prediction:
-    """Predict new rows."""
+    """Predict new rows; ``roots`` has a root of every Sigma."""
     X = rows.X
     mean = X @ fixed
     spread = np.zeros(len(X))  # variance of groups that are not known
     seen: list[Seen] = []
     if rows.codes is None:
         for t, block in enumerate(gram.blocks):
-            spread += Sigma[t][0, 0] if block.constant else np.nan
+            spread += roots[t][0, 0] ** 2 if block.constant else np.nan
     else:
         for t, (codes, Z) in enumerate(zip(rows.codes, rows.Z, strict=True)):
             known = np.where(codes >= 0, 1.0, 0.0)[:, None] * Z
             mean += np.einsum("nk,nk->n", known, effects.random[t][codes])
             unseen = Z - known
-            spread += np.einsum("nk,kl,nl->n", unseen, Sigma[t], unseen)
+            spread += ((unseen @ roots[t]) ** 2).sum(axis=1)  # z' Sigma z
             seen.append((codes, known))
     var_mean = effects.variance_of_mean(X, seen)
     var_group = var_mean + spread

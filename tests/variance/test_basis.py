@@ -228,3 +228,23 @@ def test_certificates_beside_hardly_any_noise(noise, seed):
     # what the rows of a field say of the noise, nearly all there is
     within = y.reshape(8, 3) - y.reshape(8, 3).mean(axis=1, keepdims=True)
     assert model.tau2 == pytest.approx((within**2).sum() / 16, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["plain", "K", "two terms"])
+def test_what_is_said_of_rows_far_from_zero(kind):
+    """In the reader's columns x^2 S_11 + 2 x S_01 + S_00 loses its digits, (1e7)^2 of them."""
+    y, X, terms, arguments = layout(kind)
+    X[:, 1] = np.round(X[:, 1] * 2.0**20) / 2.0**20  # so that x + 1e7 loses nothing
+    terms = [(g, X if Z.shape[1] > 1 else Z, K) for g, Z, K in terms]
+    A = np.array([[1, 1e7], [0, 1]])
+    (near, of_near), (far, of_far) = (fitted(y, X @ B, terms, arguments, B) for B in (np.eye(2), A))
+    for groups in (lambda term: term.groups, lambda term: np.full(len(y), 99)):
+        found, expected = (
+            model.predict(rows, [Term(groups(term), term.Z) for term in own], "population")
+            for model, rows, own in ((far, X @ A, of_far), (near, X, of_near))
+        )
+        assert found.var_mean == pytest.approx(expected.var_mean, rel=1e-6)
+        assert found.var_group == pytest.approx(expected.var_group, rel=1e-6)
+    assert far.icc == pytest.approx(near.icc, rel=1e-6)
+    leverage = far.rows_table()["leverage"].to_numpy()
+    assert leverage == pytest.approx(near.rows_table()["leverage"].to_numpy(), rel=1e-6)
