@@ -63,9 +63,11 @@ def square_root(S: Array, name: str, rounding: float = EXACT) -> Array:
     try:
         factor: Array = np.linalg.cholesky(S).astype(np.float64, copy=False)
         factor.setflags(write=False)
-        return factor
+        if (np.diag(factor) ** 2 > _zero(S) * np.diag(S)).all():
+            return factor  # else a pivot is what rounding has left of zero
     except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(S)
+        pass
+    values, vectors = np.linalg.eigh(S)
     least = EXACT * max(values[-1], 0.0)
     if rounding > EXACT:
         least = max(least, rounding * np.sqrt(len(S)) * np.abs(S).max())
@@ -77,9 +79,34 @@ def square_root(S: Array, name: str, rounding: float = EXACT) -> Array:
             largest=values[-1],
             rounding=-least,
         )
-    L: Array = vectors * np.sqrt(np.clip(values, 0.0, None))
+    L: Array = _root_of_rank(S, values, vectors)
     L.setflags(write=False)
     return L
+
+
+def _zero(S: Array) -> float:
+    """What rounding may leave of an eigenvalue that is zero, in shares of the largest."""
+    return 4 * len(S) * float(np.finfo(float).eps)
+
+
+def _root_of_rank(S: Array, values: Array, vectors: Array) -> Array:
+    """The eigenvalue root without what rounding has left of eigenvalues that are zero.
+
+    That is small beside the largest, and may be large beside tau2. Where variances have different
+    units the eigenvalues are those of the correlations, but for powers of two.
+    """
+    variances = np.diag(S)
+    s = 2.0 ** -np.round(np.log2(np.where(variances > 0, variances, 1.0)) / 2)
+    if np.ptp(s) > 0:
+        scaled = np.linalg.eigh(s[:, None] * S * s)
+        if scaled[0][0] < -EXACT * scaled[0][-1]:  # p.s.d. beside the largest entry only
+            s = np.ones(len(S))
+        else:
+            values, vectors = scaled
+    else:
+        s = np.ones(len(S))
+    zero = values <= _zero(S) * values[-1]
+    return np.asarray(vectors / s[:, None] * np.sqrt(np.where(zero, 0.0, values)))
 
 
 def rounding_of(K: Array) -> float:

@@ -78,3 +78,31 @@ def test_the_oracle_is_that_of_the_definition():
     truth, sd = exact.effects(model, Y)
     assert truth == pytest.approx(np.append(alpha, beta), rel=1e-10)
     assert sd[:2] == pytest.approx(np.sqrt(np.diag(cov)), rel=1e-10)
+
+
+LOW_RANK = {
+    "two of three": np.array([[1.0, 1], [-1, 0], [0, -3]]),
+    "whose Cholesky factor rounds to a pivot": np.array([[-3.0, 2], [3, 0], [-1, -3]]),
+    "of several units": np.array([[2.0, 0], [0, 2.0**-30], [0, 3 * 2.0**-30]]),
+}
+
+
+@pytest.mark.parametrize("route", ["gls_blup", "ridge"])
+@pytest.mark.parametrize("name", LOW_RANK)
+@pytest.mark.parametrize("exponent", [-26, -20, -12, 0, 12])
+def test_a_sigma_of_low_rank_has_no_eigenvalues_of_rounding(route, name, exponent):
+    """What rounding leaves of a zero is large beside a small tau2."""
+    root = LOW_RANK[name] * 2.0**20
+    rng = np.random.default_rng(1)
+    model = LinearMixedModel(
+        np.empty((5, 0)), rng.normal(size=(5, 3)), root @ root.T, 10.0**exponent
+    )
+    y = rng.normal(size=5)
+    try:
+        found = ROUTES[route](model, y)
+    except InputError:
+        assert exponent <= {"gls_blup": 0, "ridge": -26}[route]
+        return
+    truth, sd = exact.effects(model, y)
+    assert (np.abs(found.random - truth) <= 1e-3 * sd + 1e-6 * np.abs(truth)).all()
+    assert np.sqrt(np.diag(found.cov)) == pytest.approx(sd, rel=1e-3)
