@@ -44,6 +44,7 @@ KNOWN = LinearMixedModel(X, indicator(g), np.eye(8), 1.0)
 DATA = pd.DataFrame({"y": y, "g": g, "x": RNG.standard_normal(40)})
 TWICE = fit(y, np.column_stack([X, DATA.x]), Term(g), names=["a", "a"])
 FORMULA = lmer("y ~ f + (1 | g)", DATA.assign(f=np.tile(["a", "b"], 20)))
+LINE = lmer("y ~ x + (x | g)", DATA)
 AXES = Figure().subplots()
 
 REFUSED = {
@@ -149,6 +150,10 @@ REFUSED = {
     "a huge df": (lambda: priors.half_t(1e308, 1), "neither tiny nor huge"),
     "a scale that is no number": (lambda: priors.half_normal("2"), "scale"),
     "a prior of words": (lambda: Prior(sd="flat"), "sd is not a prior"),
+    "a relatedness out of range": (lambda: Term(g, K=1e200 * np.eye(8)), "K is too large"),
+    "a relatedness of nothing": (lambda: Term(g, K=1e-300 * np.eye(8)), "K is too small"),
+    "a new row at infinity": (lambda: LINE.predict(DATA.assign(x=np.inf)), "X of the new rows"),
+    "a new row far out": (lambda: LINE.predict(DATA.assign(x=1e200)), "X of the new rows"),
     # pedigrees, data, exercises
     "a list as a pedigree": (lambda: pedigree_relatedness(["a"]), "parents is not a pedigree"),
     "a list as a parent": (lambda: pedigree_relatedness({"a": ([1], None)}), "can be changed"),

@@ -53,7 +53,7 @@ class Shares:
 def correlations_and_icc(model: Fit, Sigma: Sequence[Array], tau2: Array) -> Shares:
     """Correlations and the ICC at covariances (S, q, q) of each term and noise tau2, (S,)."""
     correlations = [
-        Sigma[t][:, i, j] / np.sqrt(Sigma[t][:, i, i] * Sigma[t][:, j, j])
+        Sigma[t][:, i, j] / (np.sqrt(Sigma[t][:, i, i]) * np.sqrt(Sigma[t][:, j, j]))
         for t, i, j in _pairs(model)
     ]
     if model.rows is None:

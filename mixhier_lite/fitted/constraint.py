@@ -208,7 +208,7 @@ class CorrelationConstraint(Constraint):
         """Zero where one of the two does not vary."""
         j, i = self.columns
         S = self.objective.model.Sigma[self.t]
-        size = float(np.sqrt(S[i, i] * S[j, j]))
+        size = float(np.sqrt(S[i, i]) * np.sqrt(S[j, j]))
         return float(np.clip(S[i, j] / size, -1, 1)) if size > 0 else 0.0
 
     @property

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import refused
-from ..inputs import Array, real, texts, unchecked
+from ..inputs import Array, large_enough, real, small_enough, texts, unchecked
 from ..kinship import Relatedness
 from ..labels import Codes, Labels, coded
 from ..linalg import WRITTEN, not_one_number, square_root, symmetric
@@ -136,6 +136,8 @@ def _relatedness(K: Any, levels: Labels) -> tuple[Array, float]:
     given = unchecked(K, "K", 2)
     if given.shape != (len(levels), len(levels)):
         raise refused("size-of-kinship", J=len(levels), shape=given.shape)
+    small_enough(given, "K")
+    large_enough(given, "K")
     read = symmetric(given, "K", len(levels), "level", WRITTEN)
     if len(read) <= 500:
         square_root(read, "K", WRITTEN)  # refuses it at once; where that takes long, the fit does

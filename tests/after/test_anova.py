@@ -106,3 +106,11 @@ def test_a_fit_without_a_formula_has_no_terms():
         with pytest.raises(InputError, match="has no formula") as refusal:
             call()
         assert "contrast(L)" in refusal.value.remedy
+
+
+def test_a_fit_without_fixed_effects_has_a_table_without_rows():
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"y": rng.normal(size=24) + rng.normal(size=6).repeat(4)})
+    data["g"] = np.arange(6).repeat(4)
+    for method in ("satterthwaite", "kenward-roger"):
+        assert lmer("y ~ 0 + (1 | g)", data).anova(method).shape == (0, 4)

@@ -269,3 +269,14 @@ def test_gather(capsys):
     assert "5/5" in capsys.readouterr().err
     with pytest.raises(InputError, match="nothing to gather"):
         gather([])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_profile_in_units_of_1e90():
+    rng = np.random.default_rng(2)
+    g, x = np.repeat(np.arange(8), 5), rng.normal(size=40)
+    X = np.column_stack([np.ones(40), x])
+    y = (X * (1 + rng.normal(size=(8, 2)))[g]).sum(axis=1) + rng.normal(size=40)
+    one, far = (fit(unit * y, X, Term(g, X)).profile() for unit in (1.0, 1e90))
+    units = np.where([name.startswith("cor") for name in one.names], 1.0, 1e90)
+    assert far.interval() / units[:, None] == pytest.approx(one.interval(), rel=1e-5)
