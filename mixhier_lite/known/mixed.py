@@ -193,8 +193,8 @@ def gls_blup(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
 
     # Var(beta | y, alpha) as a sum of squares: p.s.d. however large Sigma is
     gain = solve_triangular(R, SD.T, lower=True, trans="T", check_finite=False).T
-    left = np.eye(model.J) - SD @ Dw
-    cond_var = left @ Sigma @ left.T + model.tau2 * gain @ gain.T
+    left = (np.eye(model.J) - SD @ Dw) @ model.L
+    cond_var = left @ left.T + model.tau2 * gain @ gain.T
 
     # PEV = condVar + H (X'V^-1 X)^-1 H' with H = Sigma D'V^-1 X
     fixed_var = root @ root.T  # (X'V^-1 X)^-1
@@ -202,4 +202,26 @@ def gls_blup(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
     cross = -root @ H_root.T
     PEV = cond_var + H_root @ H_root.T
     cov = np.block([[fixed_var, cross], [cross.T, PEV]])
-    return Effects(fixed, random, (cov + cov.T) / 2)
+    found = Effects(fixed, random, (cov + cov.T) / 2)
+    _enough_digits(found, R, Xw, yw, np.vstack([root @ Q.T, SD - H_root @ Q.T]))
+    return found
+
+
+def _enough_digits(found: Effects, R: Array, Xw: Array, yw: Array, to_effects: Array) -> None:
+    """Refuse effects of which rounding leaves neither two digits of an sd nor six of their own.
+
+    The effects are to_effects yw. To first order, with eps for the rounding of a number,
+    |dR| <= eps |R| moves what R^-1 yields, |dV| <= eps |R||R'| moves V, and |dXw| moves alpha.
+    """
+    eps, p = np.finfo(float).eps, len(found.fixed)
+    R_inverse = solve_triangular(R, np.eye(len(R)), lower=True, check_finite=False)
+    growth = np.abs(to_effects) @ (np.abs(R_inverse) @ np.abs(R))
+    residual = np.abs(R_inverse.T @ (yw - Xw @ found.fixed))  # V^-1 (y - X alpha_hat)
+    moved = np.abs(yw) + np.abs(Xw) @ np.abs(found.fixed) + np.abs(R.T) @ residual
+
+    effects, sd = np.append(found.fixed, found.random), np.sqrt(np.diag(found.cov))
+    error = eps * (growth @ moved)
+    of_their_own = 1e-6 * np.abs(effects) + 1e-9 * np.abs(effects).max(initial=0.0)
+    of_sd = eps * (growth[:p] @ np.abs(Xw)) @ sd[:p]  # by how much it moves sd of alpha_hat
+    if (error > sd / 100 + of_their_own).any() or (of_sd > sd[:p] / 1000).any():
+        raise refused("rounding-too-large-beside-V")

@@ -106,3 +106,40 @@ def test_a_sigma_of_low_rank_has_no_eigenvalues_of_rounding(route, name, exponen
     truth, sd = exact.effects(model, y)
     assert (np.abs(found.random - truth) <= 1e-3 * sd + 1e-6 * np.abs(truth)).all()
     assert np.sqrt(np.diag(found.cov)) == pytest.approx(sd, rel=1e-3)
+
+
+def extreme(seed):
+    """A model of three to seven rows whose variances and columns have any size, and y."""
+    rng = np.random.default_rng(seed)
+    n, p, J = rng.integers(2, 8), rng.integers(0, 3), rng.integers(1, 4)
+    D = rng.normal(size=(n, J))
+    if rng.random() < 0.5:
+        D = (rng.integers(0, J, n)[:, None] == np.arange(J)).astype(float)
+    x = rng.normal(size=n) * 10.0 ** rng.integers(-6, 3) + rng.choice([0, 1, 1e3, 1e6, 1e9])
+    root = np.diag(10.0 ** rng.integers(-15, 16, J))
+    if rng.random() < 0.7:
+        root = rng.integers(-3, 4, size=(J, rng.integers(1, J + 1))) * 2.0 ** rng.integers(-50, 51)
+    tau2 = 10.0 ** rng.integers(-30, 31)
+    X = np.column_stack([np.ones(n), x])[:, :p]
+    y = rng.normal(size=n) * 10.0 ** rng.integers(-5, 6) + rng.choice([0, 100])
+    return LinearMixedModel(X, D, root @ root.T, tau2), y
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("route", ["gls_blup", "ridge"])
+def test_random_models_of_any_size_are_right_or_refused(route):
+    answers = 0
+    for seed in range(400):
+        model, y = extreme(seed)
+        try:
+            found = ROUTES[route](model, y)
+        except InputError:
+            continue
+        answers += 1
+        truth, sd = exact.effects(model, y)
+        own_sd, error = np.sqrt(np.diag(found.cov)), np.append(found.fixed, found.random) - truth
+        floor = 1e-6 * np.abs(truth) + 1e-9 * np.abs(truth).max(initial=0.0)
+        assert (np.abs(error) <= 1e-2 * sd + floor).all(), seed
+        prior_sd = np.sqrt(np.append(np.full(model.p, np.inf), np.diag(model.Sigma)))
+        assert (np.abs(own_sd - sd) <= 1e-2 * sd + 1e-7 * np.minimum(prior_sd, 1e300)).all(), seed
+    assert answers > {"gls_blup": 220, "ridge": 280}[route]
