@@ -177,7 +177,7 @@ def is_singular(S: Array) -> tuple[bool, float]:
     scale = np.sqrt(np.diag(S))
     correlation = S / np.outer(scale, scale) if (scale > 0).all() else 0 * S
     smallest = float(np.linalg.eigvalsh(correlation)[0])
-    return bool(smallest <= len(S) * np.finfo(float).eps), smallest
+    return bool(smallest <= _zero(S)), smallest
 
 
 def dependent_columns(X: Array) -> list[int]:

@@ -33,9 +33,12 @@ def mixed_model_equations(model: LinearMixedModel) -> Array:
 def precision(Sigma: Array) -> Array:
     """Sigma^-1 by Cholesky, or a refusal where Sigma is singular."""
     singular, smallest = is_singular(Sigma)
-    if singular:
-        raise refused("singular-Sigma", smallest=smallest)
-    inverse: Array = cho_solve(cho_factor(Sigma, lower=True), np.eye(len(Sigma)))
+    try:
+        if singular:
+            raise np.linalg.LinAlgError
+        inverse: Array = cho_solve(cho_factor(Sigma, lower=True), np.eye(len(Sigma)))
+    except np.linalg.LinAlgError:
+        raise refused("singular-Sigma", smallest=smallest) from None
     return (inverse + inverse.T) / 2
 
 

@@ -126,6 +126,17 @@ def extreme(seed):
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "root", [[[-1, 0], [2, 3], [-3, 3]], [[0, -1], [0, 2], [2, 1]], [[-3, 0], [2, 0], [1, 2]]]
+)
+def test_a_sigma_that_rounding_keeps_from_a_root_is_refused(root):
+    """Its eigenvalues say that it has an inverse, and LAPACK that it has none."""
+    Sigma = np.array(root, dtype=float) @ np.array(root).T
+    with pytest.raises(InputError, match="Sigma is singular"):
+        henderson(LinearMixedModel(np.empty((3, 0)), np.eye(3), Sigma, 1.0), np.ones(3))
+
+
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("route", ["gls_blup", "ridge"])
 def test_random_models_of_any_size_are_right_or_refused(route):
     answers = 0
