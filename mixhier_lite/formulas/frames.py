@@ -243,7 +243,7 @@ def _factor(name: str, column: Any) -> Factor:
         return Factor(found.codes, found.levels, False)
     try:
         codes, distinct = pd.factorize(values)
-    except TypeError:  # lists, say, which are no labels
+    except (TypeError, NotImplementedError):  # lists, say, which are no labels
         codes, distinct = np.arange(len(values)), values
     found = coded(labels_of(_plain(name, pd.Series(distinct, dtype=distinct.dtype))))
     return Factor(found.codes[codes], found.levels, False)

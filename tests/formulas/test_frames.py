@@ -298,8 +298,10 @@ def test_what_pandas_cannot_make_a_column_of_is_labels_or_refused():
     plain = lmer("y ~ 1 + (1 | g)", DATA)
     assert lmer("y ~ 1 + (1 | g)", wide).criterion == pytest.approx(plain.criterion)
     bins = pa.Table.from_pandas(DATA.assign(g=pd.cut(DATA.x, [-9, 0, 9])))
-    with pytest.raises(InputError, match="a label can be changed"):
-        lmer("y ~ x + (1 | g)", bins)
+    lists = pd.array(pa.array([[k] for k in DATA.whole]), dtype=pd.ArrowDtype(pa.list_(pa.int64())))
+    for data in (bins, DATA.assign(g=lists)):
+        with pytest.raises(InputError, match="a label can be changed"):
+            lmer("y ~ x + (1 | g)", data)
 
 
 @pytest.mark.parametrize("kind", [decimal.Decimal, np.longdouble])
