@@ -21,7 +21,10 @@ class InputError(ValueError):
     """
 
     def __init__(self, wrong: str, expected: str, got: str, remedy: str) -> None:
-        self.wrong, self.expected, self.got, self.remedy = wrong, expected, got, remedy
+        self.wrong = wrong
+        self.expected = expected
+        self.got = got
+        self.remedy = remedy
         super().__init__(f"{wrong}\n  expected: {expected}\n  got: {got}\n  what to do: {remedy}")
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str, str]]:

@@ -105,7 +105,8 @@ def half_normal(scale: float) -> SdPrior:
 
 def half_t(df: float, scale: float) -> SdPrior:
     """Student's t with ``df`` degrees of freedom and this scale, folded at zero."""
-    df, scale = _scale(df, "df"), _scale(scale)
+    df = _scale(df, "df")
+    scale = _scale(scale)
     density = partial(_log_half_t, df=df, scale=scale)
     return SdPrior(f"half_t({df:g}, {scale:g})", density, df + 1)
 

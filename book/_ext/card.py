@@ -69,7 +69,8 @@ def draw(file):
         ax.plot(at, plot.four_digits(mean[ends]), color="black", lw=2.8, ls=(0, (1.5, 1.5)))
     ax.set(xticks=[], yticks=[])
     with tempfile.TemporaryDirectory() as folder:
-        bold, plain = face(700, Path(folder)), face(400, Path(folder))
+        bold = face(700, Path(folder))
+        plain = face(400, Path(folder))
         for y, text, font, size, color in (
             (0.92, TITLE, bold, 42, "black"),
             (0.42, IDEA, plain, 19, "black"),

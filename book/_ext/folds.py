@@ -116,7 +116,8 @@ def tests_of(app, label):
     tests = [(find(name), nodes.Text(with_words(name))) for name in guarded().get(label, [])]
     if not tests:
         return []
-    (first, said), rest = tests[0], tests[1:]
+    (first, said) = tests[0]
+    rest = tests[1:]
     if not is_short(app, first):
         return [linked(app, "Tests:", tests)]
     others = [linked(app, "Further tests:", rest)] if rest else []
@@ -137,7 +138,8 @@ def one_box(app, doctree):
     for statement in list(doctree.findall(lambda node: isinstance(node, STATEMENTS))):
         if statement["realtype"] not in ("theorem", "lemma"):
             continue
-        parent, label = statement.parent, statement["label"]
+        parent = statement.parent
+        label = statement["label"]
         place = parent.index(statement)
         parts = [statement]
         proof = parent[place + 1] if place + 1 < len(parent) else None
@@ -205,7 +207,8 @@ def reading_time(app, doctree):
     for part in list(copy.findall(folded)):
         if "source" in part["classes"] or not part.get("opened"):
             part.parent.remove(part)
-    first, all_of_it = minutes(copy), minutes(section)
+    first = minutes(copy)
+    all_of_it = minutes(section)
     said = f"Reading time: {first} minutes"
     said += f", and {all_of_it} with all that is folded." if all_of_it > first else "."
     section.insert(1, nodes.paragraph("", said, classes=["reading-time"]))

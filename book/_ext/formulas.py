@@ -82,9 +82,11 @@ class Place(NamedTuple):
         for kind, numbers in MOVE.findall(transform):
             a, *rest = map(float, re.split(r"[ ,]+", numbers.strip()))
             if kind == "scale":
-                sx, sy = sx * a, sy * (rest or [a])[0]
+                sx = sx * a
+                sy = sy * (rest or [a])[0]
             else:
-                x, y = x + sx * a, y + sy * (rest or [0.0])[0]
+                x = x + sx * a
+                y = y + sy * (rest or [0.0])[0]
         return Place(x, y, sx, sy)
 
     def window(self, node):
@@ -193,7 +195,8 @@ def pieces(tex):
     """
     if has_lines(tex):
         return [("", tex)]
-    last, found = "{", [["", ""]]
+    last = "{"
+    found = [["", ""]]
     for token, depth in at_depth(tex):
         word = token.strip()
         if depth == 0 and word in GAPS:

@@ -43,7 +43,10 @@ def path(d, flip=1, part=1, places=2):
 
     Lengths are divided by ``part`` and rounded to ``places`` decimal places.
     """
-    at, start, last, out = {"x": 0.0, "y": 0.0}, {}, "", []
+    at = {"x": 0.0, "y": 0.0}
+    start = {}
+    last = ""
+    out = []
     for kind, words in STEP.findall(d):
         keys = KEYS[kind]
         ends = [float(word) / part for word in words.split()]
@@ -55,7 +58,8 @@ def path(d, flip=1, part=1, places=2):
             at[key] = round(at[key] + way, places)  # a rounded point: errors do not add up
         start = dict(at) if kind == "M" else start
         at = dict(start) if kind in "Zz" else at
-        kind, words = kind.lower(), joined(ways)
+        kind = kind.lower()
+        words = joined(ways)
         if words and kind in (last, {"m": "l"}.get(last)):  # need not be said again
             out.append(words if words.startswith("-") else f" {words}")
         else:
@@ -156,7 +160,8 @@ def lean(svg):
     styles = {node.get("id"): style(node) for node in root.iter() if node.get("id")}
     for node in root.iter():
         shorten(node, names, styles)
-        node.text, node.tail = (node.text or "").strip(), ""
+        node.text = (node.text or "").strip()
+        node.tail = ""
     unwrap(root)
     share_styles(root)
     ElementTree.register_namespace("", SVG[1:-1])

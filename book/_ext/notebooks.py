@@ -42,7 +42,8 @@ def differences(page):
     file = page.with_suffix(".ipynb")
     if not file.exists():
         return f"{file.name} does not exist"
-    source, notebook = read_source(page), nbformat.read(file, 4)
+    source = read_source(page)
+    notebook = nbformat.read(file, 4)
     notebook.metadata = source.metadata
     try:
         compare_notebooks(notebook, source, fmt="md:myst", compare_ids=False)

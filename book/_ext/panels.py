@@ -114,7 +114,8 @@ class crop(nodes.General, nodes.Element):
 
 def open_crop(self, node):
     """Give the window its shape, and its place on the image."""
-    (x, width), (whole, height) = node["window"], node["size"]
+    (x, width) = node["window"]
+    (whole, height) = node["size"]
     self.body.append(
         f'<i style="flex:{width:.0f};aspect-ratio:{width:.1f}/{height:.1f};'
         f'--x:{-100 * x / width:.1f}%;--w:{100 * whole / width:.1f}%">'

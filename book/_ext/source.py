@@ -113,7 +113,8 @@ def find(name):
         files = sorted((ROOT / "tests").rglob(file_name))
         if len(files) != 1:
             raise NotFound(f"{len(files)} files below tests are called {file_name}, not one")
-        file, inside = files[0], test.replace("::", ".")
+        file = files[0]
+        inside = test.replace("::", ".")
     else:
         thing = imported(name)
         thing = thing.fget if isinstance(thing, property) else thing
@@ -121,7 +122,8 @@ def find(name):
         thing = inspect.unwrap(thing)
         if not (inspect.isroutine(thing) or inspect.isclass(thing)):
             raise NotFound(f"{name} is neither a function nor a class")
-        file, inside = Path(inspect.getsourcefile(thing)), thing.__qualname__
+        file = Path(inspect.getsourcefile(thing))
+        inside = thing.__qualname__
     found = definitions(file).get(inside)
     if found is None:
         raise NotFound(f"{file.relative_to(ROOT)} defines no {inside}")
@@ -138,11 +140,13 @@ def cut(text, start="", end=""):
             raise NotFound(f"{len(found)} lines begin with {words!r}, not one")
         return found[0] if words else default
 
-    first, last = line(start, 0), line(end, len(lines) - 1)
+    first = line(start, 0)
+    last = line(end, len(lines) - 1)
     if first > last:
         raise NotFound(f"{start!r} stands behind {end!r}")
     kept = textwrap.dedent("\n".join(lines[first : last + 1]))
-    before, after = (["..."] if first else []), (["..."] if last + 1 < len(lines) else [])
+    before = ["..."] if first else []
+    after = ["..."] if last + 1 < len(lines) else []
     return "\n".join([*before, kept, *after])
 
 

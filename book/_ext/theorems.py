@@ -35,7 +35,8 @@ def results() -> list[Result]:
     for page in pages():
         text = page.read_text(encoding="utf-8")
         for block in BLOCK.finditer(text):
-            label, scope = LABEL.search(block["body"]), SCOPE.search(block["body"])
+            label = LABEL.search(block["body"])
+            scope = SCOPE.search(block["body"])
             rest = text[block.end() :].lstrip()
             found.append(
                 Result(

@@ -35,7 +35,8 @@ def plain(text):
     titles = {result.label: result.title for result in theorems.results()}
 
     def word(match):
-        role, target = match["role"], match["target"] or match["bare"]
+        role = match["role"]
+        target = match["target"] or match["bare"]
         if role == "term":
             return match["text"] or match["bare"]
         if role == "doc":

@@ -167,7 +167,8 @@ def _columns_outside(large: Fit, small: Fit) -> list[str]:
 
     None where a fit holds a Gram only, or the rows stand in another order: nobody can tell.
     """
-    own, other = small.rows, large.rows
+    own = small.rows
+    other = large.rows
     if own is None or other is None or not np.array_equal(own.y, other.y):
         return []
     Q = np.linalg.qr(other.X / np.maximum(np.linalg.norm(other.X, axis=0), 1e-300))[0]
@@ -196,5 +197,6 @@ def _same_response(a: Fit, b: Fit) -> bool:
 
 
 def _same_columns(a: Fit, b: Fit) -> bool:
-    A, B = _moments(a), _moments(b)
+    A = _moments(a)
+    B = _moments(b)
     return A.shape == B.shape and bool(np.allclose(A, B, rtol=1e-8))

@@ -79,7 +79,8 @@ def contrast(
         raise refused("too-many-combinations", k=len(L), most=MOST)
     estimate = L @ model.fixed - combinations.shift
     how = _uncertainty(model, known, method)
-    cov, df = how.cov(L), how.df(L)
+    cov = how.cov(L)
+    df = how.df(L)
     se = np.sqrt(np.diag(cov))
     t = in_units_of(se, estimate)
     F, rank, df2 = _together(L, estimate, cov, how)

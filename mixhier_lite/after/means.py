@@ -64,11 +64,13 @@ class Means(Contrast):
 
     def _pairs(self) -> tuple[Array, list[str]]:
         """Differences of means that agree in all but the first factor."""
-        rows, names = [], []
+        rows = []
+        names = []
         for i, j in combinations(range(len(self.names)), 2):
             if all(others[i] == others[j] for others in self.levels[1:]):
                 row = np.zeros(len(self.names))
-                row[i], row[j] = 1.0, -1.0
+                row[i] = 1.0
+                row[j] = -1.0
                 rows.append(row)
                 names.append(f"{self.names[i]} - {self.names[j]}")
         return np.array(rows), names

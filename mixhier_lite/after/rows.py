@@ -108,6 +108,7 @@ def _without_noise(model: Estimates, rows: Rows) -> tuple[Array, Array, Array]:
 
 def _covariance(term: Term, root: Array, block: Block) -> Array:
     """Z Sigma Z', between rows of related levels only, shape (n, n)."""
-    A, codes = columns(term) @ root, term.codes
+    A = columns(term) @ root
+    codes = term.codes
     same = np.equal.outer(codes, codes) if block.K is None else block.K[np.ix_(codes, codes)]
     return np.asarray((A @ A.T) * same)

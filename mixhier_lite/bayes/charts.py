@@ -121,7 +121,8 @@ def charts(assembly: Assembly) -> list[Chart]:
     c = [np.full(block.q, 0.5 * (2 / block.J) ** 0.25) for block in blocks]
     found = [Chart(tuple(readers), correlated, np.concatenate(c))]
     oblique = oblique_terms(assembly)
-    frames, scales = list(readers), list(c)
+    frames = list(readers)
+    scales = list(c)
     for t in oblique:
         # the last column of Z has the first row of L to itself, so that its standard deviation
         # is a coordinate here too; it counts from where the prior sees it

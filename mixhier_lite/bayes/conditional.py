@@ -28,7 +28,8 @@ def draw_effects(
         Scaled.
     rng : numpy.random.Generator
     """
-    equations, unit = assembly.levels.equations, assembly.scale[-1]
+    equations = assembly.levels.equations
+    unit = assembly.scale[-1]
     if (equations.m, equations.q) == (0, 1) and assembly.gram.blocks[0].root is None:
         return [_draw_levels(assembly, T[0][:, 0, 0], v, tau, rng)]
     out = [np.empty((len(tau), k.J, k.q)) for k in assembly.gram.blocks]
@@ -86,7 +87,9 @@ def moments(
 def _factors(assembly: Unpooled, T: Sequence[Array]) -> Iterator[tuple[slice, Factor]]:
     """Factor at some T at a time."""
     equations = assembly.levels.equations
-    q, J, m = equations.q, equations.J, equations.m
+    q = equations.q
+    J = equations.J
+    m = equations.m
     step = max(1, CELLS // (q * J * (m + 1) + m**2))
     for start in range(0, len(T[0]), step):
         part = slice(start, start + step)

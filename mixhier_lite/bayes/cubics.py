@@ -47,7 +47,8 @@ def _slopes(width: Array, rise: Array) -> Array:
     chord = rise / width
     if chord.shape[1] == 1:
         return np.repeat(chord, 2, axis=1)
-    before, after = chord[:, :-1], chord[:, 1:]
+    before = chord[:, :-1]
+    after = chord[:, 1:]
     of_before = width[:, :-1] + 2 * width[:, 1:]
     of_after = 2 * width[:, :-1] + width[:, 1:]
     same_way = before * after > 0

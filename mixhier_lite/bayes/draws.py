@@ -177,7 +177,8 @@ def inference_data(draws: Draws, with_rows: bool = False) -> Any:
     """Hand over alpha, beta, Sigma, standard deviations and tau, with names and levels."""
     import arviz
 
-    model, S = draws.model, len(draws.tau2)
+    model = draws.model
+    S = len(draws.tau2)
     posterior: dict[str, Array] = {"fixed": draws.fixed, "tau": np.sqrt(draws.tau2)}
     coords: dict[str, Labels] = {"coefficient": _numbered(model.names)}
     dims = {"fixed": ["coefficient"]}
@@ -195,7 +196,8 @@ def inference_data(draws: Draws, with_rows: bool = False) -> Any:
     groups = {"posterior": posterior}
     if with_rows:
         groups["log_likelihood"] = {"y": draws.log_likelihood}
-        dims["y"], coords["row"] = ["row"], np.arange(model.n)
+        dims["y"] = ["row"]
+        coords["row"] = np.arange(model.n)
     dealt: dict[str, Any] = {
         group: {key: v.reshape(chains, S // chains, *v.shape[1:]) for key, v in values.items()}
         for group, values in groups.items()

@@ -83,7 +83,8 @@ class Grid:
     def cube(self, values: Array) -> Array:
         """Values of shape (N, nodes) as an array with one axis a coordinate; -inf off the grid."""
         sizes = [len(nodes) for nodes in self.axes]
-        points, of_t = int(np.prod(sizes[:-1])), sizes[-1]
+        points = int(np.prod(sizes[:-1]))
+        of_t = sizes[-1]
         whole = np.full((points, of_t), -np.inf)
         whole[self.kept] = values
         return whole.reshape(sizes)
@@ -97,13 +98,15 @@ def grid(over: View, box: Array, n: int, last: Grid | None = None, m: int = 0) -
     """
     sizes = [n] * (len(box) - 1)
     sizes.append(m or 2 + n // 2)
-    axes, widths = [], []
+    axes = []
+    widths = []
     for (low, high), size in zip(box, sizes, strict=True):
         nodes, weights = rule(size)
         axes.append(low + (high - low) * nodes)
         widths.append((high - low) * weights)
     if over.over.tau_known is not None:
-        axes[-1], widths[-1] = np.zeros(1), np.ones(1)
+        axes[-1] = np.zeros(1)
+        widths[-1] = np.ones(1)
     at = combinations(axes[:-1])
     kept = np.arange(len(at))
     if last is not None:

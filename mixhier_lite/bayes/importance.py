@@ -162,7 +162,8 @@ def resample(points: Points, draws: int, rng: np.random.Generator) -> npt.NDArra
 
 def _look(over: View, u: Array) -> tuple[Array, Given, Array]:
     """t, what the data say, and log density at unbounded coordinates u."""
-    m, k = len(over.chart.sds), over.size
+    m = len(over.chart.sds)
+    k = over.size
     x = np.exp(np.minimum(u[:, :m], np.log(over.box()[:m, 1])))
     w = np.tanh(u[:, m:k])
     t = u[:, k] if u.shape[1] > k else np.zeros(len(u))
@@ -178,7 +179,8 @@ def _mode(over: View) -> tuple[Array, Array]:
     """The highest point in unbounded coordinates, and the inverse of the curvature there."""
     from scipy.optimize import minimize
 
-    m, start = len(over.chart.sds), over.start()
+    m = len(over.chart.sds)
+    start = over.start()
     u = np.append(np.log(start[:m]), np.arctanh(start[m:]))
     u = u if over.over.tau_known is not None else np.append(u, 0.0)
     steps = 1e-4 * np.eye(len(u))
@@ -201,7 +203,8 @@ def _student(
     """Draw from a mixture of t densities of three widths, and its log density."""
     from scipy.special import gammaln, logsumexp
 
-    k, widths = len(centre), np.array([0.7, 1.0, 2.0])
+    k = len(centre)
+    widths = np.array([0.7, 1.0, 2.0])
     root = np.linalg.cholesky(cov)
     width = rng.choice(widths, count)
     scale = width / np.sqrt(rng.chisquare(DF, count) / DF)

@@ -20,7 +20,8 @@ from .summary import Shares, correlations_and_icc, names_of, text
 
 NODES = {1: 400, 2: 54, 3: 36}
 """Nodes a side for mixtures over the nodes, by the number of coordinates."""
-FIRST_STEP, FARTHEST = 1e-2, 100.0
+FIRST_STEP = 1e-2
+FARTHEST = 100.0
 """The first step from a quantile of the nodes to the other side of the quantile, and the last, in
 logs."""
 LOST = 1e-8
@@ -85,7 +86,8 @@ class Integral(Value):
 
     def _moments(self) -> dict[str, Array]:
         """Mean and standard deviation of everything that the table has."""
-        shares, weights = self._shares, self.nodes.mass.sum(axis=1)
+        shares = self._shares
+        weights = self.nodes.mass.sum(axis=1)
         out = {}
         for k, (name, part) in enumerate({"mean": self.mean, "sd": self.sd}.items()):
             own = [_weighted_moments(value, weights)[k] for value in shares.correlations]
@@ -95,7 +97,9 @@ class Integral(Value):
 
     def _quantiles(self, probability: float) -> Array:
         """A quantile of everything that the table has."""
-        part, shares, weights = self.quantile(probability), self._shares, self.nodes.mass.sum(1)
+        part = self.quantile(probability)
+        shares = self._shares
+        weights = self.nodes.mass.sum(1)
         own = [_weighted_quantile(value, weights, probability) for value in shares.correlations]
         icc = [_weighted_quantile(value, weights, probability) for value in shares.icc]
         return np.concatenate([part.fixed, *part.sds, own, [part.tau], icc])
@@ -103,7 +107,8 @@ class Integral(Value):
     @cached_property
     def _shares(self) -> Shares:
         """Correlations and the ICC at every T: with tau = 1 Sigma is Sigma / tau2."""
-        over, given = self.over, self.nodes.given
+        over = self.over
+        given = self.nodes.given
         ones = np.ones(len(given.r2))
         return correlations_and_icc(over.model, over.Sigma(given.T, ones / over.y_unit), ones)
 
@@ -177,7 +182,8 @@ class Integral(Value):
     @cached_property
     def _z(self) -> tuple[Array, Array, Array]:
         """At each T, mass times E[1], E[z] and E[z z'], with the noise averaged: (N, ...)."""
-        mass, given = self.nodes.mass, self.nodes.given
+        mass = self.nodes.mass
+        given = self.nodes.given
         mean, variance = given.moments_of_z(self.nodes.tau)
         first = np.einsum("nm,nmd->nd", mass, mean)
         second = np.einsum("nm,nmc,nmd->ncd", mass, mean, mean)
@@ -188,7 +194,8 @@ class Integral(Value):
     def _alpha(self) -> tuple[Array, Array]:
         """Means and standard deviations of alpha, shape (p,)."""
         mass, first, second = self._z
-        given, (_, back) = self.nodes.given, self.over.to_fixed
+        given = self.nodes.given
+        (_, back) = self.over.to_fixed
         centre = self.over.model.fixed
         off = self.over.fixed(given.alpha) - centre
         spread = back @ given.root
@@ -201,7 +208,8 @@ class Integral(Value):
     @cached_property
     def _beta(self) -> list[tuple[Array, Array]]:
         """For each term means and standard deviations, shape (J q,)."""
-        nodes, unit = self.nodes, self.over.y_unit
+        nodes = self.nodes
+        unit = self.over.y_unit
         mass, first, second = self._z
         noise = (nodes.mass * nodes.tau**2).sum(axis=1)
         centres = [beta.ravel() / unit for beta in self.over.model.random]
@@ -209,7 +217,8 @@ class Integral(Value):
         for part, _, parts in self._given_alpha(nodes, np.arange(len(mass))):
             w = mass[part]
             for total, c, (beta, slope, P) in zip(sums, centres, parts, strict=True):
-                off, along = beta - c, np.einsum("nad,nd->na", slope, first[part])
+                off = beta - c
+                along = np.einsum("nad,nd->na", slope, first[part])
                 total[0] += w @ off + along.sum(axis=0)
                 total[1] += w @ off**2 + 2 * (off * along).sum(axis=0) + noise[part] @ P
                 total[1] += np.einsum("nac,ncd,nad->a", slope, second[part], slope, optimize=True)
@@ -235,7 +244,8 @@ class Integral(Value):
     @cached_property
     def _mixed(self) -> Grids | Points:
         """Nodes for the mixtures: where few levels make narrow peaks, many of them."""
-        nodes, many = self.nodes, sum(beta.size for beta in self.over.model.random)
+        nodes = self.nodes
+        many = sum(beta.size for beta in self.over.model.random)
         if isinstance(nodes, Points):
             return nodes
         n = min(NODES[self.over.size], max(4 * 10**5 // many, 36))
@@ -247,7 +257,8 @@ class Integral(Value):
         _, back = self.over.to_fixed
         heavy = nodes.mass > least
         some = heavy.any(axis=1)
-        heavy, given = heavy[some], nodes.given[some]
+        heavy = heavy[some]
+        given = nodes.given[some]
         z, variance = given.moments_of_z(nodes.tau[some])
         turned = (back @ given.root).swapaxes(1, 2)
         means = self.over.fixed(given.alpha)[:, None] + z @ turned
@@ -257,7 +268,8 @@ class Integral(Value):
     @cached_property
     def _mixtures_of_beta(self) -> list[tuple[Array, Array, Array]]:
         """For each term weights (K,), means and standard deviations (K, J q); no light nodes."""
-        nodes, unit = self._mixed, self.over.y_unit
+        nodes = self._mixed
+        unit = self.over.y_unit
         mass = np.where(nodes.mass > light(nodes.mass, LOST), nodes.mass, 0.0)
         heavy = np.flatnonzero(mass.sum(axis=1))
         out: list[tuple[list[Array], ...]] = [([], [], []) for _ in self.over.model.T]
@@ -279,8 +291,10 @@ class Integral(Value):
     ) -> Iterator[tuple[Any, Given, list[tuple[Array, Array, Array]]]]:
         """Some nodes at a time: beta = at alpha_hat + slope @ z, and P, each with J q columns."""
         for part, H, P in moments(self.over.unpooled, nodes.given[chosen].T):
-            given, parts = nodes.given[chosen[part]], []
-            p, N = given.alpha.shape[1], len(given.alpha)
+            given = nodes.given[chosen[part]]
+            parts = []
+            p = given.alpha.shape[1]
+            N = len(given.alpha)
             for h, diagonal in zip(H, P, strict=True):
                 h = h.reshape(N, -1, p + 1)
                 beta = h[..., p] - np.einsum("nac,nc->na", h[..., :p], given.alpha)
@@ -312,7 +326,8 @@ def _between_which(excess: Callable[[float], float], near: float) -> tuple[float
     step = FIRST_STEP if at_near < 0 else -FIRST_STEP
     place = near
     while abs(place - near) < FARTHEST:
-        last, place = place, near + step
+        last = place
+        place = near + step
         if excess(place) * step >= 0:
             return (last, place) if step > 0 else (place, last)
         step *= 4
@@ -334,7 +349,8 @@ def _weighted_quantile(values: Array, weights: Array, probability: float) -> flo
     from scipy.interpolate import PchipInterpolator
 
     order = np.argsort(values)
-    values, weights = values[order], weights[order] / weights.sum()
+    values = values[order]
+    weights = weights[order] / weights.sum()
     first = np.flatnonzero(np.diff(values, prepend=-np.inf) > 1e-9 * np.ptp(values))
     weights = np.add.reduceat(weights, first)
     below = np.cumsum(weights) - weights / 2
@@ -348,16 +364,20 @@ def _mixture_quantile(probability: float, weights: Array, means: Array, sds: Arr
     from scipy.special import ndtr
 
     weights = weights / weights.sum()
-    low, high = (means - 9 * sds).min(axis=0), (means + 9 * sds).max(axis=0)
-    x, width = weights @ means, weights @ sds
+    low = (means - 9 * sds).min(axis=0)
+    high = (means + 9 * sds).max(axis=0)
+    x = weights @ means
+    width = weights @ sds
     for _ in range(60):
         u = (x - means) / sds
         excess = weights @ ndtr(u) - probability
         density = weights @ (np.exp(-(u**2) / 2) / sds) / np.sqrt(2 * np.pi)
-        low, high = np.where(excess < 0, x, low), np.where(excess < 0, high, x)
+        low = np.where(excess < 0, x, low)
+        high = np.where(excess < 0, high, x)
         new = x - excess / np.maximum(density, 1e-300)
         new = np.where((new > low) & (new < high), new, (low + high) / 2)
-        x, step = new, np.abs(new - x)
+        step = np.abs(new - x)
+        x = new
         if (step <= 1e-9 * width).all():
             break
     return np.asarray(x)

@@ -104,7 +104,8 @@ def _of_column(grid: Grid, k: int, mass: Array) -> Distribution:
     tau = _along(grid.axes[axis], _tau_along(grid, axis), ends)
     along_t = np.ones(1) if over.tau_known is not None else np.exp(grid.axes[-1])
     values = (over.y_unit * ratio * tau)[line].T * along_t[m]
-    left, right = values[:-1], values[1:]
+    left = values[:-1]
+    right = values[1:]
     lowest = np.minimum(left, right)
     width = np.maximum(np.abs(right - left), 1e-300)
 
@@ -184,7 +185,8 @@ def _inverse(x: Array, heights: Array) -> Callable[[npt.NDArray[np.intp], Array]
     curves = Cubics.through(rising, np.broadcast_to(x, rising.shape))
 
     def inverse(line: npt.NDArray[np.intp], z: Array) -> Array:
-        below, above = z < rising[line, 0], z > rising[line, -1]
+        below = z < rising[line, 0]
+        above = z > rising[line, -1]
         height = np.where(below, heights[line, 0], heights[line, -1])
         return np.where(below | above, np.arcsinh(np.sinh(z) / height), curves.at(line, z))
 
@@ -193,7 +195,8 @@ def _inverse(x: Array, heights: Array) -> Callable[[npt.NDArray[np.intp], Array]
 
 def _along(x: Array, heights: Array, at: Array) -> Array:
     """Heights at places, from those at nodes of the same lines: (lines, places)."""
-    lines, places = len(heights), len(at)
+    lines = len(heights)
+    places = len(at)
     curves = Cubics.through(np.broadcast_to(x, heights.shape), heights)
     line = np.repeat(np.arange(lines), places)
     return curves.at(line, np.tile(at, lines)).reshape(lines, places)

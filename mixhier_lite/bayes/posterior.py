@@ -22,7 +22,8 @@ from ..variance.assembly import Assembly, Unpooled, assemble, unpooled
 from ..variance.criterion import HUGE, roots
 from .charts import Chart, charts
 
-FARTHEST, FARTHER = 1e6, 1e9
+FARTHEST = 1e6
+FARTHER = 1e9
 """The largest ratio sd / tau that is looked at, in scaled units; and if it is the only one."""
 SHARP = 1.5
 """The power of the volumes that share a posterior among charts: of 1 to 3, quadrature of some
@@ -68,7 +69,8 @@ class Given:
     def moments_of_z(self, tau: Array) -> tuple[Array, Array]:
         """Mean and variance of z given tau; tau has shape (N, ...), they (N, ..., p)."""
         extra = tuple(range(1, tau.ndim))
-        e, g = np.expand_dims(self.e, extra), np.expand_dims(self.g, extra)
+        e = np.expand_dims(self.e, extra)
+        g = np.expand_dims(self.g, extra)
         variance = 1 / (1 / tau[..., None] ** 2 + e)
         return -g * variance, variance
 
@@ -125,7 +127,8 @@ class VariancePosterior:
     @np.errstate(invalid="ignore", divide="ignore")  # S may be lost where T is large
     def given(self, T: Sequence[Array]) -> Given:
         """Integrate alpha and beta out, at each T (in the criterion's columns)."""
-        criterion, p = self.assembly.criterion, self.model.gram.p
+        criterion = self.assembly.criterion
+        p = self.model.gram.p
         likelihood = criterion.likelihood
         log_det, S = criterion.evaluate(list(T))
         L = roots(S)
@@ -137,12 +140,15 @@ class VariancePosterior:
         _, back = self.to_fixed
         fixed = self.fixed(alpha)
         e, g = np.zeros((2, len(S), p))
-        P, h = self.on_fixed.precision, self.on_fixed.shift
+        P = self.on_fixed.precision
+        h = self.on_fixed.shift
         if P.any():
             seen = np.isfinite(root).all(axis=(1, 2))
-            spread, axes = back @ root[seen], np.zeros_like(root)
+            spread = back @ root[seen]
+            axes = np.zeros_like(root)
             e[seen], axes[seen] = np.linalg.eigh(spread.swapaxes(1, 2) @ P @ spread)
-            e, root = np.clip(e, 0, None), root @ axes
+            e = np.clip(e, 0, None)
+            root = root @ axes
             g = np.einsum("nij,ni->nj", back @ root, fixed @ P - h)
         height = fixed @ h - np.einsum("nj,nj->n", fixed @ P, fixed) / 2
         height += _normaliser(self.on_fixed)
@@ -284,7 +290,8 @@ class View:
 
     def _log_slope(self, at: Array, given: Given) -> Array:
         """Log of d (the reader's sds / tau, their correlations) / d coordinates, shape (N,)."""
-        chart, over = self.chart, self.over
+        chart = self.chart
+        over = self.over
         units = np.concatenate(over.assembly.units)
         if chart is over.charts[0]:
             return np.asarray(chart.log_slopes(at).sum(axis=1) - np.log(units).sum())
@@ -318,7 +325,8 @@ def posterior_of(model: Fit, prior: Prior) -> VariancePosterior:
 
 def _normaliser(factor: GaussianFactor) -> float:
     """Log of the constant that makes the proper part of a factor a density."""
-    P, h = factor.precision, factor.shift
+    P = factor.precision
+    h = factor.shift
     live = np.diag(P) > 0
     d = np.sqrt(np.diag(P)[live])
     values, vectors = np.linalg.eigh(P[np.ix_(live, live)] / np.outer(d, d))

@@ -17,7 +17,8 @@ def with_groups(rows: NewRows, blocks: Sequence[Block]) -> NewRows:
         return rows
     if not all(block.constant for block in blocks):
         raise refused("columns-of-random-effects-unknown")
-    m, terms = len(rows.X), len(blocks)
+    m = len(rows.X)
+    terms = len(blocks)
     return replace(
         rows,
         codes=(np.full(m, -1, dtype=np.intp),) * terms,

@@ -133,7 +133,8 @@ def _along(over: VariancePosterior, F: Sequence[Subspace]) -> _Growing:
         root[:, :, : part.size] = part.basis * np.array(FAR)[:, None, None]
         T.append(root)
     log_det, S = over.assembly.criterion.evaluate(T)
-    free, p = _free(over), over.model.gram.p
+    free = _free(over)
+    p = over.model.gram.p
     log_det = log_det + np.linalg.slogdet(free.T @ S[:, :p, :p] @ free)[1]
     power = np.diff(log_det)[0] / 2 / np.log(FAR[1] / FAR[0])
     given = over.given(T)

@@ -84,7 +84,8 @@ class Grids:
 
     def places(self) -> Array:
         """Mean coordinates of the parts, each as a share of its box, and the log marginal."""
-        found, start = [], 0
+        found = []
+        start = 0
         for part in self.parts:
             stop = start + len(part.at)
             mass = self.mass[start:stop].sum(axis=1)
@@ -113,7 +114,8 @@ def settled(over: VariancePosterior) -> tuple[Grids, float]:
         The largest grid is not accurate to three digits.
     """
     first, *others = SIZES[over.size]
-    found, change = _laid(over, first), np.inf
+    found = _laid(over, first)
+    change = np.inf
     for n in [*others, *LARGER[over.size]]:
         if n in LARGER[over.size] and change < ENOUGH:
             break
@@ -149,7 +151,8 @@ def find_box(over: View) -> Array:
         away = np.geomspace(0.5 * sd_of_t, FAR_IN_T, 40)
         t = np.concatenate([-away[::-1], [0.0], away])
     box = np.vstack([over.box(), t[[0, -1]]])
-    best, peak = over.start(), -np.inf
+    best = over.start()
+    peak = -np.inf
     for _ in range(MOST_LOOKS):
         sides = zip(box[:-1], best, strict=True)
         axes = [_around(side, place, LOOKS[over.size]) for side, place in sides]

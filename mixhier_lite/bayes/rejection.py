@@ -104,7 +104,9 @@ class _Kept:
         if near.all() and len(self.given) == 1:
             return
         given = Given.joined(self.given)
-        self.t, self.margin, self.given = self.t[near], self.margin[near], [given[near]]
+        self.t = self.t[near]
+        self.margin = self.margin[near]
+        self.given = [given[near]]
 
     def first(self, draws: int, rng: np.random.Generator) -> tuple[Array, Given]:
         """As many points as were asked for; those of several grids in random order."""

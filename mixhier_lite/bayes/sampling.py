@@ -67,7 +67,8 @@ def sample(
     else:
         points = weighted(over, max(20000, 4 * draws), rng)
         chosen = resample(points, draws, rng)
-        t, given = points.t[chosen, 0], points.given[chosen]
+        t = points.t[chosen, 0]
+        given = points.given[chosen]
         effective = 1 / (1 / draws + 1 / points.effective)
     tau = over.tau(given, t)
     mean, variance = given.moments_of_z(tau)

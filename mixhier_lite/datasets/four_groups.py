@@ -54,7 +54,9 @@ def four_groups(rng: np.random.Generator, n_per_group: int = 30) -> FourGroups:
     """
     generator(rng)
     count(n_per_group, "n_per_group", 1, "rows in each group", "pass for instance n_per_group=30")
-    alpha, beta, tau2 = 1.0, np.array([2.0, 4.0, 8.0, 12.0]), 1.0
+    alpha = 1.0
+    beta = np.array([2.0, 4.0, 8.0, 12.0])
+    tau2 = 1.0
     groups = np.repeat(np.arange(4), n_per_group)
     x = -beta[groups] + rng.standard_normal(len(groups))
     y = alpha * x + beta[groups] + np.sqrt(tau2) * rng.standard_normal(len(groups))

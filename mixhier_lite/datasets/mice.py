@@ -51,8 +51,11 @@ def mice() -> Mice:
     rng = np.random.default_rng(181)
     strain = np.repeat(np.arange(1, 7), (9, 6, 1, 7, 2, 1))
     age = rng.uniform(6, 12, len(strain)).round(1)
-    X, D = np.column_stack([np.ones(len(age)), age]), indicator(strain)
+    X = np.column_stack([np.ones(len(age)), age])
+    D = indicator(strain)
     K = np.kron(np.eye(2), np.full((3, 3), 0.8)) + 0.2 * np.eye(6)
-    sigma2, tau2, alpha = 4.0, 6.0, np.array([10.0, 1.5])
+    sigma2 = 4.0
+    tau2 = 6.0
+    alpha = np.array([10.0, 1.5])
     y, beta = LinearMixedModel(X, D, sigma2 * K, tau2).simulate(alpha, rng)
     return Mice(y, age, strain, X, D, sigma2, tau2, K, alpha, beta)

@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).parent
-LEFT, RIGHT, TOP, BOTTOM = 50, 12, 24, 38
+LEFT = 50
+RIGHT = 12
+TOP = 24
+BOTTOM = 38
 
 Pieces = Sequence[Any]
 """What a mark consists of: polylines (k, 2), points (2,) or labels (x, y, text)."""
@@ -157,7 +160,8 @@ def round_ticks(low: float, high: float) -> dict[float, str]:
     """Three to six round values between low and high, and their texts."""
     unit = 10.0 ** np.floor(np.log10((high - low) / 2))
     step = next(k * unit for k in (1, 2, 5, 10) if (high - low) / (k * unit) <= 6)
-    first, last = int(np.ceil(low / step)), int(np.floor(high / step))
+    first = int(np.ceil(low / step))
+    last = int(np.floor(high / step))
     return {k * step: f"{k * step:g}" for k in range(first, last + 1)}
 
 
@@ -191,8 +195,10 @@ def _knob(knob: Knob, name: str) -> str:
 
 def _panel(panel: Panel, frame: Frame, name: str) -> str:
     """Draw the axes, and the marks in a nested drawing that clips what leaves it."""
-    wide, tall = panel.width, panel.height
-    width, height = wide - LEFT - RIGHT, tall - TOP - BOTTOM
+    wide = panel.width
+    tall = panel.height
+    width = wide - LEFT - RIGHT
+    height = tall - TOP - BOTTOM
     b = width / (panel.x.high - panel.x.low)
     d = -height / (panel.y.high - panel.y.low)
     scale = (-b * panel.x.low, b, -d * panel.y.high, d)
@@ -204,7 +210,8 @@ def _panel(panel: Panel, frame: Frame, name: str) -> str:
     out.append(f'<text x="{LEFT}" y="14">{escape(panel.title)}</text>')
     out.append(f'<path class="axis" d="M{LEFT} {TOP}v{height}h{width}"/>')
     for value, text in panel.x.ticks.items():
-        x, y = LEFT + a + b * value, TOP + height
+        x = LEFT + a + b * value
+        y = TOP + height
         out.append(f'<path class="axis" d="M{_pixel(x)} {y}v4"/>')
         out.append(f'<text class="middle" x="{_pixel(x)}" y="{y + 16}">{escape(text)}</text>')
     for value, text in panel.y.ticks.items():
@@ -213,7 +220,8 @@ def _panel(panel: Panel, frame: Frame, name: str) -> str:
         out.append(
             f'<text class="end" x="{LEFT - 7}" y="{_pixel(level + 4)}">{escape(text)}</text>'
         )
-    middle, low = LEFT + width / 2, tall - 5
+    middle = LEFT + width / 2
+    low = tall - 5
     out.append(f'<text class="middle" x="{middle:g}" y="{low}">{escape(panel.x.label)}</text>')
     turned = f"translate(12 {TOP + height / 2:g}) rotate(-90)"
     out.append(f'<text class="middle" transform="{turned}">{escape(panel.y.label)}</text>')

@@ -29,7 +29,8 @@ def flat_limit(model: LinearMixedModel, y: npt.ArrayLike, name: str = "flat-limi
         Its position is the decimal logarithm of kappa.
     """
     limit = posterior(model, y, flat(model.p))
-    centre, sd = limit.fixed[0], float(np.sqrt(limit.fixed_cov[0, 0]))
+    centre = limit.fixed[0]
+    sd = float(np.sqrt(limit.fixed_cov[0, 0]))
     low, high = sorted((-0.25 * centre, centre + np.sign(centre) * 4 * sd))
     at = np.linspace(low, high, 81)
 

@@ -31,7 +31,8 @@ def one_group(mean: float = 4.0, tau2: float = 9.0, name: str = "one-group") -> 
     Dial
         Its positions are n, and the decimal logarithm of lambda = tau2 / sigma2.
     """
-    mean, tau2 = positive(mean, "mean"), positive(tau2, "tau2")
+    mean = positive(mean, "mean")
+    tau2 = positive(tau2, "tau2")
     sizes = np.arange(1, MOST + 1)
     reach = mean + 2 * float(np.sqrt(tau2))
     at = np.linspace(-reach, reach, 81)
@@ -46,7 +47,8 @@ def one_group(mean: float = 4.0, tau2: float = 9.0, name: str = "one-group") -> 
         return [np.column_stack([at, np.exp(-((at - centre) ** 2) / 2 / variance)])]
 
     def frame(rows: float, position: float) -> Frame:
-        n, lam = int(rows), 10.0**position
+        n = int(rows)
+        lam = 10.0**position
         sigma2 = tau2 / lam
         centre, variance = effect(n, sigma2)
         return Frame(

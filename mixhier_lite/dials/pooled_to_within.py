@@ -26,7 +26,8 @@ def pooled_to_within(data: FourGroups, name: str = "pooled-to-within") -> Dial:
     Dial
         Its position is the decimal logarithm of sigma2.
     """
-    J, tau2 = data.D.shape[1], float(data.tau2)
+    J = data.D.shape[1]
+    tau2 = float(data.tau2)
     X = np.column_stack([np.ones(len(data.x)), data.x])
     centres = data.D.T @ data.x / data.D.sum(axis=0)
     points = [np.column_stack([data.x, data.y])[data.groups == j] for j in range(J)]
@@ -52,9 +53,11 @@ def pooled_to_within(data: FourGroups, name: str = "pooled-to-within") -> Dial:
 
     grid = np.linspace(-4, 3, 57)
     curve = [(p, effects(p)[1]) for p in grid]
-    pooled, within = curve[0][1], curve[-1][1]
+    pooled = curve[0][1]
+    within = curve[-1][1]
     room = 0.15 * (within - pooled)
-    low, high = np.min(points, axis=(0, 1)) - 0.8, np.max(points, axis=(0, 1)) + 0.8
+    low = np.min(points, axis=(0, 1)) - 0.8
+    high = np.max(points, axis=(0, 1)) + 0.8
     scatter = Panel(
         "four groups",
         Axis("covariate x", low[0], high[0], round_ticks(low[0], high[0])),

@@ -39,8 +39,12 @@ def three_names(model: LinearMixedModel, y: npt.ArrayLike, name: str = "three-na
     InputError
         D is no indicator of groups that all have rows.
     """
-    y, X, D, tau2 = model.response(y), model.X, model.D, model.tau2
-    n, J = D.sum(axis=0), model.J
+    y = model.response(y)
+    X = model.X
+    D = model.D
+    tau2 = model.tau2
+    n = D.sum(axis=0)
+    J = model.J
     if not (np.isin(D, (0, 1)).all() and (D.sum(axis=1) == 1).all() and n.all()):
         raise refused("dial-needs-indicator")
 
@@ -59,7 +63,8 @@ def three_names(model: LinearMixedModel, y: npt.ArrayLike, name: str = "three-na
     paths = np.array([effects(p)[0] for p in grid])
     start = 0.05 * float(np.clip(round(20 * np.log10(tau2 / np.diag(model.Sigma).mean())), -40, 60))
     reach = np.abs(paths).max()
-    low, high = 1.15 * min(paths.min(), -reach / 2), 1.15 * max(paths.max(), reach / 2)
+    low = 1.15 * min(paths.min(), -reach / 2)
+    high = 1.15 * max(paths.max(), reach / 2)
     at = np.linspace(low, high, 49)
 
     def frame(position: float) -> Frame:

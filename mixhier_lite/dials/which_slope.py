@@ -58,8 +58,10 @@ def which_slope(
         partial = weights[n]
         phi = 1 - pooling * (1 - partial) if pooling < 1 else partial * (2 - pooling)
         level, slope, lift = _lines(x, y, D, phi, n)
-        x_bar, y_bar = D.T @ x / n, D.T @ y / n
-        between, pooled = np.polyfit(x_bar, y_bar, 1)[0], np.polyfit(x, y, 1)[0]
+        x_bar = D.T @ x / n
+        y_bar = D.T @ y / n
+        between = np.polyfit(x_bar, y_bar, 1)[0]
+        pooled = np.polyfit(x, y, 1)[0]
         within = _lines(x, y, D, 0.0, n)[1]
         ends = [np.array([m - 2.2, m + 2.2]) for m in x_bar]
         at = np.log10(n)
@@ -85,7 +87,8 @@ def which_slope(
         )
 
     low, high = (f(np.concatenate(points), axis=0) for f in (np.min, np.max))
-    low, high = low - 0.8, high + 0.8
+    low = low - 0.8
+    high = high + 0.8
     curve = [np.array([(np.log10(n), a) for n, a in sorted(average.items()) if 2 <= n <= most])]
     sizes = {float(np.log10(n)): f"{n}" for n in (2, 5, 10, 30) if n <= most}
     scatter = Panel(

@@ -45,12 +45,18 @@ def who_moves_most(
     Dial
         Its position is the decimal logarithm of the scale s in s Sigma.
     """
-    rows, Z, Sigma = real(y, "y", 2), real(Z, "Z", 2), real(Sigma, "Sigma", 2)
-    J, names, G = len(rows), list(people), Z.T @ Z / len(Z)
-    X, eye = np.tile(Z, (J, 1)), np.eye(J)
+    rows = real(y, "y", 2)
+    Z = real(Z, "Z", 2)
+    Sigma = real(Sigma, "Sigma", 2)
+    J = len(rows)
+    names = list(people)
+    G = Z.T @ Z / len(Z)
+    X = np.tile(Z, (J, 1))
+    eye = np.eye(J)
     D = np.asarray(np.kron(eye, Z), dtype=np.float64)
     b = np.linalg.lstsq(Z, rows.T, rcond=None)[0].T
-    turn, radii = np.linspace(0, 2 * np.pi, 41), np.sqrt(-2 * np.log(1 - np.array(SHARES)))
+    turn = np.linspace(0, 2 * np.pi, 41)
+    radii = np.sqrt(-2 * np.log(1 - np.array(SHARES)))
     ring = (np.linalg.cholesky(Sigma) @ [np.cos(turn), np.sin(turn)]).T
 
     def ends(position: float) -> tuple[Array, Array, Array]:
@@ -62,7 +68,8 @@ def who_moves_most(
 
     def frame(position: float) -> Frame:
         alpha, c, moved = ends(position)
-        most, root = int(moved.argmax()), 10.0 ** (position / 2)
+        most = int(moved.argmax())
+        root = 10.0 ** (position / 2)
         return Frame(
             {
                 "arrows": list(np.stack([b, c], axis=1)),
@@ -83,8 +90,10 @@ def who_moves_most(
     stops = np.linspace(-2, 2, 17)
     moves = np.log10([ends(p)[2] for p in stops])
     paths = [np.column_stack([stops, m]) for m in moves.T]
-    (x0, y0), (x1, y1) = b.min(axis=0), b.max(axis=0)
-    mx, my = 0.2 * (x1 - x0), 0.16 * (y1 - y0)
+    (x0, y0) = b.min(axis=0)
+    (x1, y1) = b.max(axis=0)
+    mx = 0.2 * (x1 - x0)
+    my = 0.16 * (y1 - y0)
     plane = Panel(
         "own line → BLUP; contours: 50, 80, 95 %",
         Axis("intercept, ms", x0 - mx, x1 + mx, round_ticks(x0, x1)),

@@ -124,8 +124,10 @@ def diagonal_blocks(solved: Solved) -> tuple[Array, ...]:
 
     Sums of squares, so that none is negative: with M = L L', P = (L^-1 T')'(L^-1 T').
     """
-    assembly, factor = solved.assembly, solved.factor
-    equations, first = factor.equations, assembly.levels.first
+    assembly = solved.assembly
+    factor = solved.factor
+    equations = factor.equations
+    first = assembly.levels.first
     own = np.zeros((0, 1, 1))
     if first is not None and assembly.gram.blocks[first].root is None:
         own = _of_levels(factor, np.asarray(np.linalg.inv(assembly.columns[first]), dtype=float))
@@ -181,8 +183,10 @@ def conditional_of_rows(solved: Solved, seen: Sequence[Seen]) -> Array:
 
 def _through(solved: Solved, codes: list[Codes], z: list[Array]) -> Array:
     """z'T M^-1 T'z for rows z in the criterion's columns: the squares of L^-1 T'z."""
-    factor, levels = solved.factor, solved.assembly.levels
-    equations, n = factor.equations, len(z[0])
+    factor = solved.factor
+    levels = solved.assembly.levels
+    equations = factor.equations
+    n = len(z[0])
     total = np.zeros(n)
     rest = np.zeros((n, equations.m))  # z of the other terms, less what the levels explain of it
     for t, (a, b, q) in zip(levels.others, equations.slices, strict=True):

@@ -83,14 +83,16 @@ def _redrawn(model: Estimates, rows: Rows | None, rng: np.random.Generator) -> G
         assert rows is not None
         y = simulated(model, rows, rng)
         return Gram.from_arrays(y, rows.X, rows.terms, rows.weights, gram.names)
-    p, block = gram.p, gram.blocks[0]
+    p = gram.p
+    block = gram.blocks[0]
     eps = _noise(gram, float(np.sqrt(model.tau2)), rng)
     spherical = rng.standard_normal((block.J, block.q)) @ model.roots[0].T
     beta = spherical if block.root is None else block.root @ spherical
     # in the Gram's columns
     beta = beta @ block.H.T
     alpha = gram.H[:p, :p] @ model.fixed - gram.H[:p, p]
-    Z_X, X_X = block.B[:, :, :p], gram.C[:p, :p]
+    Z_X = block.B[:, :, :p]
+    X_X = gram.C[:p, :p]
     Z_Zbeta = np.einsum("jkl,jl->jk", block.A, beta)
     X_Zbeta = np.einsum("jkp,jk->p", Z_X, beta)
     Z_y = Z_X @ alpha + Z_Zbeta + eps.with_Z
@@ -124,7 +126,8 @@ def _noise(gram: Gram, tau: float, rng: np.random.Generator) -> NoiseMoments:
     In orthonormal columns, those of Z and then what X adds within the levels, eps has independent
     normal coordinates z. The squares of all others add up to a chi-square.
     """
-    p, block = gram.p, gram.blocks[0]
+    p = gram.p
+    block = gram.blocks[0]
     # Z_j'WZ_j = vectors diag(values) vectors', and the orthonormal columns are Z vectors / root
     values, vectors = np.linalg.eigh(block.A)
     live = values > 1e-12 * values.max()

@@ -91,7 +91,8 @@ class Constraint(ABC):
         search does not know where a covariate has its zero. R is lower triangular in the new
         order: the first row is a multiple of the first column's own.
         """
-        order, unit = self._order(t), self.objective.units[t]
+        order = self._order(t)
+        unit = self.objective.units[t]
         if not self.objective.model.gram.blocks[t].correlated:
             return np.asarray(np.diag(unit)[order])
         R = _lower(self.objective.assembly.columns[t][:, order])
@@ -176,7 +177,8 @@ class SdConstraint(Constraint):
 
     def at(self, value: float) -> Sloped:
         """c T has the held entry: the noise, c times its estimate, is free and moves with it."""
-        held, noise = value / self._noise, float(np.sqrt(self.objective.model.tau2))
+        held = value / self._noise
+        noise = float(np.sqrt(self.objective.model.tau2))
 
         def f(x: Array) -> tuple[float, Array]:
             c = 1.0 if self.objective.model.known_tau2 is not None else float(np.exp(x[-1]))

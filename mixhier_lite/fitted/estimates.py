@@ -182,7 +182,8 @@ def _with_noise(
     assembly: Assembly, found: Optimum, method: str, known_tau2: float | None
 ) -> Estimates:
     """Read the estimates at the optimum, in the reader's units."""
-    gram, criterion = assembly.gram, assembly.criterion
+    gram = assembly.gram
+    criterion = assembly.criterion
     T = found.T
     at = criterion.solve(T)
     y_unit2 = assembly.scale[-1] ** 2

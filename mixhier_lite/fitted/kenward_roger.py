@@ -57,7 +57,8 @@ class KenwardRoger(Value):
 
         F has mean E and variance V, and scale * F those of an F distribution.
         """
-        own, q = L @ self.back, len(L)
+        own = L @ self.back
+        q = len(L)
         inner = own @ self.Phi
         Theta = own.T @ np.linalg.solve(inner @ own.T, own)
         turned = np.array([Theta @ self.Phi @ P @ self.Phi for P in self.P])
@@ -78,7 +79,8 @@ class KenwardRoger(Value):
 
 def kenward_roger(model: Estimates) -> KenwardRoger:
     """Find what the method needs; by dense algebra in all random effects."""
-    blocks, p = model.gram.blocks, model.gram.p
+    blocks = model.gram.blocks
+    p = model.gram.p
     m = sum(block.J * block.q for block in blocks)
     if not model.reml or model.tau2 == 0:
         got = "a fit by ML" if not model.reml else "a noise that is estimated as zero"
@@ -87,9 +89,12 @@ def kenward_roger(model: Estimates) -> KenwardRoger:
         raise refused("kenward-roger-too-large", most=MOST, n_effects=m)
     parts = Parts.of(model.gram, True, model.known_tau2)
     assembly = parts.assembled()
-    T, tau2 = assembly.inwards(model.T), model.tau2 / assembly.scale[-1] ** 2
+    T = assembly.inwards(model.T)
+    tau2 = model.tau2 / assembly.scale[-1] ** 2
     whole = joint(parts, range(len(blocks)))
-    A, B, C = whole[:m, :m], whole[:m, m:-1], whole[m:-1, m:-1]
+    A = whole[:m, :m]
+    B = whole[:m, m:-1]
+    C = whole[m:-1, m:-1]
     root = block_diag(*[_of_levels(block, t) for block, t in zip(blocks, T, strict=True)])
     half = np.linalg.solve(np.linalg.cholesky(np.eye(m) + root.T @ A @ root), root.T)
     R = (A - (half @ A).T @ (half @ A)) / tau2  # Z'V^-1 Z

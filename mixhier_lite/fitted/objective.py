@@ -53,12 +53,15 @@ class Objective:
         alone, with u = (-alpha, 1).
         """
         criterion = self.assembly.criterion
-        place, likelihood = criterion.at(self.assembly.inwards(T)), criterion.likelihood
-        L, p = roots(place.S)[0], likelihood.p
+        place = criterion.at(self.assembly.inwards(T))
+        likelihood = criterion.likelihood
+        L = roots(place.S)[0]
+        p = likelihood.p
         if L[0, 0] >= HUGE:
             return None
         root = triangular_solve(L[:p, :p], np.eye(p)).T  # root root' = S_xx^-1
-        alpha, r2 = root @ L[p, :p], L[p, p] ** 2
+        alpha = root @ L[p, :p]
+        r2 = L[p, p] ** 2
         if coefficient is not None:
             alpha, r2 = self._with_held(*coefficient, root, alpha, r2)
         u = np.append(-alpha, 1.0)

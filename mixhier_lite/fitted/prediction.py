@@ -149,7 +149,8 @@ def _matched(
     """Positions of the new rows' labels among the fit's levels, -1 where new; and Z."""
     if len(terms) != len(blocks):
         raise refused("terms-not-of-the-fit", fitted=len(blocks), given=len(terms))
-    codes, Z = [], []
+    codes = []
+    Z = []
     for t, (term, block) in enumerate(zip(terms, blocks, strict=True)):
         name = block.name or f"term {t + 1}"
         if term.n != n or term.q != block.q:

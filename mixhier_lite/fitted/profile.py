@@ -130,7 +130,8 @@ def profile(model: Estimates, progress: bool = False) -> Profile:
 
 def constraints(objective: Objective) -> list[Constraint]:
     """Every parameter: spreads and correlations of each term, noise, fixed effects."""
-    model, held = objective.model, list[Constraint]()
+    model = objective.model
+    held = list[Constraint]()
     for t, block in enumerate(model.gram.blocks):
         for j in range(block.q):
             held.append(SdConstraint(objective, t, (j,)))
@@ -164,22 +165,28 @@ class Low:
 
 def _side(held: Constraint, side: int, start: Low) -> tuple[Array, Array]:
     """Values and roots of the rise on one side of the estimate, outwards."""
-    bound, value, z, step = held.bounds[(side + 1) // 2], held.estimate, 0.0, held.step
-    values, lows = [value], [start]
+    bound = held.bounds[(side + 1) // 2]
+    value = held.estimate
+    z = 0.0
+    step = held.step
+    values = [value]
+    lows = [start]
     for _ in range(200):
         if value == bound or z > REACH:
             break
         new = value + side * step
         if side * (bound - new) < 0.3 * step:
             new = bound
-        step, low = abs(new - value), _lowest(held.at(new), _ahead(values, lows, new))
+        step = abs(new - value)
+        low = _lowest(held.at(new), _ahead(values, lows, new))
         rise = low.value - start.value
         root = float(np.sqrt(max(rise, 0.0))) if np.isfinite(rise) else np.inf
         if root - z > 2 * STEP and step > 1e-9 * (abs(value) + held.step):
             step *= max(STEP / (root - z), 0.1)
             continue
         step *= float(np.clip(STEP / max(abs(root - z), 1e-9), 0.3, 3.0))
-        value, z = new, root
+        value = new
+        z = root
         values.append(value)
         lows.append(low)
     _other_humps(held, values, lows)
@@ -199,7 +206,8 @@ def _other_humps(held: Constraint, values: list[float], lows: list[Low]) -> None
     """Search the last point from other starts, and follow what is better back, in place."""
     if len(values) == 1 or not len(lows[-1].x):
         return
-    last, f = lows[-1], held.at(values[-1])
+    last = lows[-1]
+    f = held.at(values[-1])
     found = [_lowest(f, replace(last, x=x)) for x in held.starts(f)]
     better = min([last, *found], key=lambda low: low.value)
     for g in range(len(values) - 1, 0, -1):
@@ -213,7 +221,8 @@ def _lowest(f: Sloped, start: Low) -> Low:
     """The lowest value of f near a start, by BFGS in the metric of the start."""
     from scipy.optimize import minimize
 
-    x, R = start.x, start.root
+    x = start.x
+    R = start.root
     if not len(x):
         return Low(f(x)[0], x, R)
 

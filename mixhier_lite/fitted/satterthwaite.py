@@ -116,7 +116,8 @@ def precision(model: Estimates) -> Precision:
         zero = model.noiseless.zero
         live, x = zero.entries.inside(zero.entries.bare(zero.entries.pack(zero.T)))
         slopes = _slopes_without_noise(model.noiseless, live)
-        E, Phi = np.eye(len(model.fixed)), model.fixed_cov
+        E = np.eye(len(model.fixed))
+        Phi = model.fixed_cov
         return Precision(E=E, Phi=Phi, slopes=slopes, spread=_spread(live, x), of_noise=0.0)
     assembly = assemble(model.gram, model.reml, model.known_tau2)
     entries = ActiveEntries.all_of(assembly.criterion, assembly.forms)
@@ -159,10 +160,12 @@ def _slopes(assembly: Assembly, live: ActiveEntries, x: Array) -> tuple[Array, A
     With S = L L', E is tau times the inverse of L_xx', in the reader's units, and tau2 is
     L_yy^2 / nu. A change dS of S, D = L^-1 dS L^-T, changes E E' by E (D_yy I - D_xx) E'.
     """
-    criterion, T = assembly.criterion, live.unpack(x)
+    criterion = assembly.criterion
+    T = live.unpack(x)
     log_det, S = criterion.evaluate([t[None] for t in T])
     at = criterion.likelihood.profiled(log_det, S)
-    L, p = at.L[0], criterion.likelihood.p
+    L = at.L[0]
+    p = criterion.likelihood.p
     inverse = np.linalg.inv(L)
     E = np.sqrt(at.tau2[0]) * assembly.to_fixed[1] @ inverse[:p, :p].T
     framed = zip(live.forms, criterion.slope_of_S(T), strict=True)

@@ -74,7 +74,8 @@ def wald(model: Estimates, level: float) -> Array:
 
 def random_table(model: Estimates, origin: Origin, t: int) -> Any:
     """Data frame of the random effects of one term, with both standard deviations."""
-    block, q = model.gram.blocks[t], model.gram.blocks[t].q
+    block = model.gram.blocks[t]
+    q = model.gram.blocks[t].q
     known = np.sqrt(np.einsum("jkk->jk", model.cond_var[t]))
     full = np.sqrt(np.einsum("jkk->jk", model.random_cov[t]))
     columns: dict[str, Any] = {}
@@ -154,7 +155,8 @@ def parts(
     effects: Rows = []
     for k, name in enumerate(model.names):
         lower, upper = found.interval[k]
-        estimate, se = f"{model.fixed[k]:.5g}", f"{model.fixed_se[k]:.4g}"
+        estimate = f"{model.fixed[k]:.5g}"
+        se = f"{model.fixed_se[k]:.4g}"
         test = f"{found.df[k]:.4g}", f"{found.t[k]:.4g}", f"{found.p[k]:.3g}"
         effects.append((name, estimate, se, *test, f"{lower:.5g} to {upper:.5g}"))
     remarks = [f"Fixed effects: {found.note}."] if effects else []

@@ -76,7 +76,8 @@ class Design(Value):
         )
         if self.left_out is None:
             return NewRows(X, codes, Z, new, table.kept)
-        told, kept = self.left_out.estimable(X), table.kept.copy()
+        told = self.left_out.estimable(X)
+        kept = table.kept.copy()
         kept[kept] = told  # of the others the data say nothing
         own = X[np.ix_(told, self.left_out.kept)]
         return NewRows(

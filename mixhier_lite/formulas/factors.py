@@ -60,7 +60,8 @@ def group(bar: BarTerm, columns: Mapping[str, Factor]) -> tuple[Factors, Coded]:
     levels = tuple(factor.levels for factor in own)
     sizes = [len(each) for each in levels]
     if len(own) == 1:  # every level has rows
-        codes, present = own[0].codes, np.arange(sizes[0])
+        codes = own[0].codes
+        present = np.arange(sizes[0])
     else:
         present, codes = np.unique(_joined([k.codes for k in own], sizes), return_inverse=True)
     combinations = np.column_stack(np.unravel_index(present, sizes)).astype(np.intp)

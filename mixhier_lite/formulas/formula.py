@@ -120,7 +120,8 @@ def lmer(
     y = _one_column(response, parts.response)
     one_of(aliased, "aliased", ("refuse", "drop"), "aliased='drop' is what lme4 does")
     left_out = None
-    X, column_names_of_X = fixed.values, fixed.names
+    X = fixed.values
+    column_names_of_X = fixed.names
     if aliased == "drop":
         left_out = aliased_columns(Gram.from_arrays(y, X, terms[:1], names=fixed.names))
     if left_out is not None:

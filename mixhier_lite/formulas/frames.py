@@ -81,7 +81,9 @@ def read(
     """
     import pandas as pd
 
-    names, values, factors = column_names(data), list(dict.fromkeys(values)), list(factors)
+    names = column_names(data)
+    values = list(dict.fromkeys(values))
+    factors = list(factors)
     wanted = list(dict.fromkeys([*values, *factors]))
     for name in wanted:
         if (count := names.count(name)) != 1:
@@ -244,7 +246,8 @@ def _factor(name: str, column: Any) -> Factor:
     try:
         codes, distinct = pd.factorize(values)
     except (TypeError, NotImplementedError):  # lists, say, which are no labels
-        codes, distinct = np.arange(len(values)), values
+        codes = np.arange(len(values))
+        distinct = values
     found = coded(labels_of(_plain(name, pd.Series(distinct, dtype=distinct.dtype))))
     return Factor(found.codes[codes], found.levels, False)
 

@@ -71,7 +71,8 @@ def hypotheses(spec: Any) -> list[tuple[str, Array]]:
         np.array([each.get(key, np.zeros(_stops(terms)[-1])) for key in basis])
         for each in (of_fit, of_sum, of_treatment)
     )
-    to_sum, to_treatment = np.linalg.pinv(by_sum) @ fitted, np.linalg.pinv(by_treatment) @ fitted
+    to_sum = np.linalg.pinv(by_sum) @ fitted
+    to_treatment = np.linalg.pinv(by_treatment) @ fitted
     found = []
     for term, start, stop in zip(terms, _stops(terms), _stops(terms)[1:], strict=False):
         if term.pieces != (Piece((), 1.0),):
@@ -100,7 +101,8 @@ def _widths(terms: Sequence[FormulaTerm], levels: dict[str, int]) -> dict[str, i
     widths: dict[str, int] = {}
     for _ in terms:  # a factor in a product may be known from another term only
         for term in terms:
-            counts, unknown = 0, set()
+            counts = 0
+            unknown = set()
             for piece in term.pieces:
                 numeric = [f for f, _ in piece.factors if f not in levels]
                 unknown |= {f for f in numeric if f not in widths}

@@ -68,7 +68,8 @@ def parse(formula: str) -> Formula:
     tildes = [k for k, token in enumerate(tokens) if token.text == "~"]
     if len(tildes) != 1 or tildes[0] == 0 or not _balanced(tokens):
         raise refused("formula-not-of-two-sides", formula=formula)
-    left, right = tokens[: tildes[0]], tokens[tildes[0] + 1 :]
+    left = tokens[: tildes[0]]
+    right = tokens[tildes[0] + 1 :]
     if any("|" in token.text and token.kind == "operator" for token in left):
         raise refused("random-term-in-response", formula=formula)
     fixed: list[str] = []
@@ -99,7 +100,8 @@ def tokens_of(formula: str) -> tuple[Token, ...]:
     found: list[Token] = []
     try:
         for token in tokenize(formula):
-            start, stop = token.source_start, token.source_end + 1
+            start = token.source_start
+            stop = token.source_end + 1
             if formula[start] in "`{" and token.kind.value in ("name", "python"):
                 stop += 1  # the closing one
             if token.kind.value == "operator" and token.token not in ("||", "**", "in", "%in%"):
@@ -127,7 +129,8 @@ def _pieces(tokens: Sequence[Token]) -> list[tuple[str, list[Token]]]:
     """Split at + and - outside brackets, with the signs."""
     pieces: list[tuple[str, list[Token]]] = []
     piece: list[Token] = []
-    sign, depth = "+", 0
+    sign = "+"
+    depth = 0
     for token in tokens:
         depth += _depth(token)
         if depth == 0 and token.kind == "operator" and token.text in "+-":
@@ -169,7 +172,8 @@ def _one_bracket(piece: Sequence[Token]) -> bool:
 def _bars(formula: str, inner: Sequence[Token]) -> list[BarTerm]:
     """Read ``columns | factors``; nesting a/b gives a and a:b."""
     at = [k for k, token in enumerate(inner) if token.text in ("|", "||")]
-    columns, factors = inner[: at[0]], inner[at[0] + 1 :]
+    columns = inner[: at[0]]
+    factors = inner[at[0] + 1 :]
     while factors and _one_bracket(factors):
         factors = factors[1:-1]
     names = [token for token in factors[::2] if token.kind == "name"]

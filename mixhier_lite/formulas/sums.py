@@ -73,7 +73,8 @@ def sum_of_columns(piece: Piece, plain: Any) -> Columns | None:
         Entries that are infinite.
     """
     tokens = tokens_of(piece.text)
-    summands, signs = tokens[::2], tokens[1::2]
+    summands = tokens[::2]
+    signs = tokens[1::2]
     names = tuple(token.text for token in summands if token.kind == "name")
     constants = [token for token in summands if token.kind != "name"]
     added = len(summands) == len(signs) + 1 and all(sign.text == "+" for sign in signs)

@@ -93,7 +93,8 @@ def _pass(
         wide[:, 0] = 1.0
     for start in range(0, n, size):
         part = slice(start, min(start + size, n))
-        some, weights = wide[: part.stop - start], None if w is None else w[part]
+        some = wide[: part.stop - start]
+        weights = None if w is None else w[part]
         for k in range(0, len(some), 2**14):
             rows = slice(start + k, start + k + len(some[k : k + 2**14]))
             here = some[k : k + 2**14]
@@ -130,7 +131,8 @@ def _add_by_level(
     from scipy.sparse import csc_matrix
 
     sums_of: Any = csc_matrix((len(total), len(codes)))  # over the rows of every level
-    sums_of.indices, sums_of.indptr = codes, np.arange(len(codes) + 1)
+    sums_of.indices = codes
+    sums_of.indptr = np.arange(len(codes) + 1)
     for k, column in enumerate(Z):
         sums_of.data = column if weights is None else weights * column
         total[:, k] += sums_of @ columns

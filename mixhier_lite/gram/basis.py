@@ -33,7 +33,8 @@ class Basis:
         """Whether V c = 1 in every row, given V''W V': whether c - ones is zero in all of them."""
         if not self.ones.any():
             return False
-        difference, ones = self.H @ (c - self.ones), self.H @ self.ones
+        difference = self.H @ (c - self.ones)
+        ones = self.H @ self.ones
         return bool(difference @ moments @ difference <= 1e-20 * (ones @ moments @ ones))
 
     def means(self, moments: Array) -> Array:

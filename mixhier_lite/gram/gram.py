@@ -151,7 +151,8 @@ class Gram(Value):
             Different numbers of rows; values that are missing, infinite or too large to square;
             weights that are not positive.
         """
-        y, X = unchecked(y, "y", 1), unchecked(X, "X", 2)
+        y = unchecked(y, "y", 1)
+        X = unchecked(X, "X", 2)
         terms = as_terms(terms)
         codes = {f"term {t + 1} ({k.name or 'unnamed'})": k.codes for t, k in enumerate(terms)}
         same_rows(y=y, X=X, **codes)
@@ -175,7 +176,8 @@ class Gram(Value):
         Z = []
         if len(terms) > 1:
             Z = [term.matrix(shift) for term, shift in zip(terms, found.shifts, strict=True)]
-        pairs, some = combinations(range(len(Z)), 2), np.ones(1) if w is None else w
+        pairs = combinations(range(len(Z)), 2)
+        some = np.ones(1) if w is None else w
         cross = {(s, t): (Z[s].T @ Z[t].multiply(some[:, None])).tocsr() for s, t in pairs}
         return cls(
             n=len(y),
@@ -205,7 +207,8 @@ class Gram(Value):
         basis = shared(self.basis, other.basis, self.C, other.C)
         # from either side's columns to those of the sum: [X' y'] H = [X'' y''] H''
         changes = [side.H @ basis.inverse for side in (self, other)]
-        blocks, cross = [], {}
+        blocks = []
+        cross = {}
         turns = []  # the same for Z
         effects: list[Codes] = []  # positions of both sides' effects among all
         for a, b in zip(self.blocks, other.blocks, strict=True):

@@ -74,7 +74,8 @@ def gather_partitions(
         parts = iter(given)
     except TypeError:
         raise refused("not-chunks", kind=type(data).__name__) from None
-    leaf, node = delayed(_leaf, pure=False), delayed(_node, pure=False)
+    leaf = delayed(_leaf, pure=False)
+    node = delayed(_node, pure=False)
     function = delayed(to_gram, traverse=False)  # shipped once, with the K that it may hold
     sums = [leaf(function, part) for part in parts]
     while len(sums) > 1:

@@ -105,7 +105,8 @@ class Term(Value):
 
         Z = np.ones((self.n, 1)) if self.Z is None else self.Z - shift
         columns = self.codes[:, None] * self.q + np.arange(self.q)
-        start, shape = np.arange(self.n + 1) * self.q, (self.n, len(self.levels) * self.q)
+        start = np.arange(self.n + 1) * self.q
+        shape = (self.n, len(self.levels) * self.q)
         return csr_matrix((Z.ravel(), columns.ravel(), start), shape)
 
 

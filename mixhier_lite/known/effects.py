@@ -25,7 +25,8 @@ class Effects(Value):
 
     def __post_init__(self) -> None:
         """Read the three arrays, and keep copies."""
-        fixed, random = real(self.fixed, "fixed", 1), real(self.random, "random", 1)
+        fixed = real(self.fixed, "fixed", 1)
+        random = real(self.random, "random", 1)
         size = len(fixed) + len(random)
         cov = real(self.cov, "cov", 2)
         if cov.shape != (size, size):

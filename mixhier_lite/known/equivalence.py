@@ -55,7 +55,8 @@ class Equivalence(Value):
         """
         y = response(model, y)
         try:
-            left, right = self.left(model, y), self.right(model, y)
+            left = self.left(model, y)
+            right = self.right(model, y)
         except (np.linalg.LinAlgError, ZeroDivisionError, IndexError):
             raise refused("out-of-scope", label=self.label, scope=self.scope) from None
         scale = max(np.abs(left).max(initial=0.0), np.abs(right).max(initial=0.0))

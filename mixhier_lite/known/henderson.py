@@ -94,7 +94,9 @@ def log_joint(
     float
         log p(y | beta; alpha) + log p(beta), with all constants.
     """
-    y, alpha, beta = response(model, y), real(alpha, "alpha", 1), real(beta, "beta", 1)
+    y = response(model, y)
+    alpha = real(alpha, "alpha", 1)
+    beta = real(beta, "beta", 1)
     small_enough(alpha, "alpha")
     small_enough(beta, "beta")
     if (len(alpha), len(beta)) != (model.p, model.J):

@@ -47,7 +47,8 @@ class HierarchicalModel(Value):
 
     def __post_init__(self) -> None:
         """Read and check the inputs."""
-        U, D = real(self.U, "U", 2), real(self.D, "D", 2)
+        U = real(self.U, "U", 2)
+        D = real(self.D, "D", 2)
         if len(U) != D.shape[1]:
             raise refused("U-and-D", J=D.shape[1], shape_of_U=U.shape, shape_of_D=D.shape)
         checked = LinearMixedModel(D @ U, D, self.Sigma, self.tau2)
@@ -212,7 +213,8 @@ def posterior(model: LinearMixedModel, y: npt.ArrayLike, prior: GaussianFactor) 
     y = response(model, y)
     if not isinstance(prior, GaussianFactor):
         raise refused("not-a-prior-on-alpha", kind=type(prior).__name__)
-    p, J = model.p, model.J
+    p = model.p
+    J = model.J
     if len(prior.shift) != p:
         raise refused("prior-of-other-columns", p=p, n_effects=len(prior.shift))
     values, vectors = np.linalg.eigh(prior.precision)

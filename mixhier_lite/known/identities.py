@@ -52,7 +52,8 @@ def log_marginal(model: LinearMixedModel, y: Array) -> Array:
 
 def joint_over_conditional(model: LinearMixedModel, y: Array) -> Array:
     """Evaluate log p(y, beta; a) - log p(beta | y; a) at a = 1 and beta = 1."""
-    a, b = np.ones(model.p), np.ones(model.J)
+    a = np.ones(model.p)
+    b = np.ones(model.J)
     cov: Array = inv(model.D.T @ model.D / model.tau2 + precision(model.Sigma))
     mean = cov @ model.D.T @ (y - model.X @ a) / model.tau2
     return np.array([log_joint(model, y, a, b) - log_normal(b, mean, cov)])
@@ -60,7 +61,9 @@ def joint_over_conditional(model: LinearMixedModel, y: Array) -> Array:
 
 def kriging(model: LinearMixedModel, y: Array) -> Array:
     """Minimise the error variance subject to unbiasedness, by Lagrange multipliers."""
-    n, p, J = model.n, model.p, model.J
+    n = model.n
+    p = model.p
+    J = model.J
     border = np.block([[model.V, model.X], [model.X.T, np.zeros((p, p))]])
     wanted = np.block([[np.zeros((n, p)), model.D @ model.Sigma], [np.eye(p), np.zeros((p, J))]])
     weights = np.linalg.solve(border, wanted)[:n]
@@ -76,7 +79,9 @@ def determinants_of_v(model: LinearMixedModel, y: Array) -> Array:
 
 def determinant_of_equations(model: LinearMixedModel, y: Array) -> Array:
     """Log determinant of Henderson's matrix, with the constants of :prf:ref:`thm-determinant`."""
-    n, p, J = model.n, model.p, model.J
+    n = model.n
+    p = model.p
+    J = model.J
     inner = np.linalg.slogdet(mixed_model_equations(model))[1]
     outer = (n - p - J) * np.log(model.tau2) + np.linalg.slogdet(model.Sigma)[1]
     return np.array([inner + outer])
@@ -90,7 +95,8 @@ def pull(model: LinearMixedModel, effects: Effects, sign: int) -> Array:
 
 def centred_coefficients(model: LinearMixedModel, y: Array) -> Array:
     """Posterior mean of gamma, with alpha integrated out of gamma ~ N(U alpha, Sigma)."""
-    P, U = precision(model.Sigma), some_covariates(model)
+    P = precision(model.Sigma)
+    U = some_covariates(model)
     PU = P @ U
     flat_gamma = P - PU @ np.linalg.solve(U.T @ PU, PU.T)
     gamma: Array = solve(model.D.T @ model.D + model.tau2 * flat_gamma, model.D.T @ y)
@@ -108,7 +114,8 @@ def conditional_plus_estimation(model: LinearMixedModel, y: Array) -> Array:
     """condVar + H (X'V^-1X)^-1 H'."""
     gain = model.Sigma @ np.linalg.solve(model.V, model.D).T
     cond_var = model.Sigma - gain @ model.D @ model.Sigma
-    H, inner = gain @ model.X, model.X.T @ np.linalg.solve(model.V, model.X)
+    H = gain @ model.X
+    inner = model.X.T @ np.linalg.solve(model.V, model.X)
     total: Array = cond_var + H @ np.linalg.solve(inner, H.T)
     return total
 

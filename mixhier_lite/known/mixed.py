@@ -66,7 +66,8 @@ class LinearMixedModel(Value):
 
     def __post_init__(self) -> None:
         """Read and check the four inputs once, so that no route has to."""
-        X, D = real(self.X, "X", 2), real(self.D, "D", 2)
+        X = real(self.X, "X", 2)
+        D = real(self.D, "D", 2)
         same_rows(X=X, D=D)
         if len(X) == 0:
             raise refused("no-observations")
@@ -175,7 +176,9 @@ def gls_blup(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
     """
     y = response(model, y)
     identified(model.X)
-    X, D, Sigma = model.X, model.D, model.Sigma
+    X = model.X
+    D = model.D
+    Sigma = model.Sigma
     L, s = cholesky_factor(model.V, "V")
     R = np.tril(L) / s[:, None]  # V = R R'; R^-1 times the model has noise of variance one
     Xw, Dw, yw = (solve_triangular(R, Z, lower=True, check_finite=False) for Z in (X, D, y))
@@ -213,13 +216,15 @@ def _enough_digits(found: Effects, R: Array, Xw: Array, yw: Array, to_effects: A
     The effects are to_effects yw. To first order, with eps for the rounding of a number,
     |dR| <= eps |R| moves what R^-1 yields, |dV| <= eps |R||R'| moves V, and |dXw| moves alpha.
     """
-    eps, p = np.finfo(float).eps, len(found.fixed)
+    eps = np.finfo(float).eps
+    p = len(found.fixed)
     R_inverse = solve_triangular(R, np.eye(len(R)), lower=True, check_finite=False)
     growth = np.abs(to_effects) @ (np.abs(R_inverse) @ np.abs(R))
     residual = np.abs(R_inverse.T @ (yw - Xw @ found.fixed))  # V^-1 (y - X alpha_hat)
     moved = np.abs(yw) + np.abs(Xw) @ np.abs(found.fixed) + np.abs(R.T) @ residual
 
-    effects, sd = np.append(found.fixed, found.random), np.sqrt(np.diag(found.cov))
+    effects = np.append(found.fixed, found.random)
+    sd = np.sqrt(np.diag(found.cov))
     error = eps * (growth @ moved)
     of_their_own = 1e-6 * np.abs(effects) + 1e-9 * np.abs(effects).max(initial=0.0)
     of_sd = eps * (growth[:p] @ np.abs(Xw)) @ sd[:p]  # by how much it moves sd of alpha_hat

@@ -41,12 +41,15 @@ def ridge(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
     """
     y = response(model, y)
     identified(model.X)
-    p, J = model.p, model.J
+    p = model.p
+    J = model.J
     data_rows = np.hstack([model.D @ model.L, model.X])
     penalty_rows = np.hstack([np.sqrt(model.tau2) * np.eye(J), np.zeros((J, p))])
-    A, b = np.vstack([data_rows, penalty_rows]), np.append(y, np.zeros(J))
+    A = np.vstack([data_rows, penalty_rows])
+    b = np.append(y, np.zeros(J))
     if np.sqrt(model.tau2) > np.abs(data_rows).max(initial=0.0):  # large rows first: less rounding
-        A, b = np.vstack([penalty_rows, data_rows]), np.append(np.zeros(J), y)
+        A = np.vstack([penalty_rows, data_rows])
+        b = np.append(np.zeros(J), y)
     Q, R = qr(A, mode="economic", check_finite=False)
     well_conditioned(np.diag(R) / np.linalg.norm(A, axis=0), "the matrix of augmented rows")
     c = least_squares(A, b, Q, R)
@@ -69,7 +72,8 @@ def least_squares(A: Array, b: Array, Q: Array, R: Array) -> Array:
     c = solve_triangular(R, Q.T @ b, check_finite=False)
     e = b - A @ c
     for _ in range(2):
-        f, g = b - e - A @ c, -A.T @ e  # what the two equations leave
+        f = b - e - A @ c
+        g = -A.T @ e  # what the two equations leave
         h = solve_triangular(R, g, trans="T", check_finite=False)
         along = Q.T @ f
         c = c + solve_triangular(R, along - h, check_finite=False)

@@ -16,7 +16,8 @@ from ..errors import refused
 from ..inputs import Array, level_of
 from .marks import NOISE, RANDOM, axes_for, four_digits
 
-CELLS, FEWER = 64, 32
+CELLS = 64
+FEWER = 32
 """Cells of a density that is computed, and of one that is counted from draws."""
 HEIGHT = 0.8
 """Of a density, where rows are one apart."""
@@ -55,7 +56,8 @@ def posterior_sds(
     InputError
         What is no posterior; no such term; level not between 0 and 1.
     """
-    level, found = level_of(level), _marginals(posterior, t)
+    level = level_of(level)
+    found = _marginals(posterior, t)
     ax = axes_for(ax)
     for row, one in enumerate(found):
         color = NOISE if one.name == "tau" else RANDOM
@@ -101,9 +103,11 @@ class _Marginal:
 def _marginals(posterior: Integral | Draws, t: int | str | None) -> list[_Marginal]:
     """The posteriors of the standard deviations of one term, or of all and of tau."""
     if isinstance(posterior, Draws):
-        model, found = posterior.model, _of_draws(posterior)
+        model = posterior.model
+        found = _of_draws(posterior)
     elif isinstance(posterior, Integral):
-        model, found = posterior.over.model, _of_integral(posterior)
+        model = posterior.over.model
+        found = _of_integral(posterior)
     else:
         raise refused("not-a-posterior", given=posterior, kind=type(posterior).__name__)
     if t is None:
@@ -114,9 +118,11 @@ def _marginals(posterior: Integral | Draws, t: int | str | None) -> list[_Margin
 
 def _of_integral(posterior: Integral) -> list[_Marginal]:
     """Of each standard deviation, and of tau last."""
-    model, nodes = posterior.over.model, posterior.nodes
+    model = posterior.over.model
+    nodes = posterior.nodes
     cells = FEWER if isinstance(nodes, Points) else CELLS
-    at, mean = cache(posterior.quantile), posterior.mean
+    at = cache(posterior.quantile)
+    mean = posterior.mean
 
     def of_sd(t: int, i: int, probability: float) -> float:
         return float(at(probability).sds[t][i])
@@ -142,7 +148,8 @@ def _of_draws(posterior: Draws) -> list[_Marginal]:
     names = [name for part in names_of_sds(posterior.model) for name in part]
     columns = [*np.column_stack(posterior.sds).T]
     if posterior.model.known_tau2 is None:
-        names, columns = [*names, "tau"], [*columns, np.sqrt(posterior.tau2)]
+        names = [*names, "tau"]
+        columns = [*columns, np.sqrt(posterior.tau2)]
     return [
         _Marginal(
             name=name,

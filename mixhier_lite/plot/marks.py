@@ -95,7 +95,9 @@ def draw_groups(
     """
     _on(ax)
     names = flag(names, "names")
-    x, y, codes = real(x, "x", 1), real(y, "y", 1), real(groups, "groups", 1)
+    x = real(x, "x", 1)
+    y = real(y, "y", 1)
+    codes = real(groups, "groups", 1)
     same_rows(x=x, y=y, groups=codes)
     if not np.isin(codes, range(len(GROUPS))).all():
         raise refused(
@@ -103,7 +105,9 @@ def draw_groups(
             known=list(range(len(GROUPS))),
             given=sorted(set(codes.tolist()))[:10],
         )
-    x, y, groups = four_digits(x), four_digits(y), codes.astype(int)
+    x = four_digits(x)
+    y = four_digits(y)
+    groups = codes.astype(int)
     for j in np.unique(groups):
         rows = groups == j
         ax.scatter(x[rows], y[rows], s=18, color=GROUPS[j], marker=MARKERS[j], alpha=0.75, lw=0)
@@ -147,13 +151,15 @@ def draw_intervals(
         Vertical offset in rows, to set two kinds of interval side by side.
     """
     _on(ax)
-    centre, half_width = real(centre, "centre", 1), real(half_width, "half_width", 1)
+    centre = real(centre, "centre", 1)
+    half_width = real(half_width, "half_width", 1)
     same_rows(centre=centre, half_width=half_width)
     if not isinstance(color, str | tuple) or not is_color_like(color):
         raise refused("not-a-colour", given=color)
     if (half_width < 0).any():
         raise refused("negative-half-width", smallest=float(half_width.min()))
-    centre, half_width = four_digits(centre), four_digits(half_width)
+    centre = four_digits(centre)
+    half_width = four_digits(half_width)
     row = np.arange(len(centre)) + float(real(shift, "shift", 0))
     ax.errorbar(centre, row, xerr=half_width, fmt="o", ms=4, color=color, capsize=0)
     if not ax.yaxis_inverted():

@@ -45,8 +45,10 @@ def caterpillar(
     """
     from scipy.special import ndtri
 
-    ax, (t, column, name) = axes_for(ax), _column(fit, t, column)
-    effects, variances = fit.random[t][:, column], fit.random_cov[t][:, column, column]
+    ax = axes_for(ax)
+    (t, column, name) = _column(fit, t, column)
+    effects = fit.random[t][:, column]
+    variances = fit.random_cov[t][:, column, column]
     order = np.argsort(-effects, kind="stable")
     half = ndtri((1 + level_of(level)) / 2) * np.sqrt(variances)
     draw_intervals(effects[order], half[order], ax, RANDOM)
@@ -111,10 +113,13 @@ def qq(
     ax = axes_for(ax)
     _fit(fit)
     if t is None:
-        values, of, color = _finite(fit.rows_table()["standardised"]), "residual", NOISE
+        values = _finite(fit.rows_table()["standardised"])
+        of = "residual"
+        color = NOISE
     else:
         t, column, name = _column(fit, t, column)
-        of, color = f"effect on {name}", RANDOM
+        of = f"effect on {name}"
+        color = RANDOM
         spread = np.sqrt(np.diagonal(fit.cond_var[t], axis1=1, axis2=2)[:, column])
         own = np.sqrt(np.clip(fit.Sigma[t][column, column] - spread**2, 0.0, None))
         told = own > 0  # the standard deviation of a BLUP; a level without rows has none
@@ -147,10 +152,13 @@ def shrinkage(fit: Fit, t: int | str = 0, ax: "Axes | None" = None) -> Axes:
     -------
     matplotlib.axes.Axes
     """
-    ax, (t, _, name) = axes_for(ax), _column(fit, t, 0)
-    own, blup = _own_estimates(fit, t), fit.random[t]
+    ax = axes_for(ax)
+    (t, _, name) = _column(fit, t, 0)
+    own = _own_estimates(fit, t)
+    blup = fit.random[t]
     told = np.isfinite(own).all(axis=1)
-    own, blup = four_digits(own[told]), four_digits(blup[told])
+    own = four_digits(own[told])
+    blup = four_digits(blup[told])
     if own.shape[1] == 1:
         ends = np.column_stack([own[:, 0], blup[:, 0]]).T
         ax.plot([0, 1], ends, color=NOISE, lw=1)
@@ -245,8 +253,11 @@ def forest(
     """
     from scipy.special import ndtri
 
-    ax, (_, _, name) = axes_for(ax), _column(fit, 0, 0)
-    blup, rows, q = fit.fitted, fit.rows, ndtri((1 + level_of(level)) / 2)
+    ax = axes_for(ax)
+    (_, _, name) = _column(fit, 0, 0)
+    blup = fit.fitted
+    rows = fit.rows
+    q = ndtri((1 + level_of(level)) / 2)
     assert rows is not None  # fitted would have refused
     codes = rows.terms[0].codes
     if not (len(fit.levels) == 1 and fit.gram.blocks[0].constant and fit.random[0].shape[1] == 1):
@@ -258,7 +269,8 @@ def forest(
     draw_intervals(rows.y, q * noise, ax, NOISE, -0.15)
     draw_intervals(blup, q * error, ax, RANDOM, 0.15)
     named = [str(fit.levels[0][j]) for j in codes] if fit.n <= NAMED else []
-    at, shown = [float(row) for row in range(len(named))], ax.containers[-2:]
+    at = [float(row) for row in range(len(named))]
+    shown = ax.containers[-2:]
     if fit.gram.p == 1 and (rows.X == 1).all():
         mean = fit.contrast([1.0], method=method)
         half = mean.interval(level)[:, 1] - mean.estimate
@@ -266,7 +278,8 @@ def forest(
         draw_intervals(mean.estimate, half, ax, FIXED, fit.n + 0.5)
         draw_intervals(mean.estimate, wide, ax, RANDOM, fit.n + 1.5)
         ax.axvline(four_digits(mean.estimate)[0], color=FIXED, lw=0.8)
-        named, at = [*named, "mean", "a new study's mean"], [*at, fit.n + 0.5, fit.n + 1.5]
+        named = [*named, "mean", "a new study's mean"]
+        at = [*at, fit.n + 0.5, fit.n + 1.5]
     ax.set_yticks(at, named)
     ax.legend(shown, ["own estimate", "BLUP"], loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     ax.set(xlabel="estimate", ylabel=fit.term_names[0])

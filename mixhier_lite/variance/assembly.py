@@ -66,7 +66,9 @@ class Assembly:
     @property
     def to_fixed(self) -> tuple[Array, Array]:
         """The reader's alpha is shift + back @ (the criterion's alpha): (p,) and (p, p)."""
-        H, H_inverse, p = self.gram.H, self.gram.H_inverse, self.gram.p
+        H = self.gram.H
+        H_inverse = self.gram.H_inverse
+        p = self.gram.p
         shift = H_inverse[:p, :p] @ H[:p, p]
         back = H_inverse[:p, :p] / self.scale[:p] * self.scale[p]
         return shift, back
@@ -94,7 +96,8 @@ class Unpooled(Assembly):
 
         For each term shape (N, J, q, r).
         """
-        N, r = len(levels), levels.shape[2]
+        N = len(levels)
+        r = levels.shape[2]
         first = levels.transpose(0, 3, 1, 2).reshape(N, len(levels[0]) * levels.shape[3], r)
         parts = self.levels.join(
             first, [others[:, a:b] for a, b, _ in self.levels.equations.slices]
@@ -186,10 +189,13 @@ class Parts:
 
     def assembled(self) -> Assembly:
         """The criterion, in the way that is fastest for a search."""
-        gram, blocks = self.gram, self.gram.blocks
+        gram = self.gram
+        blocks = self.gram.blocks
         if len(blocks) == 1 and blocks[0].q == 1:
             A, B = self.moments[0]
-            K, a, b = blocks[0].K, A[0, 0], B[0].T
+            K = blocks[0].K
+            a = A[0, 0]
+            b = B[0].T
             if K is None:
                 alone = pooled(self.likelihood, self.C, a, b)
             else:
@@ -276,7 +282,8 @@ def _unpooled(parts: Parts, first: int | None) -> Unpooled:
     """Eliminate the first term level by level, and gather the others."""
     gram = parts.gram
     others = tuple(t for t in range(len(gram.blocks)) if t != first)
-    A, B = np.zeros((1, 1, 0)), np.zeros((1, gram.p + 1, 0))
+    A = np.zeros((1, 1, 0))
+    B = np.zeros((1, gram.p + 1, 0))
     rotation = None
     if first is not None:
         A, B = parts.moments[first]
@@ -306,7 +313,9 @@ def _equations(
     from scipy.sparse import bmat, bsr_matrix, csr_matrix, hstack
 
     gram = parts.gram
-    p1, q, J = len(gram.C), len(A), A.shape[-1]
+    p1 = len(gram.C)
+    q = len(A)
+    J = A.shape[-1]
     if not others:
         return NormalEquations(
             A=A,
@@ -337,7 +346,8 @@ def _equations(
         A12 = hstack([moments(first, t) for t in others])
     A12 = A12.tobsr((q, 1))
     values = np.ascontiguousarray(A12.data[:, :, 0].T)
-    start, columns = A12.indptr.astype(np.intp), A12.indices.astype(np.intp)
+    start = A12.indptr.astype(np.intp)
+    columns = A12.indices.astype(np.intp)
     return NormalEquations(
         A=A,
         B=B,

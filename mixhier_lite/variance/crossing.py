@@ -307,10 +307,12 @@ def products(left: Any, right: Any) -> Iterator[tuple[slice, slice, Array]]:
     Gives rows, columns and the dense block there; the rows begin where the columns do.
     """
     m = left.shape[1]
-    left_T, right_T = left.T.tocsr(), right.T.tocsr()
+    left_T = left.T.tocsr()
+    right_T = right.T.tocsr()
     width = max(1, BLOCK // max(m, 1))
     for start in range(0, m, width):
-        below, columns = slice(start, m), slice(start, min(start + width, m))
+        below = slice(start, m)
+        columns = slice(start, min(start + width, m))
         yield below, columns, (left_T[below] @ right_T[columns].T).toarray()
 
 
@@ -326,7 +328,8 @@ def mirror(lower: Array) -> None:
 
 def crossing(start: Codes, columns: Codes, values: Array, m: int) -> Crossing:
     """A12 from its entries, level by level as :class:`Sparse` has them, in the fastest way."""
-    q, J = len(values), len(start) - 1
+    q = len(values)
+    J = len(start) - 1
     every = Sparse(start, columns, values, m)
     if q * J * m <= SMALL:
         return dense(every)

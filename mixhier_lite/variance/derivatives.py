@@ -41,13 +41,15 @@ class Residual:
 
 def residual(factor: Factor, columns: Array) -> Residual:
     """E and U at the first point for ``columns`` c of [X y], (p + 1, r)."""
-    equations, T2 = factor.equations, [t[:1] for t in factor.T2]
+    equations = factor.equations
+    T2 = [t[:1] for t in factor.T2]
     U2 = solve_triangular(factor.L2[:1], factor.F2[:1] @ columns, transposed=True)
     beta2 = equations.times(T2, U2)
     E2 = factor.B2[:1] @ columns - factor.A2[:1] @ beta2
     rest = factor.left_to_levels(columns, beta2)[:1]
     levels = factor.levels
-    rows, turned = levels.rows[:1], levels.T[:1].swapaxes(1, 2)
+    rows = levels.rows[:1]
+    turned = levels.T[:1].swapaxes(1, 2)
     T_rest = np.tensordot(turned, rest[0], 1)
     U1 = backward(rows, forward(rows, T_rest))
     E1 = rest - gram(levels.TA[:1], U1)
@@ -84,7 +86,8 @@ def gradient(factor: Factor, columns: Array) -> tuple[Array, list[Array]]:
     ``columns`` of [X y], (p + 1, r), give F: the criterion's are ``Profiled.columns``. N itself is
     not formed: the products below have no cancellation where T is large.
     """
-    equations, levels = factor.equations, factor.levels
+    equations = factor.equations
+    levels = factor.levels
     here = residual(factor, columns)  # E is F, and U is T'F
     # R T = A T M^-1 of the levels, were they alone; less F F'T
     RT = levels.Y[0].sum(axis=2).T
@@ -116,8 +119,12 @@ def of_one_term(factor: Factor, at: Profiled) -> Derivatives:
     they are 2 tr K'N H - 2 tr(Y H Y K) - 2 tr(Y T H'R K) + 2 tr(U F'H Y K) + 2 tr(U F'K Y H)
     + 2 tr(K'F F'H Y T) + 2 tr(U U'H'R K), less what the square of the slope of S takes away.
     """
-    equations, T, N, q = factor.equations, factor.levels.T, factor.N, factor.equations.q
-    TE, Y = factor.levels.U, factor.levels.Y
+    equations = factor.equations
+    T = factor.levels.T
+    N = factor.N
+    q = factor.equations.q
+    TE = factor.levels.U
+    Y = factor.levels.Y
     E = equations.B - gram(factor.levels.TA, TE)
     R = equations.A - gram(factor.levels.TA, Y)
     to_unit = np.linalg.inv(at.L)[:, None]
@@ -162,7 +169,8 @@ def curvature_of_one_term(factor: Factor, at: Profiled) -> Curvature:
 
     The second ones are :eq:`eq-hessian-Theta`, those expected :eq:`eq-expected`.
     """
-    equations, levels = factor.equations, factor.levels
+    equations = factor.equations
+    levels = factor.levels
     R = (equations.A - gram(levels.TA, levels.Y))[0]
     E = (equations.B - gram(levels.TA, levels.U))[0]
     E = np.linalg.inv(at.L[:1]) @ E
@@ -181,7 +189,9 @@ def curvature_of_one_term(factor: Factor, at: Profiled) -> Curvature:
     wide = E.reshape(q * p1, J)
     Phi = (wide @ wide.T).reshape(q, p1, q, p1).swapaxes(1, 2)  # for a change of entry i, k
     squares = np.einsum("ijcd,klcd->ijkl", Phi * at.omega[0], Phi)
-    RR, FFR, FF_xR = twice(R, R), twice(FF, R), twice(FF_x, R)
+    RR = twice(R, R)
+    FFR = twice(FF, R)
+    FF_xR = twice(FF_x, R)
     hessian = _both_orders(FFR) - RR - squares
 
     d_x = at.d[0, :-1]
@@ -251,7 +261,8 @@ class DenseTerms:
 
     def paired_sum(self, A: Array, B: Array, s: int, t: int) -> Array:
         """The sum over levels x of s and y of t of A_xi,yl B_xj,yk, shape (i, j, k, l)."""
-        (a, b, q), (c, d, r) = self.slices[s], self.slices[t]
+        (a, b, q) = self.slices[s]
+        (c, d, r) = self.slices[t]
 
         def by_entry(whole: Array) -> Array:
             """A block, a row for each two columns of its terms: (q r, levels of both)."""
@@ -294,5 +305,6 @@ def of_several_terms(factor: Factor, at: Profiled, T: Sequence[Array]) -> Blocks
 def curvature_of_several_terms(factor: Factor, at: Profiled) -> Curvature:
     """Derivatives in T T' at the first point where no term is eliminated level by level."""
     terms = DenseTerms.of(factor, at)
-    N, trace = terms.N(), terms.of_terms(terms.ZQZ)
+    N = terms.N()
+    trace = terms.of_terms(terms.ZQZ)
     return Curvature(N, trace, terms.hessian(), terms.given_tau2(), at.nu)

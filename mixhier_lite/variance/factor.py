@@ -36,7 +36,8 @@ class LevelFactor:
     @classmethod
     def of(cls, AB: Array, T: Array) -> "LevelFactor":
         """Factor for Z_j'W[Z_j X y], shape (q, q + p + 1, J)."""
-        q, turned = len(AB), T.swapaxes(1, 2)
+        q = len(AB)
+        turned = T.swapaxes(1, 2)
         TAB = np.tensordot(turned, AB, 1)
         TA = TAB[:, :, :q]
         rows = np.empty_like(TAB)
@@ -105,7 +106,8 @@ class Factor:
     @classmethod
     def of(cls, equations: NormalEquations, T1: Array, T2: Sequence[Array]) -> "Factor":
         """Factor M at N points: T1 of the levels, (N, q, q), and T2 of each other term."""
-        N, m = len(T1), equations.m
+        N = len(T1)
+        m = equations.m
         levels = LevelFactor.of(equations.AB, T1)
         G = levels.half
         S = equations.C - sum(G[:, k] @ G[:, k].swapaxes(1, 2) for k in range(equations.q))
@@ -169,7 +171,9 @@ class Factor:
 
         L'u = L^-1 T'Z'W[X y]v + tau z with z standard normal, from the last row upwards.
         """
-        q, J, r = self.equations.q, self.equations.J, v.shape[-1]
+        q = self.equations.q
+        J = self.equations.J
+        r = v.shape[-1]
         noise1 = tau[:, None, None, None] * rng.standard_normal((self.N, q, r, J))
         noise2 = tau[:, None, None] * rng.standard_normal((self.N, self.equations.m, r))
         u2 = solve_triangular(self.L2, self.F2 @ v + noise2, transposed=True)

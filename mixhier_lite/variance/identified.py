@@ -56,7 +56,8 @@ class Overlap:
         at = [slice(stop - m, stop) for m, stop in zip(sizes, np.cumsum(sizes), strict=True)]
         before, on_contrasts = np.zeros((2, len(term), len(term)))
         for s, t in combinations_with_replacement(range(len(terms)), 2):
-            one, other = terms[s], terms[t]
+            one = terms[s]
+            other = terms[t]
             if s == t:
                 both, through_x = within(one)
             else:
@@ -68,7 +69,8 @@ class Overlap:
             each = own.A.sum(axis=2) if own.K is None else own.A @ np.diag(own.K)
             before[rows, -1] = own.directions @ each.ravel()
             on_contrasts[rows, -1] = before[rows, -1] - own.S[:, :: p + 1].sum(axis=1)
-        before[-1, -1], on_contrasts[-1, -1] = gram.n, gram.n - p
+        before[-1, -1] = gram.n
+        on_contrasts[-1, -1] = gram.n - p
         size = np.concatenate([*(own.size for own in terms), [gram.n]])
         return cls(mirrored(before), mirrored(on_contrasts), size, term)
 
@@ -112,7 +114,8 @@ class Changes:
     @classmethod
     def of(cls, parts: Parts, t: int) -> "Changes":
         """Those of term t."""
-        block, p = parts.gram.blocks[t], parts.gram.p
+        block = parts.gram.blocks[t]
+        p = parts.gram.p
         A, B = parts.moments[t]
         L = np.linalg.cholesky(parts.C[:p, :p]).astype(np.float64, copy=False)
         to_unit = triangular_solve(L, np.eye(p))
@@ -148,7 +151,8 @@ def directions(block: Block, R: Array) -> Array:
 
 def within(one: Changes) -> tuple[Array, Array]:
     """tr(W dV_a W dV_b) and tr(W dV_a W dV_b WX (X'WX)^-1 X') of one term, each of shape (m, m)."""
-    q, D = len(one.A), one.directions
+    q = len(one.A)
+    D = one.directions
     A = one.A.reshape(q * q, -1)
     related = A if one.K is None else A @ one.K**2
     through_x = np.einsum("icj,kcj->ikj", one.KH, one.KH).reshape(q * q, -1)
@@ -168,7 +172,8 @@ def between(one: Changes, other: Changes, A: Any) -> tuple[Array, Array]:
     if one.K is None and other.K is not None:
         swapped = between(other, one, A.T.tobsr(A.blocksize[::-1]))
         return swapped[0].T, swapped[1].T
-    (q, p, J), (r, _, L) = one.KH.shape, other.KH.shape
+    (q, p, J) = one.KH.shape
+    (r, _, L) = other.KH.shape
     rows, columns = (own.KH.transpose(2, 0, 1) for own in (one, other))  # shape (J, q, p)
     before: list[Array] = []
     through_x: list[Array] = []
@@ -229,7 +234,8 @@ def more_entries_than_rows_tell(block: Block) -> bool:
 def _refuse_within(gram: Gram, t: int, within_itself: bool = True) -> None:
     """Refuse term t for itself, or for what the columns of X leave of it."""
     block = gram.blocks[t]
-    some, q = ", ".join(block.column_names[:10]), block.q
+    some = ", ".join(block.column_names[:10])
+    q = block.q
     raise refused(
         "not-told-apart-within-a-term" if within_itself else "not-told-apart-from-X",
         name=_name(gram, t),

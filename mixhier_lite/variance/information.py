@@ -47,7 +47,8 @@ def average_information(factor: Factor, at: Profiled) -> Array:
     equations = factor.equations
     here = residual(factor, np.linalg.inv(at.L[0]).T)  # in the columns in which S is I
     E = Effects(here.E1, here.E2)
-    E_x, E_y = E.columns(slice(-1)), E.columns(slice(-1, None))
+    E_x = E.columns(slice(-1))
+    E_y = E.columns(slice(-1, None))
     tau = np.sqrt(at.d[0, -1])
     F = Effects(tau * E_y.levels, tau * E_y.others)
     U = changed(equations, F)
@@ -60,10 +61,13 @@ def average_information(factor: Factor, at: Profiled) -> Array:
 
 def changed(equations: NormalEquations, F: Effects) -> Effects:
     """e_a e_b' F_j of every level of a term, zero elsewhere: a column for each term, a and b."""
-    q, m, J = equations.q, equations.m, equations.J
+    q = equations.q
+    m = equations.m
+    J = equations.J
     sizes = [q**2 if J else 0, *(own**2 for _, _, own in equations.slices)]
     stops = np.cumsum([0, *sizes])
-    levels, others = np.zeros((q, stops[-1], J)), np.zeros((m, stops[-1]))
+    levels = np.zeros((q, stops[-1], J))
+    others = np.zeros((m, stops[-1]))
     if J:
         levels[:, : stops[1]] = np.einsum("ia,bj->iabj", np.eye(q), F.levels[:, 0]).reshape(
             q, -1, J
@@ -85,7 +89,8 @@ def normal_products(equations: NormalEquations, U: Effects) -> Effects:
 
 def solution(factor: Factor, right: Effects) -> Effects:
     """T M^-1 T' times effects."""
-    crossing, P = factor.equations.crossing, factor.levels.P
+    crossing = factor.equations.crossing
+    P = factor.levels.P
     left = right.others - crossing.from_levels(product(P, right.levels[None]))
     T_left = factor.equations.times([t.swapaxes(1, 2) for t in factor.T2], left)
     half = solve_triangular(factor.L2, T_left)

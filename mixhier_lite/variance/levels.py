@@ -74,7 +74,8 @@ class Levels(WithNoise):
 
     def evaluate(self, T: Sequence[Array]) -> tuple[Array, Array]:
         """See :meth:`WithNoise.evaluate`."""
-        log_dets, Ss = [], []
+        log_dets = []
+        Ss = []
         for some in self._in_parts(T):
             factor = self.factor(some)
             log_dets.append(factor.log_det)
@@ -83,7 +84,9 @@ class Levels(WithNoise):
 
     def _in_parts(self, T: Sequence[Array]) -> Iterator[list[Array]]:
         """As many points at once as stay in the cache."""
-        q, m, B = self.equations.q, self.equations.m, self.equations.B
+        q = self.equations.q
+        m = self.equations.m
+        B = self.equations.B
         size = 1 if m and B.size else max(1, CELLS // (2 * q * B.size + 3 * m**2 + 1))
         for k in range(0, len(T[0]), size):
             yield [t[k : k + size] for t in T]

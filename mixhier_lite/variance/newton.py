@@ -10,7 +10,8 @@ from .theta import ActiveEntries, Points
 
 LARGE_DENSE = 200
 """Columns in one dense matrix from which on every evaluation counts."""
-STEPS, DEAR_STEPS = 300, 60
+STEPS = 300
+DEAR_STEPS = 60
 """Steps after which a descent gives up; and where second derivatives are differences."""
 PATIENCE = ((16, STEPS), (4, 40))
 """Entries of T from which on valleys are long, and the steps there before a point that is far
@@ -21,7 +22,8 @@ FLAT = 1e-10
 """Slope and curvature, over the criterion, of a direction that makes no difference."""
 EXACT = 1e-12
 """Length of a last step."""
-CLOSE, SAME = 1e-2, 1e-10
+CLOSE = 1e-2
+SAME = 1e-10
 """How short a step is near a minimum, and how far, over the criterion, two values there differ."""
 NEAR = 1e-7
 """Where an evaluation counts: how far from a minimum the last step may end, in the units of a
@@ -51,7 +53,8 @@ def newton_step(entries: ActiveEntries, at: Points) -> Array:
     np.einsum("nkk->nk", H)[...] += entries.diagonal * at.x * at.gradient
     curvature, axes = np.linalg.eigh(H)
     slope = np.einsum("ni,nik->nk", slope, axes)
-    steepness, bend = np.abs(slope), np.abs(curvature)
+    steepness = np.abs(slope)
+    bend = np.abs(curvature)
     least = 1e-10 * bend.max(axis=1, keepdims=True) + 1e-300
     length = steepness / np.maximum(bend, least)
     uphill = curvature < 0  # a maximum along this axis: leave it
@@ -98,8 +101,11 @@ def descend(
             under_way = length > 1e-4
             keep = under_way & (low | (taken < patience))
             keep[best] = True
-            at, share, last = at[keep], share[keep], last[keep]
-            step, length = step[keep], length[keep]
+            at = at[keep]
+            share = share[keep]
+            last = last[keep]
+            step = step[keep]
+            length = length[keep]
         if len(length) == 1:
             if evaluations_count:
                 left = distance(entries, at, step) * length[0] / last[0]

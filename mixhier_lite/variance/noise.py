@@ -148,7 +148,8 @@ def regular_rows(parts: Parts, forms: Sequence[RootForm]) -> SaturatedRows | Non
     InputError
         The likelihood has no bound there.
     """
-    rows, reml = saturated_rows(parts), parts.likelihood.reml
+    rows = saturated_rows(parts)
+    reml = parts.likelihood.reml
     if rows is None or not spans(rows, forms):
         return None
     bounded = is_bounded(rows, forms, reml)

@@ -94,7 +94,8 @@ class Noiseless(Criterion):
 
     def gradient(self, T: Sequence[Array]) -> tuple[float, list[Array]] | None:
         """See :meth:`Criterion.gradient`."""
-        at, curvature = self.solve(T), self.curvature(T)
+        at = self.solve(T)
+        curvature = self.curvature(T)
         if at is None or curvature is None:
             return None
         return at[0], [2 * N @ t for N, t in zip(curvature.N, T, strict=True)]
@@ -120,20 +121,27 @@ class Noiseless(Criterion):
         if at is None:
             return None
         _, inner, outer = at
-        w, P = inner.solve(self.rows.contrasts_of_y), inner.inverse
-        dV, R = self.rows.on_contrasts, P
+        w = inner.solve(self.rows.contrasts_of_y)
+        P = inner.inverse
+        dV = self.rows.on_contrasts
+        R = P
         of_determinant = dV
         if not self.likelihood.reml:
-            of_determinant, R = self.rows.products, outer.inverse
+            of_determinant = self.rows.products
+            R = outer.inverse
         RdV = [R @ each for each in of_determinant]
         dVw = [each @ w for each in dV]
         PdVw = [each @ P for each in dVw]
         trace = [np.einsum("klaa->kl", each) for each in RdV]
         N = [tr - each @ w for tr, each in zip(trace, dVw, strict=True)]
-        given, hessian = {}, {}
+        given = {}
+        hessian = {}
         for s, t in np.ndindex(len(RdV), len(RdV)):
-            q, r, n = len(RdV[s]), len(RdV[t]), R.size
-            left, right = RdV[s].reshape(-1, n), RdV[t].swapaxes(2, 3).reshape(-1, n)
+            q = len(RdV[s])
+            r = len(RdV[t])
+            n = R.size
+            left = RdV[s].reshape(-1, n)
+            right = RdV[t].swapaxes(2, 3).reshape(-1, n)
             given[s, t] = (left @ right.T).reshape(q, q, r, r)
             of_y = np.einsum("jia,kla->ijkl", dVw[s], PdVw[t])
             hessian[s, t] = 2 * of_y - given[s, t]
@@ -157,5 +165,6 @@ class Noiseless(Criterion):
         at = self.solve(T)
         assert at is not None
         _, inner, outer = at
-        w, R = inner.solve(self.rows.contrasts_of_y), outer.inverse
+        w = inner.solve(self.rows.contrasts_of_y)
+        R = outer.inverse
         return float(np.trace(R) - w @ w), float(np.sqrt(2 * (R**2).sum()))

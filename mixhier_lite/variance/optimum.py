@@ -84,8 +84,12 @@ def term_by_term(parts: Parts) -> Array:
     Each term alone takes the others for noise, and says how much noise it removes. What all of
     them leave is the noise of the joint model (:eq:`eq-starts`).
     """
-    thetas, left, removed = [], [], []
-    gram, reml, tau2 = parts.gram, parts.likelihood.reml, parts.known_tau2
+    thetas = []
+    left = []
+    removed = []
+    gram = parts.gram
+    reml = parts.likelihood.reml
+    tau2 = parts.known_tau2
     for block in gram.blocks:
         alone = Parts.of(replace(gram, blocks=(block,), cross={}), reml, tau2)
         assembly, found = optimum(alone)

@@ -108,14 +108,17 @@ def saturated_rows(parts: Parts) -> SaturatedRows | None:
     The levels of the largest term give their rows one by one. What these leave of the Gram of all
     other columns is one matrix, and its eigenvectors give the rest.
     """
-    gram, blocks = parts.gram, parts.gram.blocks
+    gram = parts.gram
+    blocks = parts.gram.blocks
     sizes = [block.J * block.q for block in blocks]
     if not could_saturate(gram) or max(gram.n, sum(sizes)) > MOST:
         return None
     order = sorted(range(len(blocks)), key=lambda t: -sizes[t])
-    first, stops = order[0], np.cumsum([0, *(sizes[t] for t in order)])
+    first = order[0]
+    stops = np.cumsum([0, *(sizes[t] for t in order)])
     whole = joint(parts, order)
-    q, inner = blocks[first].q, slice(0, stops[1])
+    q = blocks[first].q
+    inner = slice(0, stops[1])
     values, vectors = np.linalg.eigh(np.moveaxis(parts.moments[first][0], -1, 0))
     live = values > ZERO * values.max()
     turned = np.einsum("jki,jkc->jic", vectors, whole[inner].reshape(-1, q, len(whole)))
@@ -136,7 +139,8 @@ def saturated_rows(parts: Parts) -> SaturatedRows | None:
 
 def joint(parts: Parts, order: Sequence[int]) -> Array:
     """[Z X y]'W[Z X y] with the terms in some order, as one matrix."""
-    blocks, p = parts.gram.blocks, parts.gram.p
+    blocks = parts.gram.blocks
+    p = parts.gram.p
     stops = np.cumsum([0, *(blocks[t].J * blocks[t].q for t in order)])
     whole = np.zeros((stops[-1] + p + 1, stops[-1] + p + 1))
     at = [slice(a, b) for a, b in zip(stops, stops[1:], strict=False)]

@@ -113,7 +113,8 @@ class Scalar(WithNoise):
         at = self._in_x(T[0][:, 0] ** 2)
         hessian = {(0, 0): at.curvature.reshape(1, 1, 1, 1)}
         given_tau2 = {(0, 0): at.given_tau2.reshape(1, 1, 1, 1)}
-        slope, trace = at.slope.reshape(1, 1), at.trace.reshape(1, 1)
+        slope = at.slope.reshape(1, 1)
+        trace = at.trace.reshape(1, 1)
         return Curvature([slope], [trace], hessian, given_tau2, at.profiled.nu)
 
 
@@ -197,7 +198,8 @@ class Pooled(Between):
 def pooled(likelihood: Likelihood, C: Array, a: Array, B: Array) -> Scalar:
     """The criterion of independent levels, a of shape (J,) and B (J, p + 1)."""
     live = a > 0
-    a, B = a[live], B[live].T
+    a = a[live]
+    B = B[live].T
     different, kind = np.unique(a, return_inverse=True)
     products = [np.bincount(kind, r * s / a, len(different)) for r in B for s in B]
     moments = np.array(products, dtype=np.float64).T
@@ -230,7 +232,8 @@ class Tridiagonal(Between):
 
     def slopes(self, x: Array) -> tuple[Array, Array]:
         """See :class:`Between`: with u = G b, - u'K u and 2 u'K G K u."""
-        first, second = [], []
+        first = []
+        second = []
         for k in x:
             u, factors = self._solved(k)
             Ku = self._times(u)

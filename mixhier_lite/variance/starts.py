@@ -86,7 +86,8 @@ def scored(entries: ActiveEntries, x: Array) -> Array:
     """
     bare = entries.bare(x)
     form = entries.forms[0]
-    q, frame = form.q, form.frame
+    q = form.q
+    frame = form.frame
     at = entries.criterion.curvature(entries.framed(bare))
     assert at is not None
     if form.correlated:  # every entry of T T' is free

@@ -176,7 +176,8 @@ class ActiveEntries:
     def _points(self, x: Array, at: Derivatives) -> Points:
         """Derivatives in the entries of T of every term as those in theta."""
         k = len(self.cells)
-        gradient, hessian = np.empty((len(x), k)), np.empty((len(x), k, k))
+        gradient = np.empty((len(x), k))
+        hessian = np.empty((len(x), k, k))
         for s, (own, i, j) in enumerate(self._places):
             gradient[:, own] = self.forms[s].to_bare(at.gradient[s])[:, i, j]
             for t, (other, m, n) in enumerate(self._places):

@@ -27,7 +27,8 @@ from ..framework import (
 
 def _spread(v: Array, groups: Any, w: Any = 1.0) -> Array:
     """Return the (weighted) group mean of v in every row."""
-    D, w = indicator(groups), w * np.ones(len(v))
+    D = indicator(groups)
+    w = w * np.ones(len(v))
     return np.asarray(D @ ((D.T @ (w * v.T).T).T / (D.T @ w)).T)
 
 
@@ -53,7 +54,8 @@ def _variances(method: str = "REML", column: str = "y_gh") -> Array:
     from ...datasets import load
 
     _, floor, uranium, county = data.radon()
-    y, one = load("radon")[column].to_numpy(float), np.ones(len(floor))
+    y = load("radon")[column].to_numpy(float)
+    one = np.ones(len(floor))
     fits = [
         fit(y, np.column_stack(columns), Term(county), method)
         for columns in ((one, floor), (one, floor, uranium))
@@ -82,7 +84,8 @@ URANIUM = exercise(
 def _weighted_rows(rng: np.random.Generator) -> tuple[Any, ...]:
     labels = data.groups(rng)
     D = indicator(labels)
-    lift, mix = rng.standard_normal((D.shape[1], 2)), np.array([[1.0, 0.7], [0.0, 1.0]])
+    lift = rng.standard_normal((D.shape[1], 2))
+    mix = np.array([[1.0, 0.7], [0.0, 1.0]])
     X = (2 * D @ lift + rng.standard_normal((len(D), 2))) @ mix
     y = X @ rng.standard_normal(2) + D @ lift[:, 0] + rng.standard_normal(len(D))
     return X, y, labels, rng.uniform(0.2, 4, len(D))
@@ -170,7 +173,8 @@ def _one_covariate(rng: np.random.Generator) -> tuple[Any, ...]:
 
 def _parts(x: Array, groups: Any, sigma2: float, tau2: float) -> Array:
     """Var of the within slope and of the GLS line through the group means."""
-    D, means = indicator(groups), _spread(x, groups)
+    D = indicator(groups)
+    means = _spread(x, groups)
     weights = 1 / (sigma2 + tau2 / D.sum(axis=0))
     at = D.T @ x / D.sum(axis=0)
     off = at - weights @ at / weights.sum()

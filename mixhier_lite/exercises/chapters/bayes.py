@@ -104,7 +104,8 @@ RAIL = exercise(
 
 def _design(answer: object) -> tuple[Array, Array]:
     matrix, labels = parts(answer, 2, "(X, groups)")
-    X, groups = array(matrix, "a matrix X"), np.asarray(labels)
+    X = array(matrix, "a matrix X")
+    groups = np.asarray(labels)
     if X.ndim != 2 or groups.shape != (len(X),):
         raise Unfit(f"X needs a row for each label; the shapes are {X.shape} and {groups.shape}.")
     D = indicator(groups)
@@ -140,8 +141,10 @@ IMPROPER = exercise(
 
 
 def _balanced(rng: np.random.Generator) -> tuple[Any, ...]:
-    J, m = int(rng.integers(4, 9)), int(rng.integers(2, 7))
-    SSB, SSW = rng.uniform(20, 60) * J, rng.uniform(2, 5) * J * m
+    J = int(rng.integers(4, 9))
+    m = int(rng.integers(2, 7))
+    SSB = rng.uniform(20, 60) * J
+    SSW = rng.uniform(2, 5) * J * m
     return float(rng.uniform(0.5, 3)), J, m, float(SSB), float(SSW)
 
 

@@ -31,13 +31,16 @@ def _least(lams: Array) -> list[float]:
     y, batch, one = data.dyestuff()
     keep = np.ones(30, dtype=bool)
     keep[np.flatnonzero(batch == "E")[1:]] = False
-    y, one, D = y[keep], one[keep], indicator(batch[keep])
+    y = y[keep]
+    one = one[keep]
+    D = indicator(batch[keep])
     W = np.hstack([one, D])
     curves = []
     for lam in lams:
         M = W.T @ W + lam * np.diag([0.0] + [1.0] * 6)
         hat = W @ np.linalg.solve(M, W.T)
-        e, h = y - hat @ y, np.diag(hat)
+        e = y - hat @ y
+        h = np.diag(hat)
         reml = np.linalg.slogdet(M)[1] - 6 * np.log(lam) + 25 * np.log(y @ e)
         errors = [((e / (1 - leverage)) ** 2).mean() for leverage in (h.mean(), h)]
         curves.append([reml, *errors])
@@ -58,7 +61,8 @@ AGREE = choice("choosing-1", _who_agrees)
 
 
 def _squares(rng: np.random.Generator) -> tuple[Any, ...]:
-    J, m = int(rng.integers(3, 9)), int(rng.integers(2, 7))
+    J = int(rng.integers(3, 9))
+    m = int(rng.integers(2, 7))
     return float(rng.uniform(20, 60)), float(rng.uniform(10, 40)), J, m
 
 
@@ -85,7 +89,8 @@ GROUP_OUT = exercise(
 def _fitted() -> tuple[Array, Array]:
     """Residuals and leverages at the REML estimates."""
     y, batch, one = data.dyestuff()
-    found, D = fit(y, one, Term(batch)), indicator(batch)
+    found = fit(y, one, Term(batch))
+    D = indicator(batch)
     W = np.hstack([one, D])
     penalty = found.tau2 / found.Sigma[0].item() * np.diag([0.0] + [1.0] * 6)
     hat = W @ np.linalg.solve(W.T @ W + penalty, W.T)
@@ -99,7 +104,8 @@ def _means_of_batches() -> tuple[Array, Array]:
 
 
 def _left_out() -> Array:
-    (e, h), (y, own) = _fitted(), _means_of_batches()
+    (e, h) = _fitted()
+    (y, own) = _means_of_batches()
     others = (30 * y.mean() - 5 * own) / 25
     return np.array([((e / (1 - h)) ** 2).mean(), ((y - others) ** 2).mean()])
 
@@ -169,20 +175,23 @@ def _parts(X: Array, D: Array, y: Array, s: float, t: float) -> tuple[float, ...
     """Sums of squares of effects and residuals, trace of the PEV, edf."""
     model = LinearMixedModel(X, D, s * np.eye(D.shape[1]), t)
     effects = gls_blup(model, y)
-    b, e = effects.random, y - X @ effects.fixed - D @ effects.random
+    b = effects.random
+    e = y - X @ effects.fixed - D @ effects.random
     trace = float(np.trace(effects.random_cov))
     return float(b @ b), float(e @ e), trace, D.shape[1] - trace / s
 
 
 def em_step(X: Array, D: Array, y: Array, sigma2: float, tau2: float) -> Array:
     """One step of EM for REML, shape (2,)."""
-    (n, p), J = X.shape, D.shape[1]
+    (n, p) = X.shape
+    J = D.shape[1]
     bb, ee, trace, edf = _parts(X, D, y, sigma2, tau2)
     return np.array([(bb + trace) / J, (ee + tau2 * (p + edf)) / n])
 
 
 def _em_known_alpha(X: Array, D: Array, y: Array, s: float, t: float) -> Array:
-    (n, _), J = X.shape, D.shape[1]
+    (n, _) = X.shape
+    J = D.shape[1]
     bb, ee, _, _ = _parts(X, D, y, s, t)
     a = D.sum(axis=0)
     return np.array([(bb + (t / (a + t / s)).sum()) / J, (ee + (a * t / (a + t / s)).sum()) / n])

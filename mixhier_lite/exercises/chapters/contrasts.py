@@ -36,7 +36,8 @@ def _rats(first: str) -> Fit:
 
 
 def _what_differs() -> str:
-    one, other = _rats("1"), _rats("3")
+    one = _rats("1")
+    other = _rats("3")
     L = np.eye(6)
     pairs = {
         "criterion": (one.criterion, other.criterion),
@@ -142,7 +143,8 @@ def _day(answer: object) -> float:
 def _p_of_diet_2(zero: float) -> float:
     """P-value of diet 2 less diet 1 at a day."""
     row = np.zeros(6)
-    row[1], row[4] = 1.0, zero
+    row[1] = 1.0
+    row[4] = zero
     return float(_rats("1").contrast(row).p[0])
 
 

@@ -161,7 +161,8 @@ DIFFERENCES = exercise(
 
 
 def _recoded(rng: np.random.Generator) -> tuple[Any, ...]:
-    p, J = 2, int(rng.integers(2, 5))
+    p = 2
+    J = int(rng.integers(2, 5))
     return data.spd(rng, p + J), rng.standard_normal((p, p)) + 2 * np.array([[0, 1], [1, 0]])
 
 

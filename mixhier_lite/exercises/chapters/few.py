@@ -87,8 +87,10 @@ def _plan(answer: object) -> tuple[int, int, float]:
 
 def coverage_of_t(plan: tuple[int, int, float]) -> float:
     """Coverage of the t interval for the mean with Satterthwaite's degrees of freedom."""
-    (J, m, ratio), q = plan, (np.arange(400) + 0.5) / 400
-    n, v = J * m, m * ratio + 1
+    (J, m, ratio) = plan
+    q = (np.arange(400) + 0.5) / 400
+    n = J * m
+    v = m * ratio + 1
     MSB = v * chdtri(J - 1, 1 - q)[:, None] / (J - 1)
     MSW = chdtri(n - J, 1 - q) / (n - J)
     inner = MSB > MSW

@@ -32,7 +32,8 @@ def _width() -> str:
     for _ in range(20):
         X, D = data.design(rng)
         model = LinearMixedModel(X, D, np.eye(D.shape[1]), 1.0)
-        y, prior = 5 * rng.standard_normal(len(X)), gaussian(rng.normal(0, 9, 2), 25 * np.eye(2))
+        y = 5 * rng.standard_normal(len(X))
+        prior = gaussian(rng.normal(0, 9, 2), 25 * np.eye(2))
         gap = posterior(model, y, prior).fixed_cov - posterior(model, y, flat(2)).fixed_cov
         kinds.add("always smaller" if np.diag(gap).max() < 0 else "always larger"
                   if np.diag(gap).min() > 0 else "mixed")  # fmt: skip

@@ -27,7 +27,8 @@ def _summaries(X: Array, D: Array, y: Array) -> dict[str, float]:
     """Four numbers from the rows of a fit with sigma2 = tau2 = 1."""
     W = np.hstack([X, D])
     inverse = np.linalg.inv(W.T @ W + np.diag(np.arange(W.shape[1]) >= X.shape[1]))
-    e, h = y - W @ (inverse @ (W.T @ y)), ((W @ inverse) * W).sum(axis=1)
+    e = y - W @ (inverse @ (W.T @ y))
+    h = ((W @ inverse) * W).sum(axis=1)
     return {
         "standard errors": float(np.trace(inverse)),
         "residual sum of squares": float(e @ e),
@@ -41,7 +42,8 @@ def _lost() -> str:
     X, D = data.design(rng)
     y = rng.standard_normal(len(X))
     turn = np.linalg.qr(rng.standard_normal((len(X), len(X))))[0]
-    before, after = _summaries(X, D, y), _summaries(turn @ X, turn @ D, turn @ y)
+    before = _summaries(X, D, y)
+    after = _summaries(turn @ X, turn @ D, turn @ y)
     return ", ".join(k for k in before if not np.isclose(before[k], after[k]))
 
 
@@ -100,7 +102,8 @@ def _folds(lam: float = 5.7, level: bool = False, kept: bool = False, k: int = 5
     """Mean squared error over folds; population level only, or with the fold left in."""
     Z = _matrix()
     fold = np.arange(len(Z)) % k
-    whole, total = Z.T @ Z, 0.0
+    whole = Z.T @ Z
+    total = 0.0
     for f in range(k):
         part = Z[fold == f].T @ Z[fold == f]
         v = _from_gram(whole if kept else whole - part, lam)

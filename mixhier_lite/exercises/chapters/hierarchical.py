@@ -94,7 +94,8 @@ COUNTIES = exercise(
 
 def _movable() -> str:
     _, plate, sample = data.penicillin()
-    D, samples = indicator(plate), indicator(sample)[:, 1:]
+    D = indicator(plate)
+    samples = indicator(sample)[:, 1:]
     parts = {"only the intercept": np.ones((len(D), 1)), "only the samples": samples}
     moved = []
     for name, X in parts.items():
@@ -130,7 +131,8 @@ def _product_mean(given: tuple[GaussianFactor, GaussianFactor, Array]) -> Array:
 
 
 def _boxed(given: tuple[GaussianFactor, GaussianFactor, Array]) -> Array:
-    low, high = given[2].min(axis=0), given[2].max(axis=0)
+    low = given[2].min(axis=0)
+    high = given[2].max(axis=0)
     return np.asarray(np.clip(_product_mean(given), low, high))
 
 

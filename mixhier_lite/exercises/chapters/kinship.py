@@ -196,7 +196,8 @@ def _pedigree(rng: np.random.Generator) -> tuple[Any, ...]:
 
 def _rule(parents: Mapping[str, Any], weights: Array) -> Array:
     """(I - T)' diag(weights) (I - T) with one half at the parents in T."""
-    names, rest = list(parents), np.eye(len(parents))
+    names = list(parents)
+    rest = np.eye(len(parents))
     for j, pair in enumerate(parents.values()):
         rest[j, [names.index(parent) for parent in pair if parent]] = -0.5
     return np.asarray(rest.T @ (weights[:, None] * rest))

@@ -81,7 +81,8 @@ GENERAL_MEAN = exercise(
 def _what_changes() -> str:
     rng = np.random.default_rng()
     X, D = data.design(rng)
-    Sigma, y = data.spd(rng, D.shape[1]), rng.standard_normal(len(D))
+    Sigma = data.spd(rng, D.shape[1])
+    y = rng.standard_normal(len(D))
     one = gls_blup(LinearMixedModel(X, D, Sigma, 1.0), y)
     four = gls_blup(LinearMixedModel(X, D, 4 * Sigma, 4.0), y)
     guesses = np.allclose(one.fixed, four.fixed) and np.allclose(one.random, four.random)

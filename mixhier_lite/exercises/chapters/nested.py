@@ -135,7 +135,8 @@ def _rings(given: tuple[Labels, Labels]) -> float:
     """Whether some levels that meet form a ring: more meetings than a forest has."""
     first, second = given
     meetings = np.unique(np.column_stack([first, second]), axis=0)
-    J, K = int(first.max()) + 1, int(second.max()) + 1
+    J = int(first.max()) + 1
+    K = int(second.max()) + 1
     island = np.arange(J + K)
     for one, other in meetings:
         island[island == island[J + other]] = island[one]

@@ -42,7 +42,8 @@ COUNTIES = ("cook", "faribault", "lake", "mahnomen", "stlouis")
 def _movers() -> dict[str, tuple[float, float]]:
     """Mean residual and BLUP of five counties."""
     y, floor, _, county = data.radon()
-    X, D = np.column_stack([np.ones(len(y)), floor]), indicator(county)
+    X = np.column_stack([np.ones(len(y)), floor])
+    D = indicator(county)
     effects = ridge(LinearMixedModel(X, D, 0.1 * np.eye(D.shape[1]), 0.6), y)
     own = D.T @ (y - X @ effects.fixed) / D.sum(axis=0)
     names = [name.lower() for name in np.unique(county)]

@@ -135,7 +135,8 @@ def _rows(answer: object) -> Any:
 def _slope(kept: Any, Sigma: Array) -> Array:
     """The row that makes the slope out of y, with the columns of Sigma random."""
     subjects, days = np.divmod(kept, 10)
-    D, X = indicator(subjects), np.column_stack([np.ones(len(kept)), _DAYS[days]])
+    D = indicator(subjects)
+    X = np.column_stack([np.ones(len(kept)), _DAYS[days]])
     V = 650 * np.eye(len(kept))
     for a in range(len(Sigma)):
         for b in range(len(Sigma)):

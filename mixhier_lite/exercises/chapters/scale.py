@@ -28,7 +28,8 @@ from ..framework import (
 def _noise_of_two() -> str:
     y, labels, _ = data.rail()
     once = Gram.from_arrays(y, np.ones((18, 1)), Term(labels))
-    one, two = fit(once).tau2, fit(gather([once, once])).tau2
+    one = fit(once).tau2
+    two = fit(gather([once, once])).tau2
     return "no change" if np.isclose(one, two) else "smaller" if two < one else "larger"
 
 
@@ -38,8 +39,10 @@ TWICE = choice("scale-1", _noise_of_two)
 
 
 def _two_runs(rng: np.random.Generator) -> tuple[Any, ...]:
-    n1, n2 = int(rng.integers(1, 3)) * 10**6, int(rng.integers(5, 9)) * 10**6
-    once, per_row = rng.uniform(0.5, 2), rng.uniform(1e-7, 3e-7)
+    n1 = int(rng.integers(1, 3)) * 10**6
+    n2 = int(rng.integers(5, 9)) * 10**6
+    once = rng.uniform(0.5, 2)
+    per_row = rng.uniform(1e-7, 3e-7)
     runs = (n1, float(once + per_row * n1), n2, float(once + per_row * n2))
     return *runs, int(rng.integers(1, 9)) * 10**9, int(rng.integers(8, 64))
 
@@ -96,7 +99,8 @@ MERGE = exercise(
 
 def _met(rng: np.random.Generator) -> tuple[Any, ...]:
     """Unequal levels, some pairs of which meet more than once."""
-    J, K = rng.integers(8, 14), rng.integers(4, 7)
+    J = rng.integers(8, 14)
+    K = rng.integers(4, 7)
     first = np.append(np.arange(J), rng.integers(0, J, 30))
     second = np.append(np.arange(J) % K, rng.integers(0, K, 30))
     order = rng.permutation(len(first))
@@ -147,7 +151,8 @@ def _slopes(answer: object) -> Array:
 
 def _entry(x: Array) -> float:
     """S_12 with random slopes of students eliminated, lambda = 1."""
-    D1, D2 = x[:, None] * indicator(_STUDENTS), indicator(_LECTURERS)
+    D1 = x[:, None] * indicator(_STUDENTS)
+    D2 = indicator(_LECTURERS)
     S = D2.T @ D2 + np.eye(2) - D2.T @ D1 @ np.linalg.solve(D1.T @ D1 + np.eye(3), D1.T @ D2)
     return float(S[0, 1])
 

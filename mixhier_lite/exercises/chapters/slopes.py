@@ -183,7 +183,8 @@ def _study(rng: np.random.Generator) -> tuple[Any, ...]:
 
 def _sources(d: float, t: Array, J: int, Sigma: Array, tau2: float) -> tuple[float, float]:
     """z'Sigma z and z'S z."""
-    Z, z = np.column_stack([np.ones(len(t)), t]), np.array([1.0, d])
+    Z = np.column_stack([np.ones(len(t)), t])
+    z = np.array([1.0, d])
     return float(z @ Sigma @ z), float(tau2 * z @ np.linalg.solve(Z.T @ Z, z))
 
 

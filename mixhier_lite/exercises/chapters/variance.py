@@ -29,7 +29,8 @@ def _mean_squares(y: Array, groups: Any) -> tuple[float, float]:
     """Mean squares between and within groups of one size."""
     D = indicator(groups)
     means = D.T @ y / D.sum(axis=0)
-    (n, J), inside = D.shape, y - D @ means
+    (n, J) = D.shape
+    inside = y - D @ means
     between = n / J * ((means - y.mean()) ** 2).sum() / (J - 1)
     return float(between), float(inside @ inside / (n - J))
 
@@ -63,8 +64,10 @@ def _more_alike() -> str:
     from ...datasets import load
 
     data = load("Dyestuff2")
-    y, batch = data["Yield"].to_numpy(float), data["Batch"].to_numpy(str)
-    D, X = indicator(batch), np.ones((len(y), 1))
+    y = data["Yield"].to_numpy(float)
+    batch = data["Batch"].to_numpy(str)
+    D = indicator(batch)
+    X = np.ones((len(y), 1))
     pulled = y - D @ (D.T @ (y - y.mean()) / D.sum(axis=0)) / 2
     one, two = (fit(v, X, Term(batch)) for v in (y, pulled))
     before, after = (np.array([model.Sigma[0][0, 0], model.tau2]) for model in (one, two))
@@ -107,7 +110,8 @@ URANIUM = exercise(
 
 def _layout(answer: object) -> tuple[Array, Any]:
     measured, labels = parts(answer, 2, "(y, groups) of two vectors")
-    y, groups = array(measured, "a vector y and a vector of groups"), np.asarray(labels)
+    y = array(measured, "a vector y and a vector of groups")
+    groups = np.asarray(labels)
     if y.ndim != 1 or groups.shape != y.shape:
         raise Unfit(f"The vectors y and groups need one length; yours have the shapes "
                     f"{y.shape} and {groups.shape}.")  # fmt: skip
@@ -123,8 +127,10 @@ def _layout(answer: object) -> tuple[Array, Any]:
 
 def _slope_at_zero(given: tuple[Array, Any]) -> float:
     """N at zero for REML and an intercept."""
-    (y, groups), n = given, len(given[0])
-    D, e = indicator(groups), y - y.mean()
+    (y, groups) = given
+    n = len(given[0])
+    D = indicator(groups)
+    e = y - y.mean()
     a = D.sum(axis=0)
     return float(n - a @ a / n - (n - 1) * ((D.T @ e) ** 2).sum() / (e @ e))
 

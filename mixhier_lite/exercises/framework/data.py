@@ -29,7 +29,8 @@ def dyestuff() -> tuple[Array, Labels, Array]:
 def penicillin() -> tuple[Array, Labels, Labels]:
     """Diameter y (144,), the plate and the sample of each row."""
     data = load("Penicillin")
-    plate, sample = data["plate"].to_numpy(str), data["sample"].to_numpy(str)
+    plate = data["plate"].to_numpy(str)
+    sample = data["sample"].to_numpy(str)
     return data["diameter"].to_numpy(float), plate, sample
 
 
@@ -44,14 +45,16 @@ def radon() -> tuple[Array, Array, Array, Labels]:
 def pastes() -> tuple[Array, Labels, Labels]:
     """Strength y (60,), the batch of each row, and the cask, whose labels start again in each."""
     data = load("Pastes")
-    batch, cask = data["batch"].to_numpy(str), data["cask"].to_numpy(str)
+    batch = data["batch"].to_numpy(str)
+    cask = data["cask"].to_numpy(str)
     return data["strength"].to_numpy(float), batch, cask
 
 
 def body_weight() -> tuple[Array, Array, Labels, Labels]:
     """Weight and day (176,), the rat and the diet of each row."""
     data = load("BodyWeight")
-    weight, day = data["weight"].to_numpy(float), data["Time"].to_numpy(float)
+    weight = data["weight"].to_numpy(float)
+    day = data["Time"].to_numpy(float)
     return weight, day, data["Rat"].to_numpy(str), data["Diet"].to_numpy(str)
 
 

@@ -29,7 +29,8 @@ def _with_alarm(function: Callable[..., Any], args: tuple[Any, ...], seconds: fl
     def stop(signum: int, frame: object) -> None:
         raise OutOfTime
 
-    before, start = signal.signal(signal.SIGALRM, stop), time.monotonic()
+    before = signal.signal(signal.SIGALRM, stop)
+    start = time.monotonic()
     waiting, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
     try:
         return function(*args)

@@ -39,7 +39,8 @@ def grade(sheet: Sheet, limits: Limits, tell: Callable[[str], None] = lambda id:
         return Mark(sheet.name, (), 0, sheet.remark)
     exercises = {exercise.variable: exercise for exercise in everything()}
     parcels: dict[str, Any] = {}
-    right, remark = [], ""
+    right = []
+    remark = ""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, nothing_left():
         worksheet = Worksheet(limits, folder)
         try:

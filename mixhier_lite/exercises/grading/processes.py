@@ -17,7 +17,8 @@ from typing import Any
 LINUX = sys.platform == "linux"
 PATIENCE = 5.0
 """Seconds until the grader no longer waits for killed processes to be gone."""
-_PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36  # of linux/prctl.h
+_PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36  # of linux/prctl.h
 
 
 def own_session() -> dict[str, Any]:

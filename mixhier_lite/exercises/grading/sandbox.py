@@ -91,7 +91,8 @@ def run_cells(cells: list[str], wanted: list[str], seconds: float, line: Line) -
     for name in sent:  # once more: an array may have been filled since
         if name in names:
             send(line, name, names[name])
-    late, full = failures.count("OutOfTime"), failures.count("MemoryError")
+    late = failures.count("OutOfTime")
+    full = failures.count("MemoryError")
     line.say(done=True, late=late, full=full, failed=len(failures) - late - full)
     return names
 
@@ -108,7 +109,8 @@ def send(line: Line, name: str, value: Any) -> None:
 def answer_calls(names: dict[str, Any], line: Line) -> None:
     """Call the functions of the worksheet with the inputs that the grader sends."""
     while (call := line.hear()) is not None:
-        number, seconds = call["call"], call["seconds"]
+        number = call["call"]
+        seconds = call["seconds"]
         try:
             args = unpack(call["args"])
             before = copy.deepcopy(args)

@@ -48,7 +48,9 @@ class Worksheet:
             **own_session(),
         )  # fmt: skip
         self.deadline = time.monotonic() + limits.total
-        self.calls, self.ended, self.late = 0, False, False
+        self.calls = 0
+        self.ended = False
+        self.late = False
         self.lines: queue.Queue[bytes] = queue.Queue(maxsize=20)
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -101,7 +103,8 @@ class Worksheet:
     def call(self, name: str, args: tuple[Any, ...]) -> Any:
         """Have a function of the worksheet called, and return what it returns."""
         self.calls += 1
-        number, seconds = self.calls, SECONDS / 2
+        number = self.calls
+        seconds = SECONDS / 2
         self.say(call=number, name=name, args=pack(args), seconds=seconds)
         until = time.monotonic() + 1.5 * seconds
         while (reply := self.hear(until - time.monotonic())).get("reply") != number:
