@@ -49,7 +49,8 @@ def certify(entries: ActiveEntries, bare: list[Array]) -> Certificate:
     assert gradient is not None
     changes = _changes(entries, bare)
     g = changes @ np.concatenate([slope.ravel() for slope in gradient[1]])
-    H = changes @ _whole(curvature.in_entries(T)) @ changes.T
+    second = entries.criterion.derivatives([t[None] for t in T]).hessian
+    H = changes @ _whole({pair: block[0] for pair, block in second.items()}) @ changes.T
     E = changes @ _whole(in_entries(curvature.expected(), T)) @ changes.T
     to_unit = _unit_basis(E)
     scaled_g = to_unit.T @ g
@@ -79,15 +80,18 @@ def _unit_basis(E: Array) -> Array:
 def _changes(entries: ActiveEntries, bare: list[Array]) -> Array:
     """Changes of T that leave its rank as it is (:eq:`eq-face`), one a row, (k, sum of q^2).
 
-    They are to all entries of the columns that are not zero.
+    They are to the columns that are not zero: along the axes of T T', the longest first, where a
+    term is correlated. To turn the axes of a large covariance costs far more than to stretch them,
+    and the two stay apart.
     """
     every = [np.zeros((form.q, form.q)) for form in entries.forms]
     rows = []
     for t, (form, root) in enumerate(zip(entries.forms, bare, strict=True)):
+        axes = np.linalg.svd(form.frame @ root)[0] if form.correlated else form.frame
         for j in np.flatnonzero(root.any(axis=0)):
             for i in range(form.q) if form.correlated else (j,):
                 change = np.zeros(root.shape)
-                change[:, j] = form.frame[:, i]
+                change[:, j] = axes[:, i]
                 changes = [*every[:t], change, *every[t + 1 :]]
                 rows.append(np.concatenate([each.ravel() for each in changes]))
     return np.array(rows).reshape(len(rows), sum(zero.size for zero in every))

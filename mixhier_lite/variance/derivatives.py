@@ -18,8 +18,8 @@ from functools import cached_property
 import numpy as np
 
 from ..inputs import Array
-from .criterion import Profiled
-from .curvature import Blocks, Curvature, Derivatives, hessian_in_entries
+from .criterion import Profiled, triangular_solve
+from .curvature import Blocks, Curvature, Derivatives
 from .elimination import backward, forward, gram
 from .factor import Factor, solve_triangular
 
@@ -218,17 +218,30 @@ class DenseTerms:
     """Shape (m, m)."""
     E: Array
     """In the columns in which S is the unit matrix, shape (m, p + 1)."""
+    Y: Array
+    """T'R, shape (m, m)."""
+    YT: Array
+    """T'R T, shape (m, m)."""
+    TE: Array
+    """T'E, shape (m, p + 1)."""
     at: Profiled
 
     @classmethod
     def of(cls, factor: Factor, at: Profiled) -> "DenseTerms":
         """Read them from a factor at its first point."""
         equations = factor.equations
-        TA = equations.times([t[:1].swapaxes(1, 2) for t in factor.T2], factor.A2)[0]
-        half = np.asarray(np.linalg.solve(np.tril(factor.L2[0]), TA))  # L2^-1 T'A2
-        E = factor.B2[0] - half.T @ factor.F2[0]
+        T_turned = [t[:1].swapaxes(1, 2) for t in factor.T2]
+        L = np.tril(factor.L2[0])
+        TA = equations.times(T_turned, factor.A2)[0]
+        half = np.asarray(np.linalg.solve(L, TA))  # L^-1 T'A2
         R = factor.A2[0] - half.T @ half
-        return cls(equations.slices, R, E @ np.linalg.inv(at.L[0]).T, at)
+        E = factor.B2[0] - half.T @ factor.F2[0]
+        # M^-1 T'A2 and M^-1 T'B2: nothing cancels in them where T is large
+        Y = triangular_solve(L, half, transposed=True)
+        TE = triangular_solve(L, factor.F2[0], transposed=True)
+        YT = equations.times(T_turned, Y.T[None])[0]
+        to_unit = np.linalg.inv(at.L[0]).T
+        return cls(equations.slices, R, E @ to_unit, Y, YT, TE @ to_unit, at)
 
     @cached_property
     def FF(self) -> Array:
@@ -286,6 +299,35 @@ class DenseTerms:
             out[s, t] = first + second - squares
         return _mirrored(out)
 
+    def hessian_in_entries(self) -> Blocks:
+        """Second derivatives in the entries of T (:eq:`eq-hessian-T`), as ``of_one_term`` has them.
+
+        The sums go over pairs of levels here, and for large T they keep the digits that those in
+        T T' lose.
+        """
+        root = np.sqrt(self.at.d[0])
+        F = self.E * root
+        U = self.TE * root
+        crossed = U @ F.T - self.Y / 2
+        UU = U @ U.T
+        N = self.R - self.FF
+        slope_S = []
+        for a, b, q in self.slices:
+            E = self.E[a:b].reshape(-1, q, self.E.shape[1])
+            TE = self.TE[a:b].reshape(-1, q, self.E.shape[1])
+            slope_S.append(-_both_ways(_over_levels(E, TE)))
+        out = {}
+        for s, t in self.pairs:
+            half = self.paired_sum(crossed.T, self.Y, s, t)
+            half += self.paired_sum(self.Y.T, crossed, s, t)
+            straight = self.paired_sum(self.R, UU, s, t) - self.paired_sum(N, self.YT, s, t)
+            half += straight.swapaxes(2, 3)
+            if s == t:
+                np.einsum("ijkj->jik", half)[...] += self.of_terms(N)[t]
+            squares = np.einsum("ijcd,klcd->ijkl", slope_S[s] * self.at.omega[0], slope_S[t])
+            out[s, t] = 2 * half - squares
+        return _mirrored(out)
+
     def given_tau2(self) -> Blocks:
         """Their mean over y for known tau2 (:eq:`eq-information`)."""
         return _mirrored({(s, t): self.paired_sum(self.ZQZ, self.ZQZ, s, t) for s, t in self.pairs})
@@ -296,10 +338,9 @@ def _mirrored(form: Blocks) -> Blocks:
     return form | {(t, s): block.transpose(2, 3, 0, 1) for (s, t), block in form.items()}
 
 
-def of_several_terms(factor: Factor, at: Profiled, T: Sequence[Array]) -> Blocks:
+def of_several_terms(factor: Factor, at: Profiled) -> Blocks:
     """Second derivatives in the entries of T where no term is eliminated level by level."""
-    terms = DenseTerms.of(factor, at)
-    return hessian_in_entries(terms.hessian(), terms.N(), T)
+    return DenseTerms.of(factor, at).hessian_in_entries()
 
 
 def curvature_of_several_terms(factor: Factor, at: Profiled) -> Curvature:

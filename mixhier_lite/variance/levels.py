@@ -106,7 +106,7 @@ class Levels(WithNoise):
         factor = self.factor([t[None] for t in T])
         at = self.likelihood.profiled(factor.log_det, factor.S)
         slopes = self.join(*gradient(factor, at.columns))
-        hessian = of_several_terms(factor, at, T)
+        hessian = of_several_terms(factor, at)
         return Derivatives.at_one(float(at.value[0]), slopes, hessian)
 
     def roughly(self, T: Sequence[Array]) -> Derivatives:

@@ -40,7 +40,7 @@ def starts(entries: ActiveEntries, more: int = 1) -> Array:
         quarter = np.argsort(values)[: len(values) // 4]
         some = np.setdiff1d(quarter[:: max(1, len(values) // 64)], valleys)
         in_order = np.append(in_order, some[np.argsort(values[some])])
-    followed = 64 * more if few_rows else min(max(afford, 1), 16 * more)
+    followed = min(64 * more, 256) if few_rows else min(max(afford, 1), 16 * more)
     x = points[in_order[:followed]]
     if criterion.dense or len(entries.cells) == 1:
         return np.asarray(x)
