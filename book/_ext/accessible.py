@@ -64,7 +64,8 @@ def with_roles(table):
 
     def written(tag):
         nonlocal place
-        name, rest = tag[1], tag[2]
+        name = tag[1]
+        rest = tag[2]
         if name == "tr":
             place = 0
         if name == "td":
