@@ -1,8 +1,10 @@
 """What the theme leaves without a name gets one, and no id stands twice on a page.
 
-Sentences that code prints are told from tables, so that they can break.
+Sentences that code prints are told from tables, so that they can break. A table that a phone has
+no room for stands in stacks there, row by row, and remains a table for those who listen.
 """
 
+import html
 import re
 
 from docutils import nodes
@@ -24,8 +26,11 @@ SUBSTITUTES = [
     (r'role="doc-biblioentry"', 'role="listitem"'),
     # Parts of a signature are marked twice; once is enough, and the page of the API is long.
     (r'(<span class="(?:n|o|p|default_value)">)<span class="pre">([^<]*)</span>', r"\1\2"),
-    # The space before the name of an exercise is no part of the link to it.
-    (r"(Solution to)(<a [^>]*>) ", r"\1 \2"),
+    # The title of a solution opens it, so it holds no link: the way to the exercise stands below.
+    (
+        r'<p class="admonition-title">Solution to(<a [^>]*>) (.*?)</a>(.*?</p>)',
+        r'<p class="admonition-title">Solution to \2\3\n<p class="back">\1The exercise</a></p>',
+    ),
     # Each theorem, proof, exercise and solution has this id besides its own.
     (r'(<section(?: class="[^"]*")?) id="(?:proof|exercise|solution)-content"', r"\1"),
     (r'(<div class="proof admonition") id="proof"', r"\1"),
@@ -36,7 +41,39 @@ def mend(page):
     """Write a page anew where the theme, or an extension, falls short."""
     for pattern, better in SUBSTITUTES:
         page = re.sub(pattern, better, page)
-    return page
+    return re.sub(
+        r'<table class="[^"]*\bstacks\b.*?</table>',
+        lambda table: with_roles(table[0]),
+        page,
+        flags=re.DOTALL,
+    )
+
+
+ROLES = {"table": "table", "thead": "rowgroup", "tbody": "rowgroup", "tr": "row"}
+ROLES |= {"th": "columnheader", "td": "cell"}
+
+
+def with_roles(table):
+    """Say what the parts of a table are, and of each cell its column.
+
+    A browser forgets the parts of a table that a style sheet sets below each other.
+    """
+    heads = re.findall(r"<th\b[^>]*>(.*?)</th>", table, re.DOTALL)
+    columns = [html.unescape(re.sub(r"<[^>]*>", "", head)).strip() for head in heads]
+    place = 0
+
+    def written(tag):
+        nonlocal place
+        name = tag[1]
+        rest = tag[2]
+        if name == "tr":
+            place = 0
+        if name == "td":
+            rest = f' data-column="{html.escape(columns[place])}"{rest}'
+            place += 1
+        return f'<{name} role="{ROLES[name]}"{rest}>'
+
+    return re.sub(rf"<({'|'.join(ROLES)})\b([^>]*)>", written, table)
 
 
 def mend_every_page(app):
@@ -49,9 +86,15 @@ def mend_every_page(app):
 
 
 def holds_sentences(output):
-    """Tell whether a long line was printed whose words are one space apart: no table."""
-    lines = (line.strip() for line in output.splitlines())
-    return any(len(line) > 84 and "  " not in line for line in lines)
+    """Tell whether a line was printed that a phone has no room for, and no table.
+
+    The words of a sentence are one space apart; beside a line that is too long for a wide screen
+    there may be a table.
+    """
+    lines = [line.strip() for line in output.splitlines()]
+    sentences = [line for line in lines if "  " not in line]
+    longest = max(map(len, sentences), default=0)
+    return longest > 84 or (longest > 36 and sentences == lines)
 
 
 def mark_sentences(app, doctree, page):
@@ -61,9 +104,39 @@ def mark_sentences(app, doctree, page):
             output["classes"].append("sentences")
 
 
+def keep_units(app, doctree, page):
+    """Let a number and its sign for per cent stand on one line."""
+    for text in list(doctree.findall(nodes.Text)):
+        if "%" in text and isinstance(text.parent, nodes.TextElement):
+            if not isinstance(text.parent, (nodes.literal, nodes.FixedTextElement, nodes.math)):
+                place = next(k for k, child in enumerate(text.parent) if child is text)
+                kept = re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", text)
+                text.parent[place] = nodes.Text(kept)
+
+
+MANY = 5  # columns, from which on a phone has no room for them
+LONG = 22  # characters of code in a cell, likewise
+
+
+def mark_wide_tables(app, doctree, page):
+    """Give tables a class that a phone sets row by row, and those of many columns another."""
+    for table in doctree.findall(nodes.table):
+        columns = len(list(table.findall(nodes.colspec)))
+        codes = [len(code.astext()) for code in table.findall(nodes.literal)]
+        if columns >= MANY:
+            table["classes"] += ["stacks", "many"]
+        elif max(codes, default=0) > LONG:
+            table["classes"].append("stacks")
+        for entry in table.findall(nodes.entry):
+            if columns >= MANY and entry.astext() == "\N{EN DASH}":
+                entry["classes"].append("nothing")
+
+
 def setup(app):
     """Connect the step, and add the script that goes with it."""
     app.connect("builder-inited", mend_every_page, priority=900)
     app.connect("doctree-resolved", mark_sentences)
+    app.connect("doctree-resolved", mark_wide_tables)
+    app.connect("doctree-resolved", keep_units)
     app.add_js_file("accessible.js")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

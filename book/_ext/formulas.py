@@ -245,8 +245,13 @@ def drawn(node, tex, display):
 
 
 def keep_marks(app, doctree, page):
-    """Let a formula in a line keep the comma or full stop that follows it."""
+    """Let a formula in a line keep the bracket before it, and the comma or full stop after it."""
     for node in doctree.findall(nodes.math):
+        before = node.parent[node.parent.index(node) - 1] if node.parent.index(node) else None
+        opening = re.search(r"[(\[]*$", before)[0] if isinstance(before, nodes.Text) else ""
+        if opening:
+            node["opening"] = opening
+            node.parent[node.parent.index(node) - 1] = nodes.Text(before[: -len(opening)])
         after = node.next_node(descend=False, siblings=True)
         mark = re.match(r"[.,;:!?)\]]*", after)[0] if isinstance(after, nodes.Text) else ""
         if mark:
@@ -271,7 +276,8 @@ def single_parentheses(app, doctree, page):
 def visit_inline(self, node):
     """Write a formula in a line of text."""
     self.body.append(self.starttag(node, "span", "", CLASS="math notranslate"))
-    self.body.append(f"{drawn(node, node.astext(), False)}{node.get('mark', '')}</span>")
+    picture = drawn(node, node.astext(), False)
+    self.body.append(f"{node.get('opening', '')}{picture}{node.get('mark', '')}</span>")
     raise nodes.SkipNode
 
 

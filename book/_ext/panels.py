@@ -21,19 +21,25 @@ WIDE = 518.4
 LARGEST = 1.1
 """Pixels a point: letters of 12.5 points have 14 pixels."""
 TICK = 4.0  # points that a tick stands out of its axis
+NUMERAL = 7.0  # points that a number beside the end of an axis reaches below it
 SVG = "{http://www.w3.org/2000/svg}"
 NUMBER = r"(-?[\d.]+)"
 SIZE = re.compile(rf'<svg\b[^>]*? viewBox="0 0 {NUMBER} {NUMBER}"')
-FRAME = re.compile(rf"M {NUMBER} [\d.]+\s+L {NUMBER} ")
-TEXT = re.compile(rf"translate\({NUMBER} [\d.]+\)( rotate\(-90\))? scale\({NUMBER} -")
+FRAME = re.compile(rf"M {NUMBER} {NUMBER}\s+L {NUMBER} {NUMBER}\s+L {NUMBER} {NUMBER} ")
+TEXT = re.compile(rf"translate\({NUMBER} {NUMBER}\)( rotate\(-90\))? scale\({NUMBER} -")
 
 
 class Axes(NamedTuple):
-    """Where axes begin and end, where what is written at their left begins, and their ticks."""
+    """Where axes begin and end, where what is written at their left begins, and their ticks.
+
+    Words are all that is written; a number of the horizontal axis may reach out too, below. Beside
+    the vertical axis stand its numbers and its label.
+    """
 
     left: float
     right: float
     words: float
+    beside: float
     ticks: frozenset[str]
 
 
@@ -54,9 +60,11 @@ def axes(svg):
         corners = FRAME.match(frame.get("d")) if "patch" in group[0].get("id") else None
         if corners is None:
             return []
-        left, right = map(float, corners.groups())
-        words = min((x for x in map(start, group.iter()) if x and x < left - TICK), default=left)
-        found.append(Axes(left, right, words, frozenset(heights(group))))
+        left, bottom, right, _, _, top = map(float, corners.groups())
+        texts = [text for text in map(start, group.iter()) if text and text[0] < left - TICK]
+        words = min((x for x, _ in texts), default=left)
+        beside = min((x for x, y in texts if top < y < bottom + NUMERAL), default=left)
+        found.append(Axes(left, right, words, beside, frozenset(heights(group))))
     return found
 
 
@@ -65,8 +73,8 @@ def start(node):
     found = TEXT.match(node.get("transform", ""))
     if found is None:
         return None
-    x, turned, scale = found.groups()
-    return float(x) - (100 * float(scale) if turned else 0)
+    x, y, turned, scale = found.groups()
+    return float(x) - (100 * float(scale) if turned else 0), float(y)
 
 
 def heights(group):
@@ -100,7 +108,7 @@ def windows(svg):
     for column, start, end in zip(found, cuts, [*cuts[1:], width], strict=True):
         first = found[0]
         borrows = column is not first and all(
-            one.words == one.left > other.left - other.words > 0 and one.ticks == other.ticks
+            one.beside == one.left > other.left - other.beside > 0 and one.ticks == other.ticks
             for one, other in zip(column, first, strict=True)
         )
         strip = [Window(0.0, first[0].left - TICK)] if borrows else []

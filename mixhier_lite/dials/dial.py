@@ -140,13 +140,18 @@ for (const root of document.querySelectorAll('[data-dial="{self.name}"]'))
         rows = [self.frame(*stop).numbers for stop in self.stops]
         head = "".join(f'<th scope="col">{escape(name)}</th>' for name in rows[0])
         body = "".join(
-            "<tr>" + "".join(f"<td>{value:.3g}</td>" for value in row.values()) + "</tr>"
+            "<tr>" + "".join(f"<td>{written(value)}</td>" for value in row.values()) + "</tr>"
             for row in rows
         )
         return (
             f'<div class="still"><table><caption>{escape(self.caption)}</caption>'
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         )
+
+
+def written(value: float, digits: int = 3) -> str:
+    """Write a number to some significant digits, with a minus sign in the place of a hyphen."""
+    return f"{value:.{digits}g}".replace("-", "\N{MINUS SIGN}")
 
 
 def power_of_ten(exponent: float) -> str:
@@ -162,7 +167,7 @@ def round_ticks(low: float, high: float) -> dict[float, str]:
     step = next(k * unit for k in (1, 2, 5, 10) if (high - low) / (k * unit) <= 6)
     first = int(np.ceil(low / step))
     last = int(np.floor(high / step))
-    return {k * step: f"{k * step:g}" for k in range(first, last + 1)}
+    return {k * step: written(k * step, 6) for k in range(first, last + 1)}
 
 
 def _rounded(value: Any, digits: int) -> Any:

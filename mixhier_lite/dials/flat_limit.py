@@ -66,14 +66,14 @@ def flat_limit(model: LinearMixedModel, y: npt.ArrayLike, name: str = "flat-limi
     density = Panel(
         "first fixed effect",
         Axis("α₁", low, high, round_ticks(low, high)),
-        Axis("density, peak = 1", 0, 1.08, {0.0: "0", 1.0: "1"}),
+        Axis("density, peak = 1", 0, 1.5, {0.0: "0", 1.0: "1"}),
         (
             Mark("prior", "line", "noise"),
             Mark("flat", "line", "truth", hill(centre, sd**2)),
             Mark("posterior", "line", "fixed"),
-            Mark("names", "label", "noise", [(at[1], 0.08, "grey: prior")]),
-            Mark("names", "label", "fixed", [(at[1], 0.26, "posterior")]),
-            Mark("names", "label", "", [(at[1], 0.17, "dashed: flat prior")]),
+            Mark("names", "label", "noise", [(at[1], 1.14, "grey: prior")]),
+            Mark("names", "label", "fixed", [(at[1], 1.38, "posterior")]),
+            Mark("names", "label", "", [(at[1], 1.26, "dashed: flat prior")]),
         ),
     )
     gaps = Panel(

@@ -72,15 +72,15 @@ def one_group(mean: float = 4.0, tau2: float = 9.0, name: str = "one-group") -> 
     densities = Panel(
         "the same share, as Bayes sees it",
         Axis("effect of the group", -reach, reach, round_ticks(-reach, reach)),
-        Axis("density, peak = 1", 0, 1.15, {0.0: "0", 1.0: "1"}),
+        Axis("density, peak = 1", 0, 1.5, {0.0: "0", 1.0: "1"}),
         (
             Mark("prior", "line", "noise"),
             Mark("rows", "line", "truth"),
             Mark("posterior", "line", "random"),
             Mark("peak", "dots", "random big"),
-            Mark("names", "label", "noise", [(at[1], 0.28, "grey: prior")]),
-            Mark("names", "label", "", [(at[1], 0.19, "dashed: its rows")]),
-            Mark("names", "label", "random", [(at[1], 0.1, "posterior")]),
+            Mark("names", "label", "noise", [(at[1], 1.38, "grey: prior")]),
+            Mark("names", "label", "", [(at[1], 1.26, "dashed: its rows")]),
+            Mark("names", "label", "random", [(at[1], 1.14, "posterior")]),
         ),
     )
     return Dial(

@@ -141,7 +141,7 @@ def three_names(model: LinearMixedModel, y: npt.ArrayLike, name: str = "three-na
 
 
 def _paths(grid: Array, paths: Array) -> Array:
-    """One path a group, shape (J, stops, 2)."""
+    """One path per group, shape (J, stops, 2)."""
     return np.stack([np.broadcast_to(grid, paths.T.shape), paths.T], axis=2)
 
 

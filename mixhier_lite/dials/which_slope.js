@@ -19,7 +19,7 @@
     : pooling === 2 ? "no pooling" : "on the way";
   const at = Math.log10(n), all = (Wxy + Bxy) / (Wxx + Bxx);
   return {
-    words: [name, n + " rows a group"],
+    words: [name, n + " rows per group"],
     now: `Slope ${say(slope)}, with weight ${say(phi)} on comparisons between groups. ` +
       `Between ${say(Bxy / Bxx)}, pooled ${say(all)}, within ${say(Wxy / Wxx)}.`,
     marks: {
@@ -29,7 +29,7 @@
       within: [[at, Wxy / Wxx]],
       slope: [[at, slope]],
     },
-    numbers: { "rows a group": n, between: Bxy / Bxx, pooled: all, "this dial": slope,
+    numbers: { "rows per group": n, between: Bxy / Bxx, pooled: all, "this dial": slope,
       within: Wxy / Wxx, "weight of between": phi },
   };
 }

@@ -28,21 +28,21 @@ def which_slope(
     Parameters
     ----------
     data : FourGroups
-        At least three rows a group; at most about 40 keep the page light.
+        At least three rows per group; at most about 40 keep the page light.
     average : mapping of int to float, optional
-        Rows a group, and the mean slope of random-intercept models over many data sets.
+        Rows per group, and the mean slope of random-intercept models over many data sets.
     name : str
         What the ids on the page are made of.
 
     Returns
     -------
     Dial
-        Its positions are the pooling from 0 to 2, and the rows a group.
+        Its positions are the pooling from 0 to 2, and the rows per group.
 
     Raises
     ------
     InputError
-        Fewer than three rows a group.
+        Fewer than three rows per group.
     """
     rows = [np.flatnonzero(data.groups == j) for j in range(4)]
     most = min(map(len, rows))
@@ -77,7 +77,7 @@ def which_slope(
                 "slope": [(at, slope)],
             },
             {
-                "rows a group": n,
+                "rows per group": n,
                 "between": float(between),
                 "pooled": float(pooled),
                 "this dial": float(slope),
@@ -99,7 +99,7 @@ def which_slope(
     )
     slopes = Panel(
         "the slope",
-        Axis("rows a group", np.log10(1.7), np.log10(1.2 * most), sizes),
+        Axis("rows per group", np.log10(1.7), np.log10(1.2 * most), sizes),
         Axis("slope", -0.5, 1.6, {0: "0", 0.5: "0.5", 1: "1", 1.5: "1.5"}),
         (
             Mark("truth", "line", "truth thin", [[(0.2, 1), (2, 1)]]),
@@ -116,8 +116,8 @@ def which_slope(
     return Dial(
         kind="which_slope",
         name=name,
-        alt="Two dials, pooling and rows a group. Left, four groups with one line or four. Right, "
-        "the slope: without groups near the between slope, with them at the within slope; a "
+        alt="Two dials, pooling and rows per group. Left, four groups with one line or four. "
+        "Right, the slope: without groups near the between slope, with them at the within slope; a "
         "random intercept goes from one to the other as groups grow.",
         knobs=(Knob("Pooling", 0, 2, 0.05, 1), Knob("Group size", 2, most, 1, min(5, most))),
         panels=(scatter, slopes),

@@ -92,17 +92,17 @@ def who_moves_most(
     paths = [np.column_stack([stops, m]) for m in moves.T]
     (x0, y0) = b.min(axis=0)
     (x1, y1) = b.max(axis=0)
-    mx = 0.2 * (x1 - x0)
+    mx = 0.3 * (x1 - x0)
     my = 0.16 * (y1 - y0)
     plane = Panel(
         "own line → BLUP; contours: 50, 80, 95 %",
         Axis("intercept, ms", x0 - mx, x1 + mx, round_ticks(x0, x1)),
-        Axis("slope, ms a day", y0 - my, y1 + my, round_ticks(y0, y1)),
+        Axis("slope, ms per day", y0 - my, y1 + my, round_ticks(y0, y1)),
         (
             Mark("hills", "line", "random thin"),
             Mark("own", "dots", "noise open", list(b)),
             Mark("arrows", "line", "random arrow"),
-            Mark("centre", "line", "fixed thick", _cross(alpha, mx / 3, my / 3)),
+            Mark("centre", "line", "fixed thick", _cross(alpha, mx / 4.5, my / 3)),
             Mark("who", "label", "above"),
         ),
     )

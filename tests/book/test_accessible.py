@@ -10,6 +10,7 @@ import axe
 import nbformat
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
 from conftest import ROOT, visit
 from test_dials import contrast
 from test_site import PAIRED, WHOLE_SITE, soup
@@ -42,6 +43,40 @@ def test_pages_are_mended_once():
     once = accessible.mend(folded)
     assert once.endswith('<summary aria-label="Pages of 1. A &quot;b&quot;">')
     assert accessible.mend(once) == once
+
+
+def test_a_table_in_stacks_keeps_its_parts():
+    plain = (
+        '<table class="stacks many table"><thead><tr><th>in <code>R</code></th><th>&amp;</th></tr>'
+        "</thead><tbody><tr><td>1</td><td>2</td></tr><tr><td>3</td></tr></tbody></table>"
+    )
+    table = BeautifulSoup(accessible.mend(plain), "html.parser").table
+    assert [tag["role"] for tag in table.find_all("th")] == ["columnheader"] * 2
+    assert [tag["data-column"] for tag in table.find_all("td")] == ["in R", "&", "in R"]
+    assert {tag["role"] for tag in table.find_all(["thead", "tbody"])} == {"rowgroup"}
+    assert {tag["role"] for tag in table.find_all("tr")} == {"row"} and table["role"] == "table"
+    assert accessible.mend(accessible.mend(plain)) == accessible.mend(plain)
+    assert "role" not in accessible.mend(plain.replace("stacks many ", ""))
+
+
+def test_a_solution_has_its_exercise_below_its_title():
+    """A press on the title opens the solution, so no link stands in it but its own."""
+    mark = '<a class="headerlink" href="#sol-a-1">#</a>'
+    title = (
+        f'<p class="admonition-title">Solution to<a href="#ex-a-1"> Exercise 1 (A)</a>{mark}</p>'
+    )
+    assert accessible.mend(title) == (
+        f'<p class="admonition-title">Solution to Exercise 1 (A){mark}</p>\n'
+        '<p class="back"><a href="#ex-a-1">The exercise</a></p>'
+    )
+
+
+def test_sentences_are_told_from_tables():
+    sentence = "right: Each strain counts with one over its variance."
+    assert accessible.holds_sentences(sentence)
+    assert not accessible.holds_sentences("right: yes")
+    assert not accessible.holds_sentences(f"{sentence}\na   b\n1   2")
+    assert accessible.holds_sentences(f"{2 * sentence}\na   b\n1   2")
 
 
 # --- the palette

@@ -127,6 +127,21 @@ def test_dial_has_a_sentence_below_it(name):
     assert re.match(r"(Move|Give|Widen|Make|Leave) the \w+", says)
 
 
+@pytest.mark.parametrize("name", MAKERS)
+def test_negative_numbers_have_a_minus_sign(name):
+    """No hyphen, neither at a tick nor in the table."""
+    texts = [tag.get_text() for tag in soup(name).select("text, td")]
+    assert texts and [text for text in texts if re.search(r"-\d", text)] == []
+
+
+@pytest.mark.parametrize("name", ["flat-limit", "one-group"])
+def test_names_of_densities_stand_above_them(name):
+    """However a reader moves them: their peaks are 1, and a letter reaches less than 0.1 below."""
+    (panel,) = (p for p in made(name).panels if p.y.label == "density, peak = 1")
+    heights = [piece[1] for m in panel.marks if m.kind == "label" for piece in m.pieces]
+    assert len(heights) == 3 and 1.1 < min(heights) < max(heights) < panel.y.high - 0.05
+
+
 def test_ids_are_made_of_names():
     ids = [tag["id"] for name in MAKERS for tag in soup(name).select("[id]")]
     assert len(ids) == len(set(ids)) >= len(MAKERS) + 1
@@ -147,7 +162,7 @@ def test_knobs_start_on_a_step_and_marks_have_pieces(name):
 
 
 def test_ticks():
-    assert round_ticks(-3.4, 2.7) == {-2: "-2", 0: "0", 2: "2"}
+    assert round_ticks(-3.4, 2.7) == {-2: "\N{MINUS SIGN}2", 0: "0", 2: "2"}
     assert list(round_ticks(0.11, 0.29).values()) == ["0.15", "0.2", "0.25"]
     assert [power_of_ten(k) for k in (-4, -2, 0, 2, 3, 10)] == "10⁻⁴ 0.01 1 100 10³ 10¹⁰".split()
 

@@ -47,6 +47,15 @@ def test_a_panel_that_shares_an_axis_has_its_numbers_too():
     assert left.right < second.x < right.left
 
 
+def test_a_number_below_the_corner_is_no_number_of_the_vertical_axis():
+    """It reaches out at the left, and the panel has the numbers of the first all the same."""
+    svg = figure(lambda left, right: right.set(xlim=(0, 1), xticks=[0], xticklabels=["200"]),
+                 sharey=True)  # fmt: skip
+    right = panels.axes(svg)[1]
+    assert right.words < right.beside == right.left
+    assert [len(part) for part in panels.windows(svg)] == [1, 2]
+
+
 def test_an_axis_of_another_scale_is_not_lent():
     """The right panel hides its numbers; those of the left one would be wrong."""
     svg = figure(lambda left, right: right.tick_params(labelleft=False), top=0.7)
@@ -78,7 +87,7 @@ def test_a_wide_figure_without_panels_fails_the_build(tmp_path):
     assert warned == [] and not list(page.findall(nodes.container))
 
 
-PHONE = 374  # pixels of a figure on a phone of 390, which the browser confirms below
+PHONE = 390  # pixels of a figure on a phone of 390, which the browser confirms below
 LETTERS = re.compile(r"scale\((\.\d+)-\1\)")  # of words; marks in formulas are scaled once more
 
 

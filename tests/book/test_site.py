@@ -168,6 +168,16 @@ def test_punctuation_stands_where_it_belongs(site, page):
         assert not MISPLACED.search(said(words)), said(words)
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_no_line_ends_between_what_belongs_together(site, page):
+    """A bracket stays with its formula, a number with its sign for per cent."""
+    for formula in article(site, page).select("span.math"):
+        before = formula.previous_sibling
+        assert not isinstance(before, str) or before[-1:] not in ("(", "["), formula["class"]
+    for words in article(site, page).select("p, td"):
+        assert not re.search(r"\d %", said(words)), said(words)
+
+
 def test_search_knows_the_chapters(site):
     index = (site / "searchindex.js").read_text(encoding="utf-8")
     assert all(f'"{page}"' in index for page in PAGES)
