@@ -11,7 +11,6 @@ Delta = H T' + T H', and Omega by Z Delta Z' (:eq:`eq-changes`). All derivatives
 The gradient with respect to T T' is N = R - F F' (:eq:`eq-slope-N`), summed over the levels.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
