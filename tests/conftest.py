@@ -180,20 +180,28 @@ def browser(own_fonts):
     """Start a browser for all tests of this process; skip what needs one where there is none."""
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
-        program = find_browser(playwright)
-        if program is None:
-            pytest.skip(
-                "needs a browser: install Chromium from your system's packages, "
-                "or run `.venv/bin/python -m playwright install chromium`"
-            )
-        browser = playwright.chromium.launch(
-            executable_path=program,
-            args=FLAGS,
-            env={**os.environ, "FONTCONFIG_FILE": str(own_fonts)},
+    try:
+        playwright = sync_playwright().start()
+    except Exception as problem:
+        pytest.skip(
+            f"needs a browser, and Playwright does not start here ({problem}): "
+            "`.venv/bin/python -m playwright install-deps` brings the libraries that it needs"
         )
-        yield browser
-        browser.close()
+    program = find_browser(playwright)
+    if program is None:
+        playwright.stop()
+        pytest.skip(
+            "needs a browser: install Chromium from your system's packages, "
+            "or run `.venv/bin/python -m playwright install chromium`"
+        )
+    browser = playwright.chromium.launch(
+        executable_path=program,
+        args=FLAGS,
+        env={**os.environ, "FONTCONFIG_FILE": str(own_fonts)},
+    )
+    yield browser
+    browser.close()
+    playwright.stop()
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
