@@ -466,7 +466,8 @@ def fit(
         return _fit_gram(y, None, method, tau2)
     if X is None or terms is None:
         raise refused("y-alone")
-    return fit_rows(Rows.of(y, X, terms, weights), method, tau2, names)
+    gram = Gram.from_arrays(y, X, terms, weights, names)
+    return _fit_gram(gram, Rows.of(y, X, terms, weights), method, tau2)
 
 
 def fit_rows(rows: Rows, method: str, tau2: float | None, names: Names) -> Fit:
