@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from ..gram.gram import Terms, Weights
 from ..gram.term import Term, as_terms
-from ..inputs import Array, real, unchecked
+from ..inputs import Array, unchecked
 from ..values import Value
 from .estimates import Estimates
 
@@ -26,10 +26,10 @@ class Rows(Value):
 
     @classmethod
     def of(cls, y: ArrayLike, X: ArrayLike, terms: Terms, weights: Weights) -> "Rows":
-        """Copy rows that their owner may change."""
+        """Copy rows that a Gram has accepted, and that their owner may change."""
         kept_y = unchecked(y, "y", 1).copy()
         kept_X = unchecked(X, "X", 2).copy(order="K")
-        w = None if weights is None else real(weights, "weights", 1)
+        w = None if weights is None else unchecked(weights, "weights", 1).copy()
         return cls(kept_y, kept_X, as_terms(terms), w)
 
 

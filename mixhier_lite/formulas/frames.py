@@ -173,10 +173,8 @@ def _plain(name: str, column: Any) -> Any:
     if not _is_known(dtype):
         return _plain_objects(name, column.array.__arrow_array__().to_pylist())
     if isinstance(dtype, pd.CategoricalDtype):
-        used = column.cat.remove_unused_categories()
-        values = _plain(name, pd.Series(used.cat.categories))
-        codes = used.cat.codes.to_numpy()
-        return pd.Series(pd.Categorical.from_codes(codes, pd.Index(values), dtype.ordered))
+        codes, levels = _category(name, column)
+        return pd.Series(pd.Categorical.from_codes(codes, pd.Index(levels), dtype.ordered))
     if types.is_bool_dtype(dtype):
         return column.astype(bool)
     if types.is_complex_dtype(dtype):
@@ -232,11 +230,8 @@ def _factor(name: str, column: Any) -> Factor:
     import pandas as pd
 
     if isinstance(column.dtype, pd.CategoricalDtype):
-        codes = column.cat.codes.to_numpy()
-        used = np.bincount(codes, minlength=len(column.cat.categories)) > 0
-        levels = _plain(name, pd.Series(column.cat.categories[used]))
-        place = np.cumsum(used) - 1
-        return Factor(place[codes], labels_of(levels), True)
+        codes, levels = _category(name, column)
+        return Factor(codes, labels_of(levels), True)
     if not _is_known(column.dtype) or column.dtype == np.longdouble:
         column = _plain(name, column)
     values = column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array
@@ -250,6 +245,16 @@ def _factor(name: str, column: Any) -> Factor:
         distinct = values
     found = coded(labels_of(_plain(name, pd.Series(distinct, dtype=distinct.dtype))))
     return Factor(found.codes[codes], found.levels, False)
+
+
+def _category(name: str, column: Any) -> tuple[Codes, Any]:
+    """The codes of a category without missing values, and the levels that have rows."""
+    import pandas as pd
+
+    codes = column.cat.codes.to_numpy()
+    used = np.bincount(codes, minlength=len(column.cat.categories)) > 0
+    place = np.cumsum(used) - 1
+    return place[codes], _plain(name, pd.Series(column.cat.categories[used]))
 
 
 def labels_of(column: Any) -> Labels:

@@ -7,8 +7,7 @@ stands between the bars is only cut out here; formulaic makes columns of it late
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-
-import numpy as np
+from itertools import accumulate
 
 from ..errors import refused
 from .interactions import combined
@@ -150,7 +149,7 @@ def _opened(pieces: list[tuple[str, list[Token]]]) -> list[tuple[str, list[Token
     found: list[tuple[str, list[Token]]] = []
     for sign, piece in pieces:
         inner = piece[1:-1]
-        depth = np.cumsum([_depth(token) for token in inner])
+        depth = list(accumulate(map(_depth, inner)))
         bars = [k for k, token in enumerate(inner) if token.text in ("|", "||")]
         if sign == "+" and _one_bracket(piece) and bars and all(depth[k] > 0 for k in bars):
             found += _opened(_pieces(inner))

@@ -49,17 +49,15 @@ def joined(parts: Sequence[Derivatives]) -> Derivatives:
 
 @dataclass(frozen=True, eq=False)
 class Curvature:
-    """Derivatives in T T' of every term at one point, and what they are expected to be."""
+    """The slope in T T' of every term at one point, and what its slope is expected to be."""
 
     N: list[Array]
     """Gradient, shape (q, q)."""
     trace: list[Array]
     """The part of it without y: a change a of T T' adds tr(Q Z a Z'); shape (q, q)."""
-    hessian: Blocks
-    """Second derivatives (:eq:`eq-hessian-Theta`)."""
     given_tau2: Blocks
-    """Their mean over y for known tau2 (:eq:`eq-information`): tr(Q Z a Z'Q Z b Z') for changes a
-    and b. By ML Omega^-1 stands for Q."""
+    """The mean over y of second derivatives for known tau2 (:eq:`eq-information`), that is
+    tr(Q Z a Z'Q Z b Z') for changes a and b. By ML Omega^-1 stands for Q."""
     nu: float
     """Rows that speak about tau2; infinite where it is known."""
 
@@ -80,13 +78,12 @@ class Curvature:
             self.given_tau2[0, 0] - np.multiply.outer(explained, self.trace[0]) / self.nu
         )
 
-    def in_entries(self, T: Sequence[Array]) -> Blocks:
-        """Second derivatives in the entries of T (:eq:`eq-hessian-T`)."""
-        return hessian_in_entries(self.hessian, self.N, T)
-
 
 def hessian_in_entries(hessian: Blocks, N: Sequence[Array], T: Sequence[Array]) -> Blocks:
-    """Second derivatives in the entries of T from those in T T' and the gradient N there."""
+    """Second derivatives in the entries of T from those in T T' and the gradient N there.
+
+    That is :eq:`eq-hessian-T`.
+    """
     out = in_entries(hessian, T)
     for t, of_term in enumerate(N):
         np.einsum("ijkj->jik", out[t, t])[...] += of_term + of_term.T

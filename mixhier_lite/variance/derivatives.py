@@ -114,9 +114,10 @@ def gradient(factor: Factor, columns: Array) -> tuple[Array, list[Array]]:
 def of_one_term(factor: Factor, at: Profiled) -> Derivatives:
     """Value, gradient and second derivatives in the entries of T of one term, at N points.
 
-    For changes H and K of T (:eq:`eq-hessian-T`), with U = T'F, Y = T'R and sums over the levels,
-    they are 2 tr K'N H - 2 tr(Y H Y K) - 2 tr(Y T H'R K) + 2 tr(U F'H Y K) + 2 tr(U F'K Y H)
-    + 2 tr(K'F F'H Y T) + 2 tr(U U'H'R K), less what the square of the slope of S takes away.
+    For changes H and K of T (:eq:`eq-hessian-T` of :eq:`eq-hessian-Theta`), with U = T'F, Y = T'R
+    and sums over the levels, they are 2 tr K'N H - 2 tr(Y H Y K) - 2 tr(Y T H'R K)
+    + 2 tr(U F'H Y K) + 2 tr(U F'K Y H) + 2 tr(K'F F'H Y T) + 2 tr(U U'H'R K), less what the square
+    of the slope of S takes away.
     """
     equations = factor.equations
     T = factor.levels.T
@@ -164,10 +165,7 @@ def _summed(a: Array, b: Array, order: str) -> Array:
 
 
 def curvature_of_one_term(factor: Factor, at: Profiled) -> Curvature:
-    """Derivatives in T T' at the first point where there is one term.
-
-    The second ones are :eq:`eq-hessian-Theta`, those expected :eq:`eq-expected`.
-    """
+    """The slope in T T' at the first point where there is one term, and :eq:`eq-expected`."""
     equations = factor.equations
     levels = factor.levels
     R = (equations.A - gram(levels.TA, levels.Y))[0]
@@ -187,19 +185,13 @@ def curvature_of_one_term(factor: Factor, at: Profiled) -> Curvature:
 
     wide = E.reshape(q * p1, J)
     Phi = (wide @ wide.T).reshape(q, p1, q, p1).swapaxes(1, 2)  # for a change of entry i, k
-    squares = np.einsum("ijcd,klcd->ijkl", Phi * at.omega[0], Phi)
-    RR = twice(R, R)
-    FFR = twice(FF, R)
-    FF_xR = twice(FF_x, R)
-    hessian = _both_orders(FFR) - RR - squares
-
     d_x = at.d[0, :-1]
     Phi_x = Phi[:, :, :-1, :-1] * np.sqrt(np.multiply.outer(d_x, d_x))
     squares_x = np.einsum("ijcd,klcd->ijkl", Phi_x, Phi_x)
-    given_tau2 = RR - _both_orders(FF_xR) + squares_x
+    given_tau2 = twice(R, R) - _both_orders(twice(FF_x, R)) + squares_x
     trace = (R - FF_x).sum(axis=2)
     N = (R - FF).sum(axis=2)
-    return Curvature([N], [trace], {(0, 0): hessian}, {(0, 0): given_tau2}, at.nu)
+    return Curvature([N], [trace], {(0, 0): given_tau2}, at.nu)
 
 
 def _both_orders(form: Array) -> Array:
@@ -284,25 +276,11 @@ class DenseTerms:
         products = by_entry(A) @ by_entry(B).T
         return np.asarray(products.reshape(q, r, q, r).transpose(0, 2, 3, 1))
 
-    def hessian(self) -> Blocks:
-        """Second derivatives in T T' (:eq:`eq-hessian-terms`)."""
-        Phi = []  # of each term, for a change of entry i, k
-        for a, b, q in self.slices:
-            own = self.E[a:b].reshape(-1, q, self.E.shape[1])
-            Phi.append(_over_levels(own, own))
-        out = {}
-        for s, t in self.pairs:
-            squares = np.einsum("ijcd,klcd->ijkl", Phi[s] * self.at.omega[0], Phi[t])
-            first = self.paired_sum(self.FF - self.R, self.R, s, t)
-            second = self.paired_sum(self.R, self.FF, s, t)
-            out[s, t] = first + second - squares
-        return _mirrored(out)
-
     def hessian_in_entries(self) -> Blocks:
-        """Second derivatives in the entries of T (:eq:`eq-hessian-T`), as ``of_one_term`` has them.
+        """Second derivatives in the entries of T, as ``of_one_term`` has them.
 
-        The sums go over pairs of levels here, and for large T they keep the digits that those in
-        T T' lose.
+        The sums go over pairs of levels here (:eq:`eq-hessian-terms`), and nothing is lost where T
+        is large: T stands beside R and F before they are summed.
         """
         root = np.sqrt(self.at.d[0])
         F = self.E * root
@@ -343,8 +321,8 @@ def of_several_terms(factor: Factor, at: Profiled) -> Blocks:
 
 
 def curvature_of_several_terms(factor: Factor, at: Profiled) -> Curvature:
-    """Derivatives in T T' at the first point where no term is eliminated level by level."""
+    """The slope in T T' at the first point where no term is eliminated level by level."""
     terms = DenseTerms.of(factor, at)
     N = terms.N()
     trace = terms.of_terms(terms.ZQZ)
-    return Curvature(N, trace, terms.hessian(), terms.given_tau2(), at.nu)
+    return Curvature(N, trace, terms.given_tau2(), at.nu)

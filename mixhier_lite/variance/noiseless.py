@@ -13,7 +13,7 @@ from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
 from ..inputs import Array
 from .criterion import Criterion
-from .curvature import Curvature, Derivatives, joined
+from .curvature import Blocks, Curvature, Derivatives, hessian_in_entries, joined
 from .saturated import SaturatedRows, total
 
 LOST = 1e300
@@ -105,13 +105,19 @@ class Noiseless(Criterion):
         each = []
         for n, value in enumerate(self.values(T)):
             here = [t[n] for t in T]
-            at = self.curvature(here) or self._lost
+            at, hessian = self._in_covariances(here) or self._lost
             slopes = [2 * N @ t for N, t in zip(at.N, here, strict=True)]
-            each.append(Derivatives.at_one(float(value), slopes, at.in_entries(here)))
+            second = hessian_in_entries(hessian, at.N, here)
+            each.append(Derivatives.at_one(float(value), slopes, second))
         return joined(each)
 
     def curvature(self, T: Sequence[Array]) -> Curvature | None:
-        """See :meth:`Criterion.curvature`.
+        """See :meth:`Criterion.curvature`."""
+        at = self._in_covariances(T)
+        return None if at is None else at[0]
+
+    def _in_covariances(self, T: Sequence[Array]) -> tuple[Curvature, Blocks] | None:
+        """The curvature and the second derivatives in T T'.
 
         With dV_kl = Z_k K Z_l', R = Q_0 (REML) or G^-1 (ML) and u = Q_0 y the derivatives in
         Sigma_kl are tr(R dV_kl) - u'dV_kl u and
@@ -145,17 +151,17 @@ class Noiseless(Criterion):
             given[s, t] = (left @ right.T).reshape(q, q, r, r)
             of_y = np.einsum("jia,kla->ijkl", dVw[s], PdVw[t])
             hessian[s, t] = 2 * of_y - given[s, t]
-        return Curvature(N, trace, hessian, given, np.inf)
+        return Curvature(N, trace, given, np.inf), hessian
 
     @property
-    def _lost(self) -> Curvature:
+    def _lost(self) -> tuple[Curvature, Blocks]:
         """No slope where there is no value."""
         sizes = [len(each) for each in self.rows.products]
         flat = [np.zeros((q, q)) for q in sizes]
         forms = {
             (s, t): np.zeros((q, q, r, r)) for s, q in enumerate(sizes) for t, r in enumerate(sizes)
         }
-        return Curvature(flat, flat, forms, forms, np.inf)
+        return Curvature(flat, flat, forms, np.inf), forms
 
     def slope_of_noise(self, T: Sequence[Array]) -> tuple[float, float]:
         """Slope of the criterion in tau2 at 0 (:eq:`eq-noise-slope`), and its standard deviation.

@@ -111,11 +111,10 @@ class Scalar(WithNoise):
     def curvature(self, T: Sequence[Array]) -> Curvature:
         """See :meth:`Criterion.curvature`."""
         at = self._in_x(T[0][:, 0] ** 2)
-        hessian = {(0, 0): at.curvature.reshape(1, 1, 1, 1)}
         given_tau2 = {(0, 0): at.given_tau2.reshape(1, 1, 1, 1)}
         slope = at.slope.reshape(1, 1)
         trace = at.trace.reshape(1, 1)
-        return Curvature([slope], [trace], hessian, given_tau2, at.profiled.nu)
+        return Curvature([slope], [trace], given_tau2, at.profiled.nu)
 
 
 @dataclass(frozen=True, eq=False)
