@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from random_fits import excess
+from random_fits import excess, random_problem
 
 from mixhier_lite import Term, fit
 from mixhier_lite.variance import newton
@@ -33,3 +33,14 @@ def test_rounding_with_many_columns_does_not_hold_up_a_descent(monkeypatch):
 def test_a_lower_minimum_in_a_long_valley_is_found():
     """23 entries of T, of three factors with 14 groups: points are not given up on the way."""
     assert excess(1335) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("seed", "best"),
+    [(118, 132.91220125470988), (1132, 238.05505146730047), (1545, 75.16940971648836)],
+)
+def test_few_rows_with_many_minima(seed, best):
+    """Minima that one search in a few found, when a long axis held up a step along all others."""
+    y, X, terms, weights, method = random_problem(seed)
+    model = fit(y, X, [Term(g, Z, K, c) for g, Z, K, c in terms], method, weights)
+    assert model.criterion == pytest.approx(best, abs=1e-6)
