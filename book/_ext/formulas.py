@@ -157,11 +157,14 @@ def spoken(node):
     return ElementTree.tostring(node, encoding="unicode")
 
 
+@functools.cache
 def picture_of(tex, display):
     """Draw TeX; return the SVG picture, the MathML of the whole, and the width in ex."""
     picture, (math,) = ElementTree.fromstring(engine().call("draw", tex, display))
     for outline in picture.iter(f"{SVG}path"):
-        OUTLINES[outline.get("id").partition("-TEX-")[2]] = lean.path(outline.get("d"), flip=-1)
+        letter = outline.get("id").partition("-TEX-")[2]
+        if letter not in OUTLINES:
+            OUTLINES[letter] = lean.path(outline.get("d"), flip=-1)
     lines = "".join(part for node in picture.find(f"{SVG}g") for part in flat(node, Place()))
     window = " ".join(whole(float(length)) for length in picture.get("viewBox").split())
     size = f"width={ex(picture.get('width'))} height={ex(picture.get('height'))}"

@@ -195,12 +195,6 @@ NAMED = re.compile(r"(?:thm|lem|def|proof|equation-eq|fig|ex|sol|term)-[\w-]*[a-
 BOXES = {"div.proof[id]": "thm|lem|def", "div.exercise": "ex", "div.solution": "sol"}
 
 
-def test_no_page_has_an_id_twice(site):
-    for page in [*PAGES, "search", "genindex"]:
-        ids = [tag["id"] for tag in soup(site, page).find_all(id=True)]
-        assert [name for name, count in Counter(ids).items() if count > 1] == [], page
-
-
 @pytest.mark.parametrize("page", PAGES)
 def test_boxes_equations_and_figures_have_names_and_permalinks(site, page):
     built = soup(site, page).find("article")

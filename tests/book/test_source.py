@@ -131,6 +131,7 @@ def build(folder, page):
     """Build one page, warnings as errors; return the run."""
     (folder / "conf.py").write_text(
         f"import sys\nsys.path.insert(0, {str(ROOT / 'book/_ext')!r})\n"
+        "import source\nsource.PLACES = ['mixhier_lite/known']\n"  # the files that the page names
         "extensions = ['myst_parser', 'sphinx.ext.autodoc', 'source']\n"
         "myst_enable_extensions = ['colon_fence']\n",
         encoding="utf-8",
