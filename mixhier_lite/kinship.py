@@ -132,7 +132,9 @@ def pedigree_relatedness(parents: Pedigree | Any) -> Relatedness:
     A = np.zeros((len(place), len(place)))
     for j in _elders_first(pairs, names):
         known = pairs[j]
-        A[j] = A[:, j] = A[list(known)].sum(axis=0) / 2
+        half = A[list(known)].sum(axis=0) / 2
+        A[j] = half
+        A[:, j] = half
         A[j, j] = 1 + A[known] / 2 if len(known) == 2 else 1.0
     labels = np.empty(len(names), dtype=object)
     labels[:] = names

@@ -9,6 +9,7 @@ from graphlib import TopologicalSorter
 from string import Formatter
 
 import pytest
+from assignments import stacked
 from conftest import ROOT, project_files
 
 BOOK, PACKAGE = ROOT / "book", ROOT / "mixhier_lite"
@@ -350,28 +351,10 @@ def test_no_file_knows_the_machine_it_was_written_on():
 # --- one assignment a line
 
 
-def _stacked(tree):
-    """Yield assignments of several values to several names, but for exchanges."""
-    for node in ast.walk(tree):
-        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple)):
-            continue
-        if isinstance(node.targets[0], ast.Tuple):
-            targets = [ast.unparse(target) for target in node.targets[0].elts]
-            reads = [set(map(ast.unparse, ast.walk(value))) for value in node.value.elts]
-            exchanged = any(
-                target in read
-                for i, target in enumerate(targets)
-                for j, read in enumerate(reads)
-                if i != j
-            )
-            if not exchanged:
-                yield node.lineno
-
-
 @pytest.mark.parametrize("module", MODULES, ids=_name)
 def test_values_are_named_one_by_one(module):
-    assert list(_stacked(ast.parse(module.read_text(encoding="utf-8")))) == []
+    assert list(stacked(ast.parse(module.read_text(encoding="utf-8")))) == []
 
 
 def test_the_search_for_stacked_values_finds_them():
-    assert list(_stacked(ast.parse("a, b = f(a), y\na, b = b, a\na, b = f(x)"))) == [1]
+    assert list(stacked(ast.parse("a, b = f(a), y\na, b = b, a\na, b = f(x)"))) == [1]

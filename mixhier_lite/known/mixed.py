@@ -181,7 +181,9 @@ def gls_blup(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
     Sigma = model.Sigma
     L, s = cholesky_factor(model.V, "V")
     R = np.tril(L) / s[:, None]  # V = R R'; R^-1 times the model has noise of variance one
-    Xw, Dw, yw = (solve_triangular(R, Z, lower=True, check_finite=False) for Z in (X, D, y))
+    Xw = solve_triangular(R, X, lower=True, check_finite=False)
+    Dw = solve_triangular(R, D, lower=True, check_finite=False)
+    yw = solve_triangular(R, y, lower=True, check_finite=False)
 
     # alpha_hat = (X'V^-1 X)^-1 X'V^-1 y: least squares of yw on Xw
     Q, upper = qr(Xw, mode="economic", check_finite=False)

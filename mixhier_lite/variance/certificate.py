@@ -78,7 +78,7 @@ def _unit_basis(E: Array) -> Array:
 
 
 def _changes(entries: ActiveEntries, bare: list[Array]) -> Array:
-    """Changes of T that leave its rank as it is (:eq:`eq-face`), one a row, (k, sum of q^2).
+    """Changes of T that leave its rank as it is (:eq:`eq-face`), one per row, (k, sum of q^2).
 
     They are to the columns that are not zero: along the axes of T T', the longest first, where a
     term is correlated. To turn the axes of a large covariance costs far more than to stretch them,

@@ -204,7 +204,7 @@ class DenseTerms:
     """R and E of all terms as whole matrices, where no term is eliminated level by level."""
 
     slices: tuple[tuple[int, int, int], ...]
-    """First column of each term, the one after its last, and its number of columns a level."""
+    """First column of each term, the one after its last, and its number of columns per level."""
     R: Array
     """Shape (m, m)."""
     E: Array

@@ -49,7 +49,7 @@ def starts(entries: ActiveEntries, more: int = 1) -> Array:
 
 @lru_cache
 def _places(cells: Cells, n: int) -> tuple[Array, Any]:
-    """Points all over the place, n a look, and the nearest neighbours of each.
+    """Points all over the place, n per look, and the nearest neighbours of each.
 
     The second look is at covariances that are all but of rank one: a valley with a correlation
     near 1 or -1 is too narrow to be seen from further inside.

@@ -1,5 +1,6 @@
 """Each notebook holds exactly its page's source, with every cell executed, in order."""
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import nbformat
 import notebooks
 import pytest
+from assignments import compressed
 from conftest import ROOT, project_files
 
 PAGES = notebooks.sources()
@@ -106,6 +108,23 @@ def test_imports_open_the_notebook_and_are_not_on_the_page(page):
     assert first.metadata.get("tags") == ["remove-cell"]
     assert "ModuleNotFoundError" in first.source and "plot.style()" in first.source
     assert not any("remove-cell" in cell.metadata.get("tags", []) for cell in others)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=notebooks.name)
+def test_cells_are_written_as_a_student_would(page):
+    """One name gets one value per line; no line is longer than those of the package."""
+    for cell in code_cells(page):
+        lines = cell.source.splitlines()
+        code = "\n".join(line for line in lines if not line.startswith("%"))
+        assert [lines[k - 1] for k in compressed(ast.parse(code))] == []
+        assert [line for line in lines if len(line) > 100] == []
+
+
+def test_compressed_lines_are_found():
+    lines = "a, b = f(a), y", "a, b = (f(x) for x in y)", "a = b = f(y)", "f(a := b)"
+    assert all(list(compressed(ast.parse(line))) == [1] for line in lines)
+    for line in ("a, b = b, a", "a, b = f(x)", "a = [f(x) for x in y]"):
+        assert list(compressed(ast.parse(line))) == []
 
 
 @pytest.mark.parametrize("page", SHOWN, ids=notebooks.name)

@@ -176,7 +176,7 @@ def test_random_intercept_slope_of_the_four_groups(n_per_group):
 
 @pytest.mark.slow
 def test_the_bias_depends_on_the_size_of_the_groups():
-    """Means over data sets, by the scan: 0.13, 0.56 and 0.97; two humps at five a group."""
+    """Means over data sets, by the scan: 0.13, 0.56 and 0.97; two humps at five rows per group."""
     mean, share = {}, {}
     for n, draws in ((2, 600), (5, 1200), (30, 300)):
         rng = np.random.default_rng(n)

@@ -164,7 +164,7 @@ def test_dense_likelihood():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_two_humps(seed):
-    """The seed's example with five a group, against a dense scan of the one variance ratio."""
+    """Five rows per group of the four groups, against a dense scan of the one variance ratio."""
     data = four_groups(np.random.default_rng(seed), 5)
     X = np.column_stack([np.ones(20), data.x])
     model = fit(data.y, X, Term(data.groups), method="ML")

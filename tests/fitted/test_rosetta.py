@@ -89,7 +89,7 @@ CLAIMED = {"criterion": 10, "alpha": 10, "se": 4, "sd": 4, "tau": 5, "beta": 4, 
     [(name, method) for name in FORMULAS for method in ("REML", "ML")][:-1],
 )
 def test_lme4_agrees(name, method):
-    """Except the four groups by ML, where it ends in another valley: the next test."""
+    """Except the four groups by ML, where it ends in another minimum: the next test."""
     stored, o = LME4["fits"][method][name], ours(name, method)
     assert stored["levels"] == [str(level) for level in o.levels[0]]
     for word, mine in words(o).items():
@@ -100,9 +100,9 @@ def test_lme4_agrees(name, method):
     ("key", "name", "method", "higher"),
     [("four_groups_ML", "four_groups", "ML", 30.4), ("few_rows_REML", "few_rows", "REML", 0.13)],
 )
-def test_lme4_starts_beside_the_wrong_valley(key, name, method, higher):
+def test_lme4_starts_beside_the_wrong_minimum(key, name, method, higher):
     """Its first guess is a ratio of variances of y; from 10 it finds our optimum."""
-    stored, data = LME4["valleys"][key], four_groups(name)
+    stored, data = LME4["two_minima"][key], four_groups(name)
     o = lmer("y ~ x + (1 | group)", data, method=method)
     between = data.groupby("group")["y"].transform("mean").var()
     assert stored["start"] ** 2 == pytest.approx(between / (data["y"].var() - between), rel=1e-12)

@@ -231,7 +231,7 @@ def test_in_balanced_data_the_sign_at_zero_decides(method):
 
 @pytest.mark.theorem("thm-boundary")
 def test_zero_can_pass_every_local_test_and_be_wrong():
-    """The two-humped examples: the proof's, and the seed's at five a group."""
+    """The two-humped examples: the proof's, and the seed's at five rows per group."""
     y = np.append(np.tile([1.0, -1.0], 500), np.tile([5.0, -5.0], 5))
     g, X = np.append(np.repeat(np.arange(10), 100), np.arange(10, 20)), np.ones((1010, 1))
     # sums in fractions: N at zero is n - sum n_j^2 / n - nu sum (sum of group)^2 / r2

@@ -24,7 +24,7 @@ read_off <- function(m) list(
   condVar = attr(ranef(m)[[1]], "postVar"))
 # --- to here
 
-# Criteria with two valleys. Where lme4 starts, where it ends from there, and from elsewhere.
+# Criteria with two minima. Where lme4 starts, where it ends from there, and from elsewhere.
 random_intercept <- function(data, REML, ...) suppressMessages(suppressWarnings(
   lmer(y ~ x + (1 | group), data, REML = REML, ...)))
 by_start <- function(data, REML) {
@@ -49,10 +49,10 @@ out <- list(
   about = list(program = "lme4", version = as.character(packageVersion("lme4")),
                language = R.version.string, date = as.character(Sys.Date()), script = "lme4.R"),
   fits = list(REML = by_lme4(TRUE), ML = suppressMessages(suppressWarnings(by_lme4(FALSE)))),
-  valleys = list(four_groups_ML = by_start(four_groups, FALSE),
-                 few_rows_REML = by_start(few_rows, TRUE)),
+  two_minima = list(four_groups_ML = by_start(four_groups, FALSE),
+                    few_rows_REML = by_start(few_rows, TRUE)),
   two_bars = list(criterion = REMLcrit(bars), parameters = length(getME(bars, "theta")),
                   split = as.character(formula(bars))[3]))
 text <- jsonlite::toJSON(plain(out), digits = I(17), auto_unbox = TRUE, matrix = "rowmajor")
-writeLines(gsub('("(REML|ML|Dyestuff|sleepstudy|four_groups|valleys|two_bars)")', "\n\\1", text),
+writeLines(gsub('("(REML|ML|Dyestuff|sleepstudy|four_groups|two_minima|two_bars)")', "\n\\1", text),
            "../../../mixhier_lite/datasets/lme4.json")
