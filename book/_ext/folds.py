@@ -25,7 +25,7 @@ FULL = {"book/02-mixed", "book/14-bayes", "book/17-checks"}
 """Pages that would be too heavy: here all code is a link to its page."""
 ASKS = re.compile(r"\bBefore you (look|run|read on)\b")
 SECOND = "For a second reading"
-CHAPTER = re.compile(r"book/\d\d-")
+READ_THROUGH = re.compile(r"book/(\d\d-.+|tour|errata|algebra|toolbox|newcomers)$")
 WORDS_A_MINUTE = 180
 WORDS_OF_A_FIGURE = 60
 
@@ -199,8 +199,8 @@ def minutes(*parts):
 
 
 def reading_time(app, doctree):
-    """Say below the title of a chapter how long a first reading takes, and all of it."""
-    if not CHAPTER.match(app.env.docname):
+    """Say below the title of a page that is read through how long that takes, and all of it."""
+    if not READ_THROUGH.match(app.env.docname):
         return
     section = next(doctree.findall(nodes.section))
     copy = section.deepcopy()
