@@ -2,13 +2,14 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import block_diag, cho_factor, cho_solve
 
 from ..errors import refused
 from ..inputs import Array, real, small_enough
 from ..linalg import identified, is_singular, solve_and_invert
 from .effects import Effects
 from .mixed import LinearMixedModel, mixed_model, response
+from .rounding import enough_digits
 
 
 def mixed_model_equations(model: LinearMixedModel) -> Array:
@@ -75,7 +76,10 @@ def henderson(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
     rest = W.T @ (y - W @ c)
     rest[p:] -= model.tau2 * cho_solve((model.L, True), c[p:])
     c = c + M_inverse @ rest
-    return Effects(c[:p], c[p:], model.tau2 * M_inverse)
+    found = Effects(c[:p], c[p:], model.tau2 * M_inverse)
+    prior = block_diag(np.zeros((p, p)), precision(model.Sigma))
+    sds = np.append(np.zeros(p), np.sqrt(np.diag(model.Sigma)))
+    return enough_digits(found, W, y, model.tau2, c, found.cov, np.eye(len(c)), prior, sds)
 
 
 def log_joint(

@@ -19,6 +19,7 @@ from ..linalg import (
 from ..values import Value
 from .effects import Effects
 from .mixed import LinearMixedModel, mixed_model, response
+from .rounding import enough_digits
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -233,5 +234,8 @@ def posterior(model: LinearMixedModel, y: npt.ArrayLike, prior: GaussianFactor) 
     rest = W.T @ (y - W @ mean) / model.tau2 + before.shift - before.precision @ mean
     mean = mean + cov @ rest
     to_beta = block_diag(np.eye(p), model.L)
-    cov = to_beta @ cov @ to_beta.T
-    return Effects(mean[:p], model.L @ mean[p:], (cov + cov.T) / 2)
+    wanted = to_beta @ cov @ to_beta.T
+    found = Effects(mean[:p], model.L @ mean[p:], (wanted + wanted.T) / 2)
+    rows = np.hstack([model.X, model.D])
+    sds = np.zeros(p + J)  # of nothing that was inverted to a precision
+    return enough_digits(found, rows, y, model.tau2, mean, cov, to_beta, before.precision, sds)

@@ -20,6 +20,7 @@ from ..inputs import (
 from ..linalg import cholesky_factor, covariance, identified, well_conditioned
 from ..values import Value
 from .effects import Effects
+from .rounding import too_much
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -225,10 +226,9 @@ def _enough_digits(found: Effects, R: Array, Xw: Array, yw: Array, to_effects: A
     residual = np.abs(R_inverse.T @ (yw - Xw @ found.fixed))  # V^-1 (y - X alpha_hat)
     moved = np.abs(yw) + np.abs(Xw) @ np.abs(found.fixed) + np.abs(R.T) @ residual
 
-    effects = np.append(found.fixed, found.random)
     sd = np.sqrt(np.diag(found.cov))
-    error = eps * (growth @ moved)
-    of_their_own = 1e-6 * np.abs(effects) + 1e-9 * np.abs(effects).max(initial=0.0)
-    of_sd = eps * (growth[:p] @ np.abs(Xw)) @ sd[:p]  # by how much it moves sd of alpha_hat
-    if (error > sd / 100 + of_their_own).any() or (of_sd > sd[:p] / 1000).any():
+    error = 8 * eps * (growth @ moved)
+    of_columns = np.linalg.norm(to_effects, axis=1)[:, None] * np.linalg.norm(Xw, axis=0)
+    of_sd = eps * (growth @ np.abs(Xw) + of_columns) @ sd[:p]  # Xw moves alpha_hat, and all with it
+    if too_much(found, error) or (of_sd > sd / 1000).any():
         raise refused("rounding-too-large-beside-V")

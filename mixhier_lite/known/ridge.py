@@ -9,6 +9,7 @@ from ..inputs import Array
 from ..linalg import identified, well_conditioned
 from .effects import Effects
 from .mixed import LinearMixedModel, response
+from .rounding import too_much
 
 
 def ridge(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
@@ -59,7 +60,9 @@ def ridge(model: LinearMixedModel, y: npt.ArrayLike) -> Effects:
     root = to_effects @ root
     order = np.roll(np.arange(J + p), p)  # beta, alpha -> alpha, beta
     cov = model.tau2 * (root @ root.T)
-    return Effects(c[J:], model.L @ c[:J], cov[np.ix_(order, order)])
+    found = Effects(c[J:], model.L @ c[:J], cov[np.ix_(order, order)])
+    _rows_keep_digits(found, (root @ Q.T)[order], np.abs(b) + np.abs(A) @ np.abs(c))
+    return found
 
 
 def least_squares(A: Array, b: Array, Q: Array, R: Array) -> Array:
@@ -89,4 +92,13 @@ def _enough_digits(A: Array, e: Array, root: Array, tau: float) -> None:
     rounding = np.finfo(float).eps * (np.abs(root @ root.T) @ (np.abs(A).T @ np.abs(e)))
     share = rounding / (tau * np.sqrt((root**2).sum(axis=1)))
     if (worst := float(share.max(initial=0.0))) > 1e-4:
+        raise refused("rounding-too-large", error=worst)
+
+
+def _rows_keep_digits(found: Effects, to_effects: Array, rows: Array) -> None:
+    """Refuse effects that rounding of the rows of b - A c, up to eps ``rows``, moves too far."""
+    error = np.finfo(float).eps * (np.abs(to_effects) @ rows)
+    if too_much(found, error):
+        sd = np.sqrt(np.diag(found.cov))
+        worst = float((error[sd > 0] / sd[sd > 0]).max(initial=0.0))
         raise refused("rounding-too-large", error=worst)
