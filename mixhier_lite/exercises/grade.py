@@ -11,6 +11,8 @@ from .grading.processes import closed
 from .grading.returned import Sheet, returned
 from .grading.worksheet import Limits
 
+MOST = 1_000_000
+"""Seconds or megabytes, as no worksheet needs them."""
 WIDEST = 60
 """Letters that the table keeps free for the exercises passed; who has more gets a longer line."""
 
@@ -57,6 +59,9 @@ def main(arguments: list[str] | None = None) -> int:
             f"--{name}", type=kind, default=default, help=f"{what} (default {default})"
         )
     given = parser.parse_args(arguments)
+    for name in ("seconds", "total", "megabytes"):
+        if not 0 < getattr(given, name) < MOST:
+            parser.error(f"--{name} is to be above 0 and below {MOST}")
     if not given.folder.is_dir():
         parser.error(f"{given.folder} is not a folder")
     sheets = returned(given.folder)  # all are read before any of them runs
@@ -64,8 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"There is no file in {given.folder}.")
         return 0
     limits = Limits(given.seconds, given.total, given.megabytes)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     for line in table(sheets, graded(sheets, limits)):
-        print(line, flush=True)
+        print(line.encode(encoding, "replace").decode(encoding), flush=True)
     return 0
 
 

@@ -16,6 +16,7 @@ import nbformat
 import numpy as np
 import pages
 import pandas as pd
+import polars as pl
 import pytest
 import worksheets
 from conftest import ROOT
@@ -197,6 +198,8 @@ def test_every_form_meets_bad_input():
         ("mixed-5", np.ones((17, 1)), "shape (17, 1)"),
         ("mixed-5", np.ones((18, 2)), "linearly dependent"),
         ("henderson-1", "87", "a string"),
+        ("groups-2", np.ma.array([1.0, 2, 3], mask=[0, 0, 1]), "masked"),
+        ("mixed-4", pl.DataFrame({"Rail": [1]}), "of another library"),
     ],
 )
 def test_a_bad_answer_is_described(id, answer, words):
@@ -206,7 +209,8 @@ def test_a_bad_answer_is_described(id, answer, words):
 
 def test_the_rows_of_a_data_frame_may_stand_in_any_order():
     table = right(registry.find("mixed-4"))
-    for frame in (table, table.reset_index(), table.iloc[::-1], table.sample(frac=1)):
+    both = table.reset_index().set_index("Rail", drop=False)  # a column and the index
+    for frame in (table, table.reset_index(), table.iloc[::-1], table.sample(frac=1), both):
         assert check("mixed-4", frame).right
     swapped = table.assign(own=table["own"].to_numpy()[::-1])
     assert "not the numbers in 'own'" in check("mixed-4", swapped).message

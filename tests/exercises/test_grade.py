@@ -1,11 +1,17 @@
 """The grader: right worksheets pass, and nothing that a worksheet does ends the grader."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 import time
 import tracemalloc
+from array import array
+from collections import namedtuple
+from decimal import Decimal
+from fractions import Fraction
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -16,6 +22,7 @@ from conftest import ROOT
 
 from mixhier_lite import LinearMixedModel, indicator
 from mixhier_lite.exercises import grade, registry, session
+from mixhier_lite.exercises.framework import Numbers
 from mixhier_lite.exercises.grading import marks, returned
 from mixhier_lite.exercises.grading.returned import sheet
 from mixhier_lite.exercises.grading.wire import LARGEST, Opaque, pack, received, unpack
@@ -112,7 +119,7 @@ def test_the_truths_are_not_in_the_worksheets_process(tmp_path):
 
 ENDS = {
     "crash": ("1 / 0", "1 cell failed"),
-    "syntax": ("def (", ""),
+    "syntax": ("def (", "1 cell failed"),
     "exit": ("import sys\nsys.exit(3)", "1 cell failed"),
     "hard exit": ("import os\nos._exit(0)", "stopped: its process ended early"),
     "kill": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "ended early"),
@@ -128,6 +135,7 @@ ENDS = {
     "recursion": ("def f(): return f()\nf()", "1 cell failed"),
     "large answer": ("groups_2 = list(range(10**6))", ""),
     "deep answer": ("groups_2 = []\nfor k in range(10**5): groups_2 = [groups_2]", ""),
+    "whole number of many digits": ("groups_2 = 10**5000", ""),
     "file": ("open('big', 'wb').write(bytes(10**8))", "1 cell failed"),
 }
 
@@ -324,6 +332,67 @@ def test_the_grader_closes_its_memory_to_worksheets():
     assert run.stdout.split() == ["1", "0"], run.stderr
 
 
+def test_every_row_says_whose_it_is(tmp_path):
+    long = "x" * 80
+    for name in (
+        "anna.ipynb",
+        "anna.py",
+        f"{long}1.ipynb",
+        f"{long}2.ipynb",
+        "a\n.ipynb",
+        "a\r.ipynb",
+    ):
+        (tmp_path / name).write_text("{}", encoding="utf-8")
+    (tmp_path / long).mkdir()
+    (tmp_path / long / "sheet.ipynb").write_text("{}", encoding="utf-8")
+    names = [found.name for found in returned.returned(tmp_path)]
+    assert len(set(names)) == 7 and max(map(len, names)) <= 64
+    assert {"anna.ipynb", "anna.py", "a?.ipynb", "a?.ipynb (2)"} <= set(names)
+    assert any(name.endswith("1") for name in names)
+    assert any(name.startswith("xxx") and name.endswith("/sheet") for name in names)
+
+
+def test_a_file_is_read_or_refused_in_words(tmp_path, monkeypatch):
+    cells = [{"cell_type": "code", "source": ["a = 1\r\n", "b = 2"]}]
+    text = json.dumps({"cells": cells})
+    path = tmp_path / "a.ipynb"
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        path.write_text(text, encoding=encoding)
+        assert sheet(path, "a").cells == ("a = 1\r\nb = 2",)
+    path.write_text('{"nbformat": 3, "worksheets": [{"cells": []}]}', encoding="utf-8")
+    assert sheet(path, "a").remark == "a notebook of before 2015: save it anew in Jupyter"
+
+    def forbidden(path):
+        raise PermissionError
+
+    monkeypatch.setattr(returned.Path, "read_bytes", forbidden)
+    assert sheet(path, "a").remark == "cannot be read (rights)"
+    monkeypatch.setattr(returned.Path, "is_file", forbidden)
+    assert [found.name for found in returned.returned(tmp_path)] == ["a"]
+
+
+def test_a_chapter_is_named_by_a_whole_name():
+    code = "subgroups_1 = 1\nn_mixed_2 = 2\nridge_12 = 3\nhenderson_1 = 4"
+    asked = marks.asked(returned.Sheet("a", (code,)))
+    assert asked == [exercise.id for exercise in registry.of_chapter("henderson")]
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "nan", "inf", "1e9"])
+@pytest.mark.parametrize("name", ["seconds", "total"])
+def test_a_limit_that_is_none_is_refused(tmp_path, capsys, name, limit):
+    with pytest.raises(SystemExit):
+        grade.main([str(tmp_path), f"--{name}", limit])
+    assert f"--{name} is to be above 0" in capsys.readouterr().err
+
+
+def test_a_name_that_the_terminal_cannot_show_ends_nothing(tmp_path, monkeypatch):
+    (tmp_path / "Жанна.ipynb").write_text("{}", encoding="utf-8")
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    assert grade.main([str(tmp_path)]) == 0
+    assert b"?????" in shown.getvalue() and b"not a notebook" in shown.getvalue()
+
+
 def test_an_empty_folder_and_none(tmp_path, capsys):
     assert grade.main([str(tmp_path)]) == 0
     assert "no file" in capsys.readouterr().out
@@ -375,6 +444,48 @@ def test_models_come_back():
 def test_arrays_of_other_things_than_numbers_are_not_read_from_bytes(dtype):
     with pytest.raises((ValueError, TypeError)):
         unpack({"array": "AAAAAAAAAAA=", "dtype": dtype, "shape": [1]})
+
+
+Pair = namedtuple("Pair", "a b")
+AS_OTHERS_WRITE_IT = {
+    "named tuple": Pair(1.5, 2.5),
+    "fractions": [Fraction(3, 2), Fraction(5, 2)],
+    "decimals": (Decimal("1.5"), Decimal("2.5")),
+    "long double": np.array([1.5, 2.5], dtype=np.longdouble),
+    "long doubles": [np.longdouble(1.5), np.longdouble(2.5)],
+    "nullable": pd.array([1.5, 2.5], dtype="Float64"),
+    "memory": memoryview(np.array([1.5, 2.5])),
+    "of the standard library": array("d", [1.5, 2.5]),
+    "mask of nothing": np.ma.array([1.5, 2.5], mask=False),
+}
+
+
+class Matrix:
+    """What another library calls an array."""
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array([1.5, 2.5])
+
+
+AS_OTHERS_WRITE_IT["a matrix of another library"] = Matrix()
+NO_NUMBERS = {
+    "masked": np.ma.array([1.5, 2.5], mask=[False, True]),
+    "times": np.array([1, 2], dtype="m8[s]"),
+    "complex": np.array([1.5, 2.5j]),
+    "text": ["1.5", "2.5"],
+    "a generator": (value for value in (1.5, 2.5)),
+}
+
+
+@pytest.mark.parametrize("kind", [*AS_OTHERS_WRITE_IT, *NO_NUMBERS])
+def test_the_grader_reads_what_the_check_reads(kind):
+    """An answer that is right in the notebook is right when it comes back."""
+    form = Numbers()
+    exercise = SimpleNamespace(form=form, truth=lambda: np.array([1.5, 2.5]), mistakes=(), after="")
+    value = {**AS_OTHERS_WRITE_IT, **NO_NUMBERS}[kind]
+    here = session.judge(exercise, value).right
+    assert here == (kind in AS_OTHERS_WRITE_IT)
+    assert marks.passes(SimpleNamespace(variable="a", **vars(exercise)), None, pack(value)) == here
 
 
 def test_other_objects_become_a_name():

@@ -1,5 +1,7 @@
 """Reading an answer: a number, an array, a data frame, a word, or a sentence on what it is."""
 
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -42,16 +44,19 @@ def array(answer: object, asked: str) -> Values:
         raise Unfit(f"The question asks for {asked}; your answer is {described(answer)}.")
     try:
         values = np.asarray(answer)
+        masked = np.ma.is_masked(answer)
     except Exception:
         raise Unfit(f"The question asks for {asked}; your answer has rows of unequal length, or "
                     "is nothing that numpy can read.") from None  # fmt: skip
+    if masked:
+        raise Unfit(f"The question asks for {asked}; your answer has masked entries.")
     if values.size == 0:
         raise Unfit(f"The question asks for {asked}; your answer is empty.")
     if values.dtype.kind not in "iufbO" or values.dtype.kind == "b":
         kinds = {"c": "complex numbers", "b": "truth values", "U": "strings", "S": "strings"}
         held = kinds.get(values.dtype.kind, f"entries of type {values.dtype}")
         raise Unfit(f"The question asks for {asked}; your answer holds {held}, not real numbers.")
-    if values.dtype == object and values.ndim == 0:
+    if values.dtype == object and not (values.ndim or isinstance(answer, (Real, Decimal))):
         raise Unfit(f"The question asks for {asked}; your answer is {described(answer)}.")
     try:
         numbers = values.astype(np.float64)
@@ -87,8 +92,10 @@ def frame(answer: object, columns: tuple[str, ...], key: str) -> Any:
     import pandas as pd
 
     if not isinstance(answer, pd.DataFrame):
-        raise Unfit(f"The question asks for a data frame; your answer is {described(answer)}.")
-    table = answer.reset_index() if key in (answer.index.names or ()) else answer
+        what = f"{described(answer)}{' of another library' * hasattr(answer, 'columns')}"
+        raise Unfit(f"The question asks for a data frame of pandas; your answer is {what}.")
+    labels = key in answer.index.names and key not in answer.columns
+    table = answer.reset_index(level=key) if labels else answer.reset_index(drop=True)
     missing = [name for name in (key, *columns) if name not in table.columns]
     if missing:
         raise Unfit(f"Your data frame has no column {missing}; it has {list(table.columns)[:10]}.")

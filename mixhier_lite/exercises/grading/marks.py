@@ -4,6 +4,7 @@ The worksheet runs in a process of its own, with limits of time and memory. Its 
 as data and are checked here, where nothing of the worksheet is run.
 """
 
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -62,10 +63,8 @@ def grade(sheet: Sheet, limits: Limits, tell: Callable[[str], None] = lambda id:
 
 def asked(sheet: Sheet, found: Iterable[str] = ()) -> list[str]:
     """Ids of the exercises of every chapter from which the worksheet names one."""
-    code = "\n".join(sheet.cells)
-    also = set(found)
-    named = {exercise.chapter for exercise in everything()
-             if exercise.variable in also or exercise.variable in code}  # fmt: skip
+    names = {*re.findall(r"\w+", "\n".join(sheet.cells)), *found}
+    named = {exercise.chapter for exercise in everything() if exercise.variable in names}
     return [exercise.id for exercise in everything() if exercise.chapter in named]
 
 

@@ -45,12 +45,13 @@ class Line:
             os.dup2(nothing, number)
 
     def say(self, **message: Any) -> None:
-        """Send one message, or say that it is too large."""
-        line = json.dumps(message).encode()
+        """Send one message, or say that its value is too large, or nothing that JSON has."""
+        try:
+            line = json.dumps(message).encode()
+        except (ValueError, TypeError, RecursionError):  # a whole number of 5000 digits
+            line = _without(message, "unreadable object")
         if len(line) > LARGEST:
-            line = json.dumps(
-                {**message, "value": {"other": "large object"}, "args": None}
-            ).encode()
+            line = _without(message, "large object")
         self.out.write(line[:LARGEST] + b"\n")
         self.out.flush()
 
@@ -58,6 +59,10 @@ class Line:
         """Wait for one message; None where the grader has hung up."""
         line = self.into.readline()
         return json.loads(line) if line else None
+
+
+def _without(message: dict[str, Any], why: str) -> bytes:
+    return json.dumps({**message, "value": {"other": why}, "args": None}).encode()
 
 
 def run_cells(cells: list[str], wanted: list[str], seconds: float, line: Line) -> dict[str, Any]:
@@ -80,7 +85,8 @@ def run_cells(cells: list[str], wanted: list[str], seconds: float, line: Line) -
     sent: dict[str, Any] = {}
     for source in cells:
         try:
-            problem = run(shell.run_cell, (source,), seconds).error_in_exec
+            result = run(shell.run_cell, (source,), seconds)
+            problem = result.error_before_exec or result.error_in_exec
         except BaseException as stopped:  # out of time, out of memory: the next cell may still do
             problem = stopped
         failures += [type(problem).__name__] if problem else []

@@ -3,6 +3,8 @@
 import base64
 import math
 from dataclasses import fields, is_dataclass
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -32,12 +34,19 @@ def pack(value: Any) -> Any:
         return value
     if value is ...:
         return {"dots": True}
+    if isinstance(value, (np.longdouble, Decimal)):
+        return float(value)
+    if isinstance(value, Real) and not isinstance(value, np.generic):  # a fraction, say
+        return float(value)
     if isinstance(value, np.generic):
         return pack(value.item())
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        return {"other": type(value).__name__}
     if isinstance(value, np.ndarray):
         return _pack_array(value)
-    if isinstance(value, (list, tuple)):
-        return {type(value).__name__: [pack(part) for part in value]}
+    if isinstance(value, (list, tuple)):  # a subclass too: numpy's results have names
+        kind = "list" if isinstance(value, list) else "tuple"
+        return {kind: [pack(part) for part in value]}
     if isinstance(value, dict):
         return {"dict": [[pack(key), pack(part)] for key, part in value.items()]}
     kind = type(value).__name__
@@ -50,7 +59,19 @@ def pack(value: Any) -> Any:
     if kind in MODELS and is_dataclass(value):
         parts = {f.name: pack(getattr(value, f.name)) for f in fields(value) if f.init}
         return {"model": kind, "parts": parts}
-    return {"function": True} if callable(value) else {"other": kind}
+    if callable(value):
+        return {"function": True}
+    return _pack_sequence(value) or {"other": kind}
+
+
+def _pack_sequence(value: Any) -> Any:
+    """Write what numpy reads as an array, such as a matrix of another library."""
+    try:
+        found = np.asarray(value)
+    except Exception:
+        return None
+    kinds = "biufcO" if found.ndim else "biufc"
+    return _pack_array(found) if found.dtype.kind in kinds else None
 
 
 def _plain(index: Any) -> bool:
@@ -65,8 +86,10 @@ def _pack_array(value: Any) -> Any:
     if value.dtype.kind in "biufc" and value.dtype.itemsize <= 16:
         data = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode()
         return {"array": data, "dtype": value.dtype.str, "shape": list(value.shape)}
-    return {"entries": [pack(part) for part in value.ravel().tolist()], "shape": list(value.shape),
-            "text": value.dtype.kind == "U"}  # fmt: skip
+    entries = [pack(part) for part in value.ravel().tolist()]
+    if value.dtype.kind in "mM":  # times, of which numpy makes whole numbers
+        entries = [{"other": value.dtype.name}] * value.size
+    return {"entries": entries, "shape": list(value.shape), "text": value.dtype.kind == "U"}
 
 
 def received(parcel: Any, function: Any = None) -> Any:
