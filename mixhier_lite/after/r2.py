@@ -43,13 +43,14 @@ def r2(model: Estimates, rows: Rows) -> R2:
     )
 
 
-def mean_square(model: Estimates, rows: Rows, t: int) -> Array:
-    """The mean of z z' over the rows, times K_jj where the levels are related, shape (q, q).
+def root_of_mean_square(model: Estimates, rows: Rows, t: int) -> Array:
+    """R with R'R the mean of z z' over the rows, times K_jj where the levels are related, (q, q).
 
-    Its inner product with Sigma is the mean of z' Sigma z.
+    For a root of Sigma the mean of z' Sigma z is the sum of squares of R times it.
     """
     Z: Array = columns(rows.terms[t])
-    return np.asarray(np.einsum("nk,nl,n->kl", Z, Z, _own(model, rows, t)) / model.n)
+    weights = _own(model, rows, t) / model.n
+    return np.asarray(np.linalg.qr(np.sqrt(weights)[:, None] * Z, mode="r"))
 
 
 def _random(model: Estimates, rows: Rows, t: int) -> float:

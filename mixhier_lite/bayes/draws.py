@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..after.rows import held
 from ..gram.term import Term
 from ..inputs import Array, flag, generator, level_of
 from ..labels import Labels
-from ..values import Value
+from ..values import Value, frozen
 from .parameters import Unknowns
 from .predictive import predictive, with_groups
 from .summary import correlations_and_icc, names_of, text
@@ -28,8 +29,8 @@ class Draws(Value):
     """alpha, shape (S, p)."""
     random: tuple[Array, ...]
     """beta of each term, shape (S, J_t, q_t)."""
-    Sigma: tuple[Array, ...]
-    """Covariance of each term's coefficients, shape (S, q_t, q_t), without K."""
+    roots: tuple[Array, ...] = field(repr=False)
+    """A root of each Sigma, shape (S, q_t, q_t): it keeps digits that a product loses."""
     tau2: Array
     """Variance of the noise, shape (S,)."""
     ess: float
@@ -37,10 +38,15 @@ class Draws(Value):
     exists: Unknowns = field(repr=False)
     """Moments of order below these exponents exist, as ``Integral`` has them."""
 
+    @cached_property
+    def Sigma(self) -> tuple[Array, ...]:
+        """Covariance of each term's coefficients, shape (S, q_t, q_t), without K."""
+        return frozen(tuple(root @ root.swapaxes(1, 2) for root in self.roots))
+
     @property
     def sds(self) -> tuple[Array, ...]:
         """Standard deviation of each column of each term, shape (S, q_t)."""
-        return tuple(np.sqrt(np.einsum("skk->sk", S)) for S in self.Sigma)
+        return tuple(np.linalg.norm(root, axis=2) for root in self.roots)
 
     def table(self, level: float = 0.95) -> Any:
         """Means, standard deviations and equal-tailed intervals, as a data frame.
@@ -66,7 +72,7 @@ class Draws(Value):
 
     def _columns(self, level: float) -> dict[str, Array]:
         tail = (1 - level_of(level)) / 2
-        shares = correlations_and_icc(self.model, self.Sigma, self.tau2)
+        shares = correlations_and_icc(self.model, self.roots, self.tau2)
         variances = np.column_stack([*self.sds, *shares.correlations, np.sqrt(self.tau2)])
         values = np.column_stack([self.fixed, variances, *shares.icc])
         low, high = np.quantile(values, [tail, 1 - tail], axis=0)
@@ -123,7 +129,7 @@ class Draws(Value):
         flag(noise, "noise")
         source = np.random.default_rng(0) if rng is None else generator(rng)
         rows = with_groups(self.model.read_rows(X, terms, new_groups), self.model.gram.blocks)
-        values = predictive(self.fixed, self.random, self.Sigma, rows, source)
+        values = predictive(self.fixed, self.random, self.roots, rows, source)
         if noise:
             values += np.sqrt(self.tau2)[:, None] * source.standard_normal(values.shape)
         out = np.full((len(values), len(rows.kept)), np.nan)

@@ -110,7 +110,7 @@ class Integral(Value):
         over = self.over
         given = self.nodes.given
         ones = np.ones(len(given.r2))
-        return correlations_and_icc(over.model, over.Sigma(given.T, ones / over.y_unit), ones)
+        return correlations_and_icc(over.model, over.roots(given.T, ones / over.y_unit), ones)
 
     def quantile(self, probability: float) -> Unknowns:
         """Posterior quantiles, which exist always.

@@ -224,11 +224,10 @@ class VariancePosterior:
         scale = tau * self.y_unit
         return [*(scale * ratio[:, None] for ratio in given.ratios.T), scale]
 
-    def Sigma(self, T: Sequence[Array], tau: Array) -> list[Array]:
-        """Covariance of each term's coefficients, in the reader's units, shape (N, q, q)."""
+    def roots(self, T: Sequence[Array], tau: Array) -> list[Array]:
+        """A root of Sigma of each term's coefficients, in the reader's units, shape (N, q, q)."""
         scale = (tau * self.y_unit)[:, None, None]
-        roots = [scale * (inverse @ t) for inverse, t in zip(self.to_readers, T, strict=True)]
-        return [root @ root.swapaxes(1, 2) for root in roots]
+        return [scale * (inverse @ t) for inverse, t in zip(self.to_readers, T, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)

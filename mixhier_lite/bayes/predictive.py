@@ -30,31 +30,24 @@ def with_groups(rows: NewRows, blocks: Sequence[Block]) -> NewRows:
 def predictive(
     fixed: Array,
     random: Sequence[Array],
-    Sigma: Sequence[Array],
+    roots: Sequence[Array],
     rows: NewRows,
     rng: np.random.Generator,
 ) -> Array:
     """X alpha + Z beta of new rows at every draw, shape (S, m), of the m rows without gaps.
 
     A group that the fit has not seen has beta ~ N(0, Sigma), drawn once for all of its rows.
-    ``fixed``, ``random`` and ``Sigma`` have a draw in each of their S rows.
+    ``fixed``, ``random`` and ``roots``, of Sigma, have a draw in each of their S rows.
     """
     values: Array = fixed @ rows.X.T
     assert rows.codes is not None  # see with_groups
-    terms = zip(rows.codes, rows.Z, rows.strangers, random, Sigma, strict=True)
+    terms = zip(rows.codes, rows.Z, rows.strangers, random, roots, strict=True)
     for seen, Z, strange, beta, own in terms:
         known = seen >= 0
         numbers, new = np.unique(strange[~known], return_inverse=True)
-        beta_new = _new_groups(own, len(numbers), rng)
+        u = rng.standard_normal((len(own), len(numbers), own.shape[2]))
+        beta_new = u @ own.swapaxes(1, 2)
         for k, column in enumerate(Z.T):
             values[:, known] += column[known] * beta[:, seen[known], k]
             values[:, ~known] += column[~known] * beta_new[:, new, k]
     return values
-
-
-def _new_groups(Sigma: Array, groups: int, rng: np.random.Generator) -> Array:
-    """Draw beta ~ N(0, Sigma) of new groups at every draw, shape (S, groups, q)."""
-    values, vectors = np.linalg.eigh(Sigma)  # Sigma may be of lower rank
-    roots = vectors * np.sqrt(np.clip(values, 0.0, None))[:, None, :]
-    u = rng.standard_normal((len(Sigma), groups, Sigma.shape[1]))
-    return np.asarray(u @ roots.swapaxes(1, 2))

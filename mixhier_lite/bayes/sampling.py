@@ -81,7 +81,7 @@ def sample(
         model=model,
         fixed=over.fixed(alpha),
         random=tuple(random),
-        Sigma=tuple(over.Sigma(given.T, tau)),
+        roots=tuple(over.roots(given.T, tau)),
         tau2=tau2,
         ess=effective,
         exists=exists,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..after.fit import Fit
-from ..after.r2 import mean_square
+from ..after.r2 import root_of_mean_square
 from ..inputs import Array
 from ..variance.assembly import assemble
 from .charts import oblique_terms
@@ -50,18 +50,19 @@ class Shares:
     """The intraclass correlation, shape (S,), as ``Fit.icc`` has it; empty without rows."""
 
 
-def correlations_and_icc(model: Fit, Sigma: Sequence[Array], tau2: Array) -> Shares:
-    """Correlations and the ICC at covariances (S, q, q) of each term and noise tau2, (S,)."""
+def correlations_and_icc(model: Fit, roots: Sequence[Array], tau2: Array) -> Shares:
+    """Correlations and the ICC at roots of Sigma (S, q, q) of each term and noise tau2, (S,)."""
+    with np.errstate(invalid="ignore"):  # a term whose variance is zero
+        units = [root / np.linalg.norm(root, axis=2, keepdims=True) for root in roots]
     correlations = [
-        Sigma[t][:, i, j] / (np.sqrt(Sigma[t][:, i, i]) * np.sqrt(Sigma[t][:, j, j]))
-        for t, i, j in _pairs(model)
+        np.einsum("sk,sk->s", units[t][:, i], units[t][:, j]) for t, i, j in _pairs(model)
     ]
     if model.rows is None:
         return Shares(correlations, [])
     random = np.zeros(len(tau2))
-    for t, own in enumerate(Sigma):
-        square = mean_square(model, model.rows, t)
-        random = random + np.einsum("skl,kl->s", own, square)
+    for t, own in enumerate(roots):
+        turned = root_of_mean_square(model, model.rows, t) @ own
+        random = random + (turned**2).sum(axis=(1, 2))  # the mean of z' Sigma z
     weights = model.rows.weights
     noise = tau2 * (1.0 if weights is None else (1 / weights).mean())
     return Shares(correlations, [random / (random + noise)])

@@ -378,7 +378,7 @@ def test_density_is_the_dense_one(seed):
         """Standard deviations, correlations and tau, in the reader's units."""
         given = view.given(at[None])
         tau = over.tau(given, time[None])[0]
-        Sigma = [S[0] for S in over.Sigma(given.T, tau)]
+        Sigma = [root[0] @ root[0].T for root in over.roots(given.T, tau)]
         sds = [np.sqrt(np.diag(S)) for S in Sigma]
         rho = [
             (S / np.outer(s, s))[np.tril_indices(len(s), -1)]

@@ -205,7 +205,8 @@ def halves(told, into, log_det):
     poles, w / (1 + w) of the one is compared with 1 / (1 + w) of the other.
     """
     nodes, over = told.nodes, told.over
-    Sigma = over.Sigma(nodes.given.T, np.ones(len(nodes.mass)))[0]
+    root = over.roots(nodes.given.T, np.ones(len(nodes.mass)))[0]
+    Sigma = root @ root.swapaxes(1, 2)
     new = into @ Sigma @ into.T
     here, there = (np.einsum("nkk->nk", S).prod(axis=1) for S in (Sigma, new))
     share = here / (here + there * np.exp(3 * log_det))  # the weight of the other's columns here

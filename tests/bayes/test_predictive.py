@@ -1,5 +1,7 @@
 """Tables of a posterior, and what it says of new rows."""
 
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -133,3 +135,33 @@ def test_misuse_in_words():
     ]:
         with pytest.raises(InputError, match=words):
             call()
+
+
+def exactly(Z, root):
+    """Z times a root of Sigma with no rounding at all."""
+    a = [[Fraction(v) for v in row] for row in np.asarray(Z).tolist()]
+    b = [[Fraction(v) for v in row] for row in root.tolist()]
+    return np.array(
+        [[float(sum(z * r for z, r in zip(row, column, strict=True)))
+          for column in zip(*b, strict=True)] for row in a]
+    )  # fmt: skip
+
+
+def test_new_groups_and_the_icc_keep_their_digits_far_from_the_zero_of_a_covariate():
+    """z' Sigma z of the product Sigma loses (mean / sd)^2: 1e16 times rounding, here."""
+    _, Z, g = slopes()
+    Z = Z + [0, 1e8]
+    rng = np.random.default_rng(4)
+    y = (Z - [0, 1e8] + rng.normal(size=(10, 2))[g]).sum(axis=1) + rng.normal(size=60)
+    model = fit(y, Z, Term(g, Z, name="g"), tau2=1.0)
+    draws = sample(model, 20, rng)
+    turned = [exactly(Z, root) for root in draws.roots[0]]
+    variance = np.array([(each**2).sum(axis=1).mean() for each in turned])
+    assert draws.table().loc["icc", "mean"] == pytest.approx((variance / (1 + variance)).mean())
+
+    new = draws.predict(Z[:3], Term([-1] * 3, Z[:3]), "population", rng=np.random.default_rng(5))
+    u = np.random.default_rng(5).standard_normal((20, 1, 2))[:, 0]
+    for s in range(20):
+        whole = np.column_stack([draws.fixed[s], draws.roots[0][s]])
+        expected = exactly(Z[:3], whole) @ np.append(1, u[s])
+        assert new[s] == pytest.approx(expected, abs=1e-5)
