@@ -41,7 +41,10 @@ class Draws(Value):
     @cached_property
     def Sigma(self) -> tuple[Array, ...]:
         """Covariance of each term's coefficients, shape (S, q_t, q_t), without K."""
-        return frozen(tuple(root @ root.swapaxes(1, 2) for root in self.roots))
+        products: tuple[Array, ...] = frozen(
+            tuple(root @ root.swapaxes(1, 2) for root in self.roots)
+        )
+        return products
 
     @property
     def sds(self) -> tuple[Array, ...]:
