@@ -12,6 +12,7 @@ the page that a reader takes along, and for worksheets.
 
 import re
 
+from docutils import nodes
 from mixhier_lite.exercises import registry
 
 STATEMENT = re.compile(
@@ -21,11 +22,14 @@ STATEMENT = re.compile(
 WRITTEN_OUT = """:::{{exercise}} {title}
 :label: ex-{id}
 
-`check("{id}", answer)` · *{level} · {kind} · answer: {asks}*
+`check("{id}", answer)`\u00a0· *{level}\u00a0· {kind}\u00a0· answer: {asks}*
 
 {text}
 {{ref}}`Solution <sol-{id}>`
 :::"""
+
+
+SHAPE = re.compile(r"shape \([^()]*\)")
 
 
 def statements(page):
@@ -42,7 +46,8 @@ def written_out(text):
             title=exercise.title, level=exercise.level, kind=exercise.kind, **statement.groupdict()
         )
 
-    return STATEMENT.sub(one, text)
+    whole = STATEMENT.sub(one, text)
+    return SHAPE.sub(lambda shape: shape[0].replace(" ", "\u00a0"), whole)
 
 
 def write_out(app, name, source):
@@ -51,7 +56,18 @@ def write_out(app, name, source):
         source[0] = written_out(source[0])
 
 
+def name_once(app, doctree, page):
+    """Where a chapter ends with **Exercises:**, do not repeat its title behind the word."""
+    for word in doctree.findall(nodes.strong):
+        if word.astext() != "Exercises:":
+            continue
+        link = word.next_node(nodes.reference, descend=False, siblings=True)
+        name = link.next_node(nodes.Text)
+        name.parent.replace(name, nodes.Text("on the page behind this chapter"))
+
+
 def setup(app):
     """Register with Sphinx."""
     app.connect("source-read", write_out)
+    app.connect("doctree-resolved", name_once)
     return {"parallel_read_safe": True}

@@ -348,7 +348,7 @@ def test_a_statement_is_written_out():
     )
     assert written_out(short) == (
         "before\n\n:::{exercise} How many records?\n:label: ex-ridge-1\n\n"
-        '`check("ridge-1", answer)` · *easy · compute · answer: a function*'
+        '`check("ridge-1", answer)`\u00a0· *easy\u00a0· compute\u00a0· answer: a function*'
         "\n\nHow many?\n\nAt least?\n\n"
         "{ref}`Solution <sol-ridge-1>`\n:::\n\nafter\n"
     )
@@ -391,6 +391,15 @@ def test_solutions_pass_the_check(slug):
 def test_chapter_leads_to_its_exercises(slug):
     chapter = FILES[slug].read_text(encoding="utf-8")
     assert f"{{doc}}`exercises/{FILES[slug].stem}`" in chapter.rpartition("##")[2]
+
+
+@each_chapter
+def test_exercises_and_solutions_bear_the_title_of_their_chapter(slug):
+    heading = re.compile("^# (.+)$", re.MULTILINE)
+    title = heading.search(FILES[slug].read_text(encoding="utf-8"))[1]
+    for kind in ("exercises", "solutions"):
+        text = (BOOK / kind / FILES[slug].name).read_text(encoding="utf-8")
+        assert heading.search(text)[1] == f"{kind.capitalize()} for {title}"
 
 
 @each_chapter
