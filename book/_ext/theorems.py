@@ -87,7 +87,7 @@ class ListOfResults(SphinxDirective):
         for result in results():
             scope = result.scope.replace("|", r"\|")
             tests = in_words(tested.get(result.label, []))
-            lines.append(f"| {{prf:ref}}`{result.label}` {result.title} | {scope} | {tests} |")
+            lines.append(f"| {{prf:ref}}`{result.label}`<br>{result.title} | {scope} | {tests} |")
         box = nodes.container()
         self.state.nested_parse(StringList(lines, source="list-of-results"), 0, box)
         return box.children

@@ -32,7 +32,7 @@ class Comparison(Value):
     that is right for many groups, :prf:ref:`thm-cone`.
     """
     method: str
-    """"REML" or "ML": whose criteria are compared."""
+    """"REML" or "ML", whose criteria are compared."""
 
 
 def compare(*fits: Fit) -> Any:

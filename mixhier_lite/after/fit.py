@@ -160,7 +160,7 @@ class Fit(Estimates):
 
     @property
     def icc(self) -> float:
-        """Adjusted intraclass correlation: the random share of what X alpha leaves.
+        """Adjusted intraclass correlation, the random share of what X alpha leaves.
 
         It is random / (random + noise) of ``r2``: how alike two rows of the same levels are. With
         random slopes that depends on the rows, and this is an average over them.

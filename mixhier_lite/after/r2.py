@@ -16,9 +16,9 @@ class R2(Value):
     """Shares of the variance of a row that are explained (Nakagawa and Schielzeth, 2013)."""
 
     marginal: float
-    """By the fixed effects: fixed / (fixed + random + noise)."""
+    """By the fixed effects, fixed / (fixed + random + noise)."""
     conditional: float
-    """By fixed and random effects together: (fixed + random) / (fixed + random + noise)."""
+    """By fixed and random effects together, (fixed + random) / (fixed + random + noise)."""
     fixed: float
     """The sample variance of X alpha_hat over the rows."""
     random: float

@@ -34,7 +34,7 @@ class Draws(Value):
     tau2: Array
     """Variance of the noise, shape (S,)."""
     ess: float
-    """Effective number of draws: S where they are independent."""
+    """Effective number of draws, S where they are independent."""
     exists: Unknowns = field(repr=False)
     """Moments of order below these exponents exist, as ``Integral`` has them."""
 

@@ -83,7 +83,7 @@ class Estimates(Value):
 
     @property
     def T(self) -> tuple[Array, ...]:
-        """For each term a root of Sigma / tau2: T T' = Sigma / tau2, shape (q, q).
+        """For each term a root T of Sigma / tau2 = T T', shape (q, q).
 
         Infinite where there is no noise; what is zero stays zero.
         """

@@ -98,7 +98,7 @@ class LinearMixedModel(Value):
 
     @property
     def V(self) -> Array:
-        """Marginal covariance of y, :eq:`eq-marginal`: D Sigma D' + tau2 I, shape (n, n)."""
+        """Marginal covariance of y, D Sigma D' + tau2 I (:eq:`eq-marginal`), shape (n, n)."""
         A = self.D @ self.L
         V: Array = A @ A.T
         V[np.diag_indices(self.n)] += self.tau2

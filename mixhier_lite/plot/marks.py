@@ -88,7 +88,7 @@ def draw_groups(
     ----------
     x, y : array_like, shape (n,)
     groups : array_like, shape (n,)
-        Labels 0, 1, 2, 3; group j of the text has label j - 1.
+        Labels 0, 1, 2, 3; the text counts its groups from 1.
     ax : matplotlib.axes.Axes
     names : bool
         Write each group's name at its centre.
@@ -123,7 +123,7 @@ def draw_groups(
 
 
 def draw_matrix(matrix: npt.ArrayLike, ax: Axes, title: str = "") -> AxesImage:
-    """Draw a symmetric matrix as an image, zero in white, on a scale shared by sign."""
+    """Draw a symmetric matrix as an image, zero left blank, on a scale shared by sign."""
     _on(ax)
     matrix = four_digits(real(matrix, "matrix", 2))
     if not matrix.size:
