@@ -46,10 +46,12 @@ TOKEN = re.compile(
     r"\\(?:left|right)(?![A-Za-z])\s*(?:\\[A-Za-z]+|\\.|.)|\\[A-Za-z]+\s*|\\.|.", re.DOTALL
 )
 GAPS = {r"\quad", r"\qquad"}
-BREAKS = {"=", "+", "-", r"\propto", r"\sim", r"\succeq", r"\to", r"\le", r"\approx", r"\cdot"}
+RELATIONS = {"=", r"\propto", r"\sim", r"\succeq", r"\to", r"\le", r"\approx"}
+JOINTS = {"+", "-", r"\cdot"}
+GATHERED = re.compile(r"\s*\\begin\{gathered\}(.*)\\end\{gathered\}\s*", re.DOTALL)
 OPENING = {"{", "(", "[", r"\{", r"\lVert", r"\lvert", r"\begin"}
 CLOSING = {"}", ")", "]", r"\}", r"\rVert", r"\rvert", r"\end"}
-PHONE = 44.0  # what a phone shows, in ex
+PHONE = 38.0  # what a phone shows, in ex, beside the line of an exercise or a proof
 SHORT = 9.0  # a piece that is not worth a line of its own
 LOGGER = logging.getLogger(__name__)
 OUTLINES: dict[str, str] = {}  # of each letter drawn so far, by its id
@@ -190,26 +192,56 @@ def has_lines(tex):
     return any(depth == 0 and token.strip() in ("\\\\", "&") for token, depth in at_depth(tex))
 
 
-def pieces(tex):
-    """Cut a formula where it may break: after a statement, and before = or + outside brackets.
+def before(signs, tex):
+    """Cut TeX before each of these signs that stands outside brackets and follows no sign."""
+    last = "{"
+    found = [""]
+    for token, depth in at_depth(tex):
+        word = token.strip()
+        if depth == 0 and word in signs and last not in RELATIONS | JOINTS and found[-1].strip(" {}\n"):
+            found.append("{}" + token)
+        else:
+            found[-1] += token
+        last = word or last
+    return found
 
-    Returns pairs of what stands in front, "" or a space, and the TeX of the piece. A formula with
-    lines or columns of its own is one piece.
+
+def split(marks, tex):
+    """Cut TeX at marks that stand outside brackets, and drop these."""
+    found = [""]
+    for token, depth in at_depth(tex):
+        if depth == 0 and token.strip() in marks:
+            found.append("")
+        else:
+            found[-1] += token
+    return found
+
+
+def narrow(tex):
+    """Tell whether a phone shows the whole of it in one line."""
+    return picture_of(tex, True)[2] < PHONE
+
+
+def pieces(tex):
+    """Cut a formula where it may break: after a statement, before =, and before + where it must.
+
+    Returns pairs of what stands in front, "" or a space, and the TeX of the piece. What a phone
+    shows in one line is not cut. A formula with lines or columns of its own is one piece.
     """
     if has_lines(tex):
         return [("", tex)]
-    last = "{"
-    found = [["", ""]]
-    for token, depth in at_depth(tex):
-        word = token.strip()
-        if depth == 0 and word in GAPS:
-            found.append([" ", ""])
-        elif depth == 0 and word in BREAKS and last not in BREAKS and found[-1][1].strip():
-            found.append(["", "{}" + token])
-        else:
-            found[-1][1] += token
-        last = word or last
-    return [(gap, piece) for gap, piece in found]
+    found = []
+    for k, statement in enumerate(split(GAPS, tex)):
+        sides = [statement] if narrow(statement) else before(RELATIONS, statement)
+        cut = [part for side in sides for part in ([side] if narrow(side) else before(JOINTS, side))]
+        found += [(" " if k else "", cut[0]), *(("", part) for part in cut[1:])]
+    return found
+
+
+def lines_of(tex):
+    """Return the lines of a formula whose lines are centred one below the other."""
+    gathered = GATHERED.fullmatch(tex)
+    return split({"\\\\"}, gathered[1]) if gathered else [tex]
 
 
 def joined_again(cut):
@@ -217,10 +249,10 @@ def joined_again(cut):
     parts = []
     for gap, piece in cut:
         width = picture_of(piece, True)[2]
-        before = parts[-1] if parts and not gap else ("", "", PHONE)
-        if min(width, before[2]) < SHORT and width + before[2] < PHONE:
-            piece = before[1] + piece.removeprefix("{}")
-            parts[-1] = (before[0], piece, picture_of(piece, True)[2])
+        last = parts[-1] if parts and not gap else ("", "", PHONE)
+        if min(width, last[2]) < SHORT and width + last[2] < PHONE:
+            piece = last[1] + piece.removeprefix("{}")
+            parts[-1] = (last[0], piece, picture_of(piece, True)[2])
         else:
             parts.append((gap, piece, width))
     return "".join(gap + picture_of(piece, True)[0] for gap, piece, _ in parts)
@@ -230,9 +262,8 @@ def joined_again(cut):
 def draw(tex, display):
     """Draw a formula; return its HTML and remember the outlines of its letters."""
     svg, said, width = picture_of(tex, display)
-    cut = pieces(tex) if display and width > PHONE else []
-    if len(cut) > 1:
-        svg = joined_again(cut)
+    if display and width > PHONE and not has_lines(tex):
+        svg = "<br>".join(joined_again(pieces(line)) for line in lines_of(tex))
     where = " display=true" if display else ""
     return f"<m-f{where}{attribute('tex', tex)}>{svg}{said}</m-f>"
 
@@ -274,6 +305,16 @@ def single_parentheses(app, doctree, page):
         if number and before.endswith("(") and after.startswith(")"):
             for text in list(node.findall(nodes.Text)):
                 text.parent.replace(text, nodes.Text(number[1]))
+
+
+def one_mark(app, doctree, page):
+    """Let the question mark of a chapter's name end a sentence that ends with the name."""
+    for node in doctree.findall(nodes.reference):
+        after = node.next_node(descend=False, siblings=True)
+        stop = isinstance(after, nodes.Text) and re.match(r"\.(?!\w)", after)
+        if stop and node.astext().endswith("?"):
+            place = next(k for k, child in enumerate(node.parent.children) if child is after)
+            node.parent[place] = nodes.Text(after[1:])
 
 
 def visit_inline(self, node):
@@ -323,6 +364,7 @@ def setup(app):
     app.add_html_math_renderer("drawn", (visit_inline, None), (visit_display, None))
     app.connect("doctree-resolved", keep_marks)
     app.connect("doctree-resolved", single_parentheses)
+    app.connect("doctree-resolved", one_mark)
     app.connect("html-page-context", add_letters)
     app.add_js_file("formulas.js")
     return {"parallel_read_safe": True, "parallel_write_safe": False}

@@ -66,16 +66,21 @@ def test_a_comma_stays_where_it_is_written():
     assert [child.astext() for child in line] == ["a", ", ", "b", "x", " ", "c"]
 
 
+LONG = r"\text{as wide as the screen of a telephone}"
+
+
 @pytest.mark.parametrize(
     ("tex", "cut"),
     [
-        (r"y = X\alpha + D\beta", [("", "y "), ("", r"{}= X\alpha "), ("", r"{}+ D\beta")]),
-        (r"a = -b, \quad c \leftarrow d", [("", "a "), ("", "{}= -b, "), (" ", r"c \leftarrow d")]),
+        (r"y = X\alpha + D\beta", [("", r"y = X\alpha + D\beta")]),
+        (rf"y = {LONG} + D\beta", [("", "y "), ("", f"{{}}= {LONG} "), ("", r"{}+ D\beta")]),
+        (rf"y = {LONG} = -b", [("", "y "), ("", f"{{}}= {LONG} "), ("", "{}= -b")]),
+        (r"a = -b, \quad c \leftarrow d", [("", "a = -b, "), (" ", r"c \leftarrow d")]),
         (r"\left(a - b\right) f(c + d)_{i = 1}", [("", r"\left(a - b\right) f(c + d)_{i = 1}")]),
         (r"a &= b \\ &= c", [("", r"a &= b \\ &= c")]),
     ],
 )
-def test_a_formula_may_break_between_statements_and_before_signs(tex, cut):
+def test_a_formula_may_break_between_statements_and_where_it_must_before_signs(tex, cut):
     assert formulas.pieces(tex) == cut
 
 
@@ -89,6 +94,25 @@ def test_a_wide_formula_is_several_pictures_and_said_once():
     assert max(map(float, widths)) < formulas.PHONE
     assert formulas.draw("a = b", True).count("<svg ") == 1
     assert formulas.draw(tex, False).count("<svg ") == 1
+
+
+def test_lines_that_are_gathered_break_each_by_itself():
+    tex = rf"\begin{{gathered}} a = {LONG} + b, \\ c = d \end{{gathered}}"
+    drawing, said = formulas.draw(tex, True).split("<math", 1)
+    first, second = drawing.split("<br>")
+    assert (first.count("<svg "), second.count("<svg ")) == (2, 1)
+    assert "<mtable>" in said, "who listens hears it as it was written"
+
+
+def test_a_question_ends_the_sentence_that_ends_with_it():
+    def line(name, after):
+        whole = nodes.paragraph("", "", nodes.reference("", name), nodes.Text(after))
+        formulas.one_mark(None, nodes.section("", whole), "page")
+        return whole.astext()
+
+    assert line("Who?", ". Next.") == "Who? Next."
+    assert line("Who?", ", and") == "Who?, and"
+    assert line("You", ". Next.") == "You. Next."
 
 
 def test_mathml_says_what_the_formula_says():
