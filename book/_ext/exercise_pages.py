@@ -13,6 +13,7 @@ the page that a reader takes along, and for worksheets.
 import re
 
 from docutils import nodes
+
 from mixhier_lite.exercises import registry
 
 STATEMENT = re.compile(

@@ -198,7 +198,12 @@ def before(signs, tex):
     found = [""]
     for token, depth in at_depth(tex):
         word = token.strip()
-        if depth == 0 and word in signs and last not in RELATIONS | JOINTS and found[-1].strip(" {}\n"):
+        if (
+            depth == 0
+            and word in signs
+            and last not in RELATIONS | JOINTS
+            and found[-1].strip(" {}\n")
+        ):
             found.append("{}" + token)
         else:
             found[-1] += token
@@ -233,7 +238,9 @@ def pieces(tex):
     found = []
     for k, statement in enumerate(split(GAPS, tex)):
         sides = [statement] if narrow(statement) else before(RELATIONS, statement)
-        cut = [part for side in sides for part in ([side] if narrow(side) else before(JOINTS, side))]
+        cut = [
+            part for side in sides for part in ([side] if narrow(side) else before(JOINTS, side))
+        ]
         found += [(" " if k else "", cut[0]), *(("", part) for part in cut[1:])]
     return found
 
@@ -244,8 +251,11 @@ def lines_of(tex):
     return split({"\\\\"}, gathered[1]) if gathered else [tex]
 
 
-def joined_again(cut):
-    """Draw the pieces of a wide formula; a short one goes with what stands before it."""
+def joined_again(cut, display):
+    """Draw the pieces of a wide formula; a short one goes with what stands before it.
+
+    In a line of text, where formulas do not break by themselves, each piece may begin a line.
+    """
     parts = []
     for gap, piece in cut:
         width = picture_of(piece, True)[2]
@@ -255,6 +265,8 @@ def joined_again(cut):
             parts[-1] = (last[0], piece, picture_of(piece, True)[2])
         else:
             parts.append((gap, piece, width))
+    if not display:
+        return "<wbr>".join(picture_of(piece, False)[0] for _, piece, _ in parts)
     return "".join(gap + picture_of(piece, True)[0] for gap, piece, _ in parts)
 
 
@@ -262,8 +274,8 @@ def joined_again(cut):
 def draw(tex, display):
     """Draw a formula; return its HTML and remember the outlines of its letters."""
     svg, said, width = picture_of(tex, display)
-    if display and width > PHONE and not has_lines(tex):
-        svg = "<br>".join(joined_again(pieces(line)) for line in lines_of(tex))
+    if width > PHONE and not has_lines(tex):
+        svg = "<br>".join(joined_again(pieces(line), display) for line in lines_of(tex))
     where = " display=true" if display else ""
     return f"<m-f{where}{attribute('tex', tex)}>{svg}{said}</m-f>"
 

@@ -203,8 +203,14 @@ REACHED = """() => [...document.querySelectorAll('main pre')]
   .every(code => code.tabIndex === 0 || code.scrollWidth <= code.clientWidth)"""
 
 
+SMALL = """() => [...document.querySelectorAll('article span.math m-f > svg')]
+  .filter(line => line.checkVisibility() && !line.closest('td, th')
+    && line.getBoundingClientRect().width < 0.85 * line.width.baseVal.value)
+  .map(line => line.parentElement.getAttribute('tex'))"""
+
+
 def test_axe_finds_nothing(opened):
-    """Colours, light and dark; then the rest. All that unfolds is open."""
+    """Colours, light and dark; then the rest. All that unfolds is open, and no formula is tiny."""
     from playwright.sync_api import TimeoutError
 
     name, page, troubles = opened
@@ -212,6 +218,7 @@ def test_axe_finds_nothing(opened):
     page.evaluate(axe.PLAIN)
     page.evaluate(axe.UNFOLD)
     check_words(page, 390)
+    assert page.evaluate(SMALL) == []
     page.evaluate(axe.FLATTEN)
     for width in (390, 1400) if name in WIDE_TOO else (390,):
         page.set_viewport_size({"width": width, "height": 900})
@@ -226,7 +233,7 @@ def test_axe_finds_nothing(opened):
 
 
 def test_a_fade_says_where_a_formula_scrolls(turned, site):
-    page, _ = turned(f"file://{site}/book/algebra.html", width=390)
+    page, _ = turned(f"file://{site}/book/algebra.html", width=240)
     formulas = page.locator("m-f[tabindex='0']")
     hidden = formulas.evaluate_all("all => all.map(box => box.scrollWidth - box.clientWidth)")
     formula = formulas.nth(hidden.index(max(hidden)))

@@ -60,7 +60,10 @@ def test_every_link_leads_to_a_file(page):
         ("by {prf:ref}`lem-push-through`.", "by [Push-through](toolbox.md)."),
         ("{term}`groups <group>`", "[groups](glossary.md)"),
         ("{doc}`Mixed <02-mixed>`", "[Mixed](02-mixed.ipynb)"),
-        ("{doc}`exercises/05-flat`", "[Exercises for Flat: what does \"fixed\" mean to a Bayesian?](exercises/05-flat.md)"),
+        (
+            "{doc}`exercises/05-flat`",
+            '[Exercises for Flat: what does "fixed" mean to a Bayesian?](exercises/05-flat.md)',
+        ),
         ("{cite:t}`robinson1991`", r"[Robinson \[1991\]](bibliography.md)"),
         ("{cite:p}`laird1982`", r"[\[Laird and Ware, 1982\]](bibliography.md)"),
         ("{cite:t}`bates2015`", r"[Bates et al. \[2015\]](bibliography.md)"),

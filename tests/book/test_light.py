@@ -93,14 +93,16 @@ def test_a_wide_formula_is_several_pictures_and_said_once():
     widths = re.findall(r" width=([\d.]+)ex", html)
     assert max(map(float, widths)) < formulas.PHONE
     assert formulas.draw("a = b", True).count("<svg ") == 1
-    assert formulas.draw(tex, False).count("<svg ") == 1
+    assert formulas.draw("a = b", False).count("<svg ") == 1
+    in_a_line = formulas.draw(rf"y = {LONG} + D\beta", False)
+    assert in_a_line.count("<svg ") == 3 and in_a_line.count("</svg><wbr><svg ") == 2
 
 
 def test_lines_that_are_gathered_break_each_by_itself():
     tex = rf"\begin{{gathered}} a = {LONG} + b, \\ c = d \end{{gathered}}"
     drawing, said = formulas.draw(tex, True).split("<math", 1)
     first, second = drawing.split("<br>")
-    assert (first.count("<svg "), second.count("<svg ")) == (2, 1)
+    assert (first.count("<svg "), second.count("<svg ")) == (3, 1)
     assert "<mtable>" in said, "who listens hears it as it was written"
 
 
