@@ -58,13 +58,13 @@ def write_out(app, name, source):
 
 
 def name_once(app, doctree, page):
-    """Where a chapter ends with **Exercises:**, do not repeat its title behind the word."""
+    """Where a chapter ends with **Exercises:**, do not repeat its title after the word."""
     for word in doctree.findall(nodes.strong):
         if word.astext() != "Exercises:":
             continue
         link = word.next_node(nodes.reference, descend=False, siblings=True)
         name = link.next_node(nodes.Text)
-        name.parent.replace(name, nodes.Text("on the page behind this chapter"))
+        name.parent.replace(name, nodes.Text("on the next page"))
 
 
 def setup(app):

@@ -169,9 +169,9 @@ def picture_of(tex, display):
             OUTLINES[letter] = lean.path(outline.get("d"), flip=-1)
     lines = "".join(part for node in picture.find(f"{SVG}g") for part in flat(node, Place()))
     window = " ".join(whole(float(length)) for length in picture.get("viewBox").split())
-    size = f"width={ex(picture.get('width'))} height={ex(picture.get('height'))}"
+    width = ex(picture.get("width"))  # the height follows from the window
     style = f"vertical-align:{ex(picture.get('style').partition(':')[2])}"
-    svg = f'<svg style={style} {size} viewBox="{window}" aria-hidden=true>{lines}</svg>'
+    svg = f'<svg style={style} width={width} viewBox="{window}" aria-hidden=true>{lines}</svg>'
     return svg, spoken(math), float(picture.get("width").removesuffix("ex"))
 
 
