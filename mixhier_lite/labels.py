@@ -192,7 +192,7 @@ def _counted(labels: Labels) -> Coded:
     """Sorted distinct whole numbers as levels, from how often each of them is there."""
     least = labels.min()
     wide = labels if labels.dtype.itemsize == 8 else labels.astype(np.int64)
-    places = (wide - least).astype(np.intp)
+    places = (wide - least).astype(np.intp, copy=False)
     present = np.bincount(places) > 0
     levels = np.flatnonzero(present).astype(labels.dtype) + least
     return Coded(places if present.all() else (np.cumsum(present) - 1)[places], levels)

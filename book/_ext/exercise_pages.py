@@ -70,5 +70,5 @@ def name_once(app, doctree, page):
 def setup(app):
     """Register with Sphinx."""
     app.connect("source-read", write_out)
-    app.connect("doctree-resolved", name_once)
+    app.connect("doctree-resolved", name_once, priority=400)  # before `formulas` reads its mark
     return {"parallel_read_safe": True}

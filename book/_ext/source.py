@@ -174,6 +174,11 @@ def with_anchors(highlighted, file):
     return head + mark + "".join(lines)
 
 
+def breakable(place):
+    """Write a path that may go on in a new line behind each folder."""
+    return place.replace("/", "/<wbr>")
+
+
 def write_pages(app):
     """Hand a page for each file to the builder, and one that lists them."""
     listed = {}
@@ -184,7 +189,7 @@ def write_pages(app):
         code = file.read_text("utf-8")
         up = app.builder.get_relative_uri(page, f"{PAGES}/index")
         body = (
-            f"<h1>{place}</h1>\n"
+            f"<h1>{breakable(place)}</h1>\n"
             f'<p><a class="reference internal" href="{up}">All files of the code</a></p>\n'
         )
         if code.strip():
@@ -200,7 +205,7 @@ def write_pages(app):
             f'{app.builder.get_relative_uri(f"{PAGES}/index", page)}">{name}</a></li>'
             for name, page in entries
         ]
-        body += f"<h2>{folder}</h2>\n<ul>\n{''.join(links)}\n</ul>\n"
+        body += f"<h2>{breakable(folder)}</h2>\n<ul>\n{''.join(links)}\n</ul>\n"
     yield f"{PAGES}/index", {"title": "The code", "body": body}, "page.html"
 
 

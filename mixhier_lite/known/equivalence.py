@@ -19,6 +19,11 @@ from .ridge import ridge
 Side = Callable[[LinearMixedModel, Array], Array]
 
 
+def everywhere(model: LinearMixedModel) -> bool:
+    """Whether a model is in the scope of an equality that holds for all."""
+    return True
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Equivalence(Value):
     """One equality of the book between two ways to compute the same thing.
@@ -42,7 +47,7 @@ class Equivalence(Value):
     """One side, a function of (model, y) that returns an array."""
     right: Side = field(repr=False)
     """The other side, in different algebra."""
-    in_scope: Callable[[LinearMixedModel], bool] = field(default=lambda model: True, repr=False)
+    in_scope: Callable[[LinearMixedModel], bool] = field(default=everywhere, repr=False)
     """Whether a model (with X of full column rank) meets the conditions."""
     tolerance: float = 1e-9
     """Largest relative gap that rounding explains at moderate condition numbers."""

@@ -114,6 +114,12 @@ def heading(site, page):
     return soup(site, page).select_one("article h1").get_text().strip().removesuffix("#")
 
 
+def test_the_way_to_the_exercises_is_a_sentence(site):
+    for chapter in CHAPTERS:
+        end = soup(site, f"book/{chapter.stem}").find("strong", string="Exercises:").parent
+        assert end.get_text().startswith("Exercises: on the next page. "), chapter.stem
+
+
 def test_feet_of_pages_lead_through_the_book_in_order(site):
     titles = [heading(site, page) for page in PAGES]
     assert len(set(titles)) == len(titles)

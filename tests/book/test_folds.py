@@ -50,7 +50,12 @@ def test_theorem_proof_code_and_test_are_one_box(site, result):
     built = box(site, result)
     proof = built.select_one("details.proof-fold")
     assert proof.summary.get_text() == "Proof"
-    assert proof.find(id=f"proof-{result.label}").get_text().strip()
+    text = proof.find(id=f"proof-{result.label}")
+    assert text.get_text().strip()
+    *_, last = text.find_all(recursive=False)
+    ends = last.find_all("li", recursive=False)[-1] if last.name in ("ol", "ul") else last
+    ends = ends if ends.name == "p" else ends.find_all(recursive=False)[-1]
+    assert ends.name == "p", "no sign says that the proof ends"
     addresses = [link["href"] for link in built.select("a[href*='code/']")]
     entry = folds.computed().get(result.label, {})
     for name in [*entry.get("functions", []), *folds.guarded()[result.label]]:
