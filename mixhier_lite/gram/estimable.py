@@ -8,6 +8,9 @@ from .gram import Gram
 
 CONSTANT = 1e-26
 """Share of y'y that X leaves, below which y is in its span within rounding."""
+LOST = 1e-12
+"""Known variance of the noise, in shares of the variance that X leaves of y, below which rounding
+of y'y makes the criterion wrong in its first digits: by 2e-4 per row and more."""
 DEPENDENT_X = 1e-12
 """Least eigenvalue of the correlations of X's columns, over their number, within rounding."""
 DEPENDENT_Z = 1e-13
@@ -25,8 +28,11 @@ def refuse_gram(gram: Gram, tau2: float | None) -> None:
     columns = _dependent(gram)
     if columns:
         raise refused("dependent-columns-of-X", p=gram.p, columns=", ".join(columns))
-    if tau2 is None and left_of_y(gram) <= CONSTANT * _of_y(gram):
+    left = left_of_y(gram)
+    if tau2 is None and left <= CONSTANT * _of_y(gram):
         raise refused("nothing-left-of-y")
+    if tau2 is not None and tau2 * gram.n <= LOST * left:
+        raise refused("known-noise-lost-in-y", tau2=tau2, variance=left / gram.n)
     for t, block in enumerate(gram.blocks):
         name = block.name or f"term {t + 1}"
         seen = int((block.rows > 0).sum())

@@ -406,10 +406,14 @@ def test_intervals_of_something_else_are_refused(arguments, words):
 
 
 def test_a_response_that_is_enormous_beside_a_known_noise():
-    """The slope of the criterion is lost in its value: no answer rather than a wrong one."""
+    """What the noise says is lost in the rounding of y: no answer rather than a wrong one."""
     rng, g = np.random.default_rng(24), np.repeat(np.arange(8), 4)
     y = rng.normal(size=8)[g] + rng.normal(size=32)
     X = np.ones((32, 1))
     assert fit(y, X, Term(g), tau2=1).certificate.ok
-    with pytest.raises(InputError, match="search"):
+    with pytest.raises(InputError, match="beside the known noise"):
         fit(1e56 * y, X, [Term(g), Term(np.arange(32) % 5)], tau2=1)
+    with pytest.raises(InputError, match="give X an intercept"):
+        fit(1e9 + y, np.empty((32, 0)), Term(g), tau2=1)
+    shifted = fit(1e9 + y, X, Term(g), tau2=1).Sigma[0]
+    assert shifted == pytest.approx(fit(y, X, Term(g), tau2=1).Sigma[0], rel=1e-6)
