@@ -56,7 +56,7 @@ def test_the_solutions_of_the_book_get_full_marks(tmp_path, first):
     pages = SOLUTIONS[first : first + 3]
     books = [nbformat.read(page, 4) for page in pages]
     cells = [c.source for book in books for c in book.cells if c.cell_type == "code"]
-    mark = graded(notebook(tmp_path, "solved", *cells), seconds=60)
+    mark = graded(notebook(tmp_path, "solved", *cells), seconds=60, total=300)
     slugs = [page.stem.split("-", 1)[1] for page in pages]
     wanted = tuple(exercise.id for slug in slugs for exercise in registry.of_chapter(slug))
     assert (mark.passed, mark.asked, mark.remark) == (wanted, len(wanted), "")
