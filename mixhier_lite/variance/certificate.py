@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from ..inputs import Array
 from ..values import Value
 from .curvature import Blocks, Curvature, in_entries
-from .theta import ActiveEntries
+from .theta import ActiveEntries, RootForm
 
 SMALL = 1e-6
 """How far a minimum may be from one, in the units of a certificate."""
@@ -41,13 +42,14 @@ class Certificate(Value):
 
 def certify(entries: ActiveEntries, bare: list[Array]) -> Certificate:
     """Certify a point, given as ``entries.bare`` has it."""
-    T = entries.framed(bare)
+    faces = [Face.of(form, root) for form, root in zip(entries.forms, bare, strict=True)]
+    T = [face.T for face in faces]
     curvature = entries.criterion.curvature(T)
     if curvature is None:
         return _by_differences(entries, bare)
     gradient = entries.criterion.gradient(T)
     assert gradient is not None
-    changes = _changes(entries, bare)
+    changes = block_diag(*(face.changes for face in faces))
     g = changes @ np.concatenate([slope.ravel() for slope in gradient[1]])
     second = entries.criterion.derivatives([t[None] for t in T]).hessian
     H = changes @ _whole({pair: block[0] for pair, block in second.items()}) @ changes.T
@@ -61,10 +63,7 @@ def certify(entries: ActiveEntries, bare: list[Array]) -> Certificate:
 
 
 def _unit_basis(E: Array) -> Array:
-    """Directions U with U'E U = I, without those that E does not see, shape (k, up to k).
-
-    Turning T, to T C with C C' = I, leaves T T' as it is: E is zero there.
-    """
+    """Directions U with U'E U = I, without those that E does not see, shape (k, up to k)."""
     diagonal = np.diag(E)
     told = diagonal > 1e-12 * diagonal.max(initial=0.0)
     size = np.sqrt(diagonal[told])
@@ -77,24 +76,36 @@ def _unit_basis(E: Array) -> Array:
     return out
 
 
-def _changes(entries: ActiveEntries, bare: list[Array]) -> Array:
-    """Changes of T that leave its rank as it is (:eq:`eq-face`), one per row, (k, sum of q^2).
+@dataclass(frozen=True, eq=False)
+class Face:
+    """A root T of one term, and the changes of it that leave its rank as it is (:eq:`eq-face`)."""
 
-    They are to the columns that are not zero: along the axes of T T', the longest first, where a
-    term is correlated. To turn the axes of a large covariance costs far more than to stretch them,
-    and the two stay apart.
-    """
-    every = [np.zeros((form.q, form.q)) for form in entries.forms]
-    rows = []
-    for t, (form, root) in enumerate(zip(entries.forms, bare, strict=True)):
-        axes = np.linalg.svd(form.frame @ root)[0] if form.correlated else form.frame
-        for j in np.flatnonzero(root.any(axis=0)):
-            for i in range(form.q) if form.correlated else (j,):
-                change = np.zeros(root.shape)
-                change[:, j] = axes[:, i]
-                changes = [*every[:t], change, *every[t + 1 :]]
-                rows.append(np.concatenate([each.ravel() for each in changes]))
-    return np.array(rows).reshape(len(rows), sum(zero.size for zero in every))
+    T: Array
+    """Shape (q, q), with columns of zeros where rank is lacking."""
+    changes: Array
+    """One in a row, shape (k, q^2); those that only turn T, T C with C C' = I, are not in it."""
+
+    @classmethod
+    def of(cls, form: RootForm, bare: Array) -> "Face":
+        """Read the face of a root as ``ActiveEntries.bare`` has it.
+
+        Where the term is correlated, T has the axes u_j of T T' for columns, the longest first, and
+        column j changes along u_j, u_j+1, ...: a triangle. To turn the axes of a large covariance
+        costs far more than to stretch them, and the two stay apart.
+        """
+        T = form.frame @ bare
+        live = np.flatnonzero(bare.any(axis=0)).tolist()
+        axes = form.frame
+        places = [(j, j) for j in live]
+        if form.correlated:
+            axes, sizes, _ = np.linalg.svd(T)
+            rank = len(live)
+            T = np.where(np.arange(form.q) < rank, axes * sizes, 0.0)
+            places = [(i, j) for j in range(rank) for i in range(j, form.q)]
+        changes = np.zeros((len(places), form.q, form.q))
+        for k, (i, j) in enumerate(places):
+            changes[k, :, j] = axes[:, i]
+        return cls(T, changes.reshape(len(places), form.q**2))
 
 
 def _whole(blocks: Blocks) -> Array:

@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from ..inputs import Array
-from .criterion import Profiled, triangular_solve
+from .criterion import Profiled
 from .curvature import Blocks, Curvature, Derivatives
 from .elimination import backward, forward, gram
 from .factor import Factor, solve_triangular
@@ -201,54 +201,53 @@ def _both_orders(form: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class DenseTerms:
-    """R and E of all terms as whole matrices, where no term is eliminated level by level."""
+    """R and E of all terms as whole matrices at N points, where no term is eliminated by level."""
 
     slices: tuple[tuple[int, int, int], ...]
     """First column of each term, the one after its last, and its number of columns per level."""
     R: Array
-    """Shape (m, m)."""
+    """Shape (N, m, m)."""
     E: Array
-    """In the columns in which S is the unit matrix, shape (m, p + 1)."""
+    """In the columns in which S is the unit matrix, shape (N, m, p + 1)."""
     Y: Array
-    """T'R, shape (m, m)."""
+    """T'R, shape (N, m, m)."""
     YT: Array
-    """T'R T, shape (m, m)."""
+    """T'R T, shape (N, m, m)."""
     TE: Array
-    """T'E, shape (m, p + 1)."""
+    """T'E, shape (N, m, p + 1)."""
     at: Profiled
 
     @classmethod
     def of(cls, factor: Factor, at: Profiled) -> "DenseTerms":
-        """Read them from a factor at its first point."""
+        """Read them from a factor."""
         equations = factor.equations
-        T_turned = [t[:1].swapaxes(1, 2) for t in factor.T2]
-        L = np.tril(factor.L2[0])
-        TA = equations.times(T_turned, factor.A2)[0]
-        half = np.asarray(np.linalg.solve(L, TA))  # L^-1 T'A2
-        R = factor.A2[0] - half.T @ half
-        E = factor.B2[0] - half.T @ factor.F2[0]
+        T_turned = [t.swapaxes(1, 2) for t in factor.T2]
+        half = solve_triangular(factor.L2, equations.times(T_turned, factor.A2))  # L^-1 T'A2
+        half_turned = half.swapaxes(1, 2)
+        R = factor.A2 - half_turned @ half
+        E = factor.B2 - half_turned @ factor.F2
         # M^-1 T'A2 and M^-1 T'B2: nothing cancels in them where T is large
-        Y = triangular_solve(L, half, transposed=True)
-        TE = triangular_solve(L, factor.F2[0], transposed=True)
-        YT = equations.times(T_turned, Y.T[None])[0]
-        to_unit = np.linalg.inv(at.L[0]).T
+        Y = solve_triangular(factor.L2, half, transposed=True)
+        TE = solve_triangular(factor.L2, factor.F2, transposed=True)
+        YT = equations.times(T_turned, Y.swapaxes(1, 2))
+        to_unit = np.linalg.inv(at.L).swapaxes(1, 2)
         return cls(equations.slices, R, E @ to_unit, Y, YT, TE @ to_unit, at)
 
     @cached_property
-    def FF(self) -> Array:
-        """F F', shape (m, m)."""
-        F = self.E * np.sqrt(self.at.d[0])
-        return np.asarray(F @ F.T)
+    def F(self) -> Array:
+        """E, each column times the root of its weight, shape (N, m, p + 1)."""
+        return np.asarray(self.E * np.sqrt(self.at.d)[:, None])
+
+    @cached_property
+    def N(self) -> Array:
+        """R - F F', whose blocks of a level are summed in the gradient, shape (N, m, m)."""
+        return np.asarray(self.R - self.F @ self.F.swapaxes(1, 2))
 
     @cached_property
     def ZQZ(self) -> Array:
-        """Z'QZ, by ML Z'Omega^-1 Z, shape (m, m)."""
-        F_x = self.E[:, :-1] * np.sqrt(self.at.d[0, :-1])
-        return np.asarray(self.R - F_x @ F_x.T)
-
-    def N(self) -> list[Array]:
-        """Gradient in T T' of each term, shape (q, q) (:eq:`eq-slope-N`)."""
-        return self.of_terms(self.R - self.FF)
+        """Z'QZ, by ML Z'Omega^-1 Z, shape (N, m, m)."""
+        F_x = self.F[:, :, :-1]
+        return np.asarray(self.R - F_x @ F_x.swapaxes(1, 2))
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -256,73 +255,78 @@ class DenseTerms:
         return [(s, t) for t in range(len(self.slices)) for s in range(t + 1)]
 
     def of_terms(self, whole: Array) -> list[Array]:
-        """The sum over the levels of a term's own blocks of a matrix, shape (q, q) for each."""
+        """The sum over the levels of a term's own blocks of a matrix, (N, q, q) for each."""
         out = []
         for a, b, q in self.slices:
-            own = whole[a:b, a:b].reshape((b - a) // q, q, (b - a) // q, q)
-            out.append(np.asarray(np.einsum("jijk->ik", own)))
+            J = (b - a) // q
+            own = whole[:, a:b, a:b].reshape(-1, J, q, J, q)
+            out.append(np.asarray(np.einsum("njijk->nik", own)))
         return out
 
     def paired_sum(self, A: Array, B: Array, s: int, t: int) -> Array:
-        """The sum over levels x of s and y of t of A_xi,yl B_xj,yk, shape (i, j, k, l)."""
+        """The sum over levels x of s and y of t of A_xi,yl B_xj,yk, shape (N, i, j, k, l)."""
         (a, b, q) = self.slices[s]
         (c, d, r) = self.slices[t]
 
         def by_entry(whole: Array) -> Array:
-            """A block, a row for each two columns of its terms: (q r, levels of both)."""
-            block = whole[a:b, c:d].reshape((b - a) // q, q, (d - c) // r, r)
-            return block.transpose(1, 3, 0, 2).reshape(q * r, -1)
+            """A block, a row for each two columns of its terms: (N, q r, levels of both)."""
+            block = whole[:, a:b, c:d].reshape(-1, (b - a) // q, q, (d - c) // r, r)
+            return block.transpose(0, 2, 4, 1, 3).reshape(len(whole), q * r, -1)
 
-        products = by_entry(A) @ by_entry(B).T
-        return np.asarray(products.reshape(q, r, q, r).transpose(0, 2, 3, 1))
+        products = by_entry(A) @ by_entry(B).swapaxes(1, 2)
+        return np.asarray(products.reshape(-1, q, r, q, r).transpose(0, 1, 3, 4, 2))
 
-    def hessian_in_entries(self) -> Blocks:
-        """Second derivatives in the entries of T, as ``of_one_term`` has them.
+    def slopes_of_S(self) -> list[Array]:
+        """Derivatives of S in T_ik of each term, where S is I: (N, q, q, p + 1, p + 1)."""
+        out = []
+        p1 = self.E.shape[2]
+        for a, b, q in self.slices:
+            wide = len(self.E), (b - a) // q, q * p1
+            once = self.E[:, a:b].reshape(wide).swapaxes(1, 2) @ self.TE[:, a:b].reshape(wide)
+            by_entry = once.reshape(-1, q, p1, q, p1).transpose(0, 1, 3, 2, 4)
+            out.append(-_both_ways(by_entry))
+        return out
+
+    def derivatives(self) -> Derivatives:
+        """Value, gradient and second derivatives in the entries of T, as ``of_one_term`` has them.
 
         The sums go over pairs of levels here (:eq:`eq-hessian-terms`), and nothing is lost where T
         is large: T stands beside R and F before they are summed.
         """
-        root = np.sqrt(self.at.d[0])
-        F = self.E * root
-        U = self.TE * root
-        crossed = U @ F.T - self.Y / 2
-        UU = U @ U.T
-        N = self.R - self.FF
-        slope_S = []
-        for a, b, q in self.slices:
-            E = self.E[a:b].reshape(-1, q, self.E.shape[1])
-            TE = self.TE[a:b].reshape(-1, q, self.E.shape[1])
-            slope_S.append(-_both_ways(_over_levels(E, TE)))
-        out = {}
+        slope_S = self.slopes_of_S()
+        gradient = [
+            2 * RT.swapaxes(1, 2) + np.einsum("nikcc,nc->nik", of_S, self.at.d)
+            for RT, of_S in zip(self.of_terms(self.Y), slope_S, strict=True)
+        ]
+        U = self.TE * np.sqrt(self.at.d)[:, None]
+        crossed = U @ self.F.swapaxes(1, 2) - self.Y / 2
+        UU = U @ U.swapaxes(1, 2)
+        crossed_turned = crossed.swapaxes(1, 2)
+        Y_turned = self.Y.swapaxes(1, 2)
+        N = self.of_terms(self.N)
+        root_omega = np.sqrt(self.at.omega)[:, None, None]
+        weighted = [(of_S * root_omega).reshape(len(U), -1, root_omega[0].size) for of_S in slope_S]
+        hessian = {}
         for s, t in self.pairs:
-            half = self.paired_sum(crossed.T, self.Y, s, t)
-            half += self.paired_sum(self.Y.T, crossed, s, t)
-            straight = self.paired_sum(self.R, UU, s, t) - self.paired_sum(N, self.YT, s, t)
-            half += straight.swapaxes(2, 3)
+            half = self.paired_sum(crossed_turned, self.Y, s, t)
+            half += self.paired_sum(Y_turned, crossed, s, t)
+            straight = self.paired_sum(self.R, UU, s, t) - self.paired_sum(self.N, self.YT, s, t)
+            half += straight.swapaxes(3, 4)
             if s == t:
-                np.einsum("ijkj->jik", half)[...] += self.of_terms(N)[t]
-            squares = np.einsum("ijcd,klcd->ijkl", slope_S[s] * self.at.omega[0], slope_S[t])
-            out[s, t] = 2 * half - squares
-        return _mirrored(out)
+                np.einsum("nijkj->njik", half)[...] += N[t][:, None]
+            squares = weighted[s] @ weighted[t].swapaxes(1, 2)
+            hessian[s, t] = 2 * half - squares.reshape(half.shape)
+        return Derivatives(self.at.value, gradient, _mirrored(hessian))
 
-    def given_tau2(self) -> Blocks:
-        """Their mean over y for known tau2 (:eq:`eq-information`)."""
-        return _mirrored({(s, t): self.paired_sum(self.ZQZ, self.ZQZ, s, t) for s, t in self.pairs})
+    def curvature(self) -> Curvature:
+        """The slope in T T' at the first point, and what its slope is expected to be."""
+        N = [of_term[0] for of_term in self.of_terms(self.N)]  # :eq:`eq-slope-N`
+        trace = [of_term[0] for of_term in self.of_terms(self.ZQZ)]
+        given_tau2 = {(s, t): self.paired_sum(self.ZQZ, self.ZQZ, s, t)[0] for s, t in self.pairs}
+        return Curvature(N, trace, _mirrored(given_tau2), self.at.nu)
 
 
 def _mirrored(form: Blocks) -> Blocks:
     """A bilinear form in changes of terms s <= t, for t and s as well."""
-    return form | {(t, s): block.transpose(2, 3, 0, 1) for (s, t), block in form.items()}
-
-
-def of_several_terms(factor: Factor, at: Profiled) -> Blocks:
-    """Second derivatives in the entries of T where no term is eliminated level by level."""
-    return DenseTerms.of(factor, at).hessian_in_entries()
-
-
-def curvature_of_several_terms(factor: Factor, at: Profiled) -> Curvature:
-    """The slope in T T' at the first point where no term is eliminated level by level."""
-    terms = DenseTerms.of(factor, at)
-    N = terms.N()
-    trace = terms.of_terms(terms.ZQZ)
-    return Curvature(N, trace, terms.given_tau2(), at.nu)
+    turned = {(t, s): np.moveaxis(block, (-2, -1), (-4, -3)) for (s, t), block in form.items()}
+    return form | turned

@@ -13,11 +13,10 @@ from ..inputs import Array
 from .criterion import Place, WithNoise
 from .curvature import Curvature, Derivatives, hessian_in_entries, joined
 from .derivatives import (
+    DenseTerms,
     curvature_of_one_term,
-    curvature_of_several_terms,
     gradient,
     of_one_term,
-    of_several_terms,
     slope_of_S,
 )
 from .elimination import NormalEquations
@@ -93,21 +92,14 @@ class Levels(WithNoise):
 
     def derivatives(self, T: Sequence[Array]) -> Derivatives:
         """See :meth:`Criterion.derivatives`."""
-        if self.equations.m:
-            return joined([self._of_terms([t[n] for t in T]) for n in range(len(T[0]))])
         parts = []
         for some in self._in_parts(T):
             factor = self.factor(some)
-            parts.append(of_one_term(factor, self.likelihood.profiled(factor.log_det, factor.S)))
+            at = self.likelihood.profiled(factor.log_det, factor.S)
+            dense = self.equations.m > 0
+            part = DenseTerms.of(factor, at).derivatives() if dense else of_one_term(factor, at)
+            parts.append(part)
         return joined(parts)
-
-    def _of_terms(self, T: Sequence[Array]) -> Derivatives:
-        """The derivatives at one T of several terms."""
-        factor = self.factor([t[None] for t in T])
-        at = self.likelihood.profiled(factor.log_det, factor.S)
-        slopes = self.join(*gradient(factor, at.columns))
-        hessian = of_several_terms(factor, at)
-        return Derivatives.at_one(float(at.value[0]), slopes, hessian)
 
     def roughly(self, T: Sequence[Array]) -> Derivatives:
         """See :meth:`Criterion.roughly`; by the average information."""
@@ -144,5 +136,6 @@ class Levels(WithNoise):
             return None
         factor = self.factor([t[None] for t in T])
         at = self.likelihood.profiled(factor.log_det, factor.S)
-        several = self.equations.m > 0
-        return (curvature_of_several_terms if several else curvature_of_one_term)(factor, at)
+        if self.equations.m:
+            return DenseTerms.of(factor, at).curvature()
+        return curvature_of_one_term(factor, at)

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pytest
 from dense import criterion
+from random_fits import random_problem
 
 from mixhier_lite import Gram, Term, datasets, fit, gather
 from mixhier_lite.variance.assembly import assemble
@@ -204,6 +205,22 @@ def test_certificates_of_degenerate_optima():
     dyestuff = datasets.load("Dyestuff")
     inside = fit(dyestuff["Yield"], np.ones((30, 1)), Term(dyestuff["Batch"]))
     assert inside.certificate.boundary is None and inside.certificate.gradient < 1e-10
+
+
+def test_to_turn_a_root_is_no_direction_of_a_certificate():
+    """T and T C with C C' = I are the same Sigma; 0.7 stands beside 107 in T of this model."""
+    y, X, terms, weights, method = random_problem(183)
+    model = fit(y, X, [Term(g, Z, K, c) for g, Z, K, c in terms], method, weights)
+    assembly = assemble(model.gram, method == "REML", None)
+    entries = ActiveEntries.all_of(assembly.criterion, assembly.forms)
+    first, second = assembly.bare(model.T)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        turned = first.copy()
+        turned[:, :3] @= np.linalg.qr(rng.normal(size=(3, 3)))[0]
+        found = certify(entries, [turned, second])
+        assert found.gradient < 1e-9
+        assert found.curvature == pytest.approx(model.certificate.curvature, rel=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(3))
