@@ -161,15 +161,36 @@ def test_files_are_made_once_and_anew_when_their_source_changes(tmp_path, monkey
 # --- in a browser
 
 
+TO_ASK = """() => {
+    const seen = new Set();
+    for (const element of document.querySelectorAll("body *:not(math, math *)")) {
+        const style = getComputedStyle(element);
+        const look = [style.fontFamily, style.fontWeight, style.fontStyle].join();
+        const words = [...element.childNodes].filter(node => node.nodeType === Node.TEXT_NODE);
+        const inked = words.map(node => node.data.replace(/\\s+/g, "")).join("");
+        const letters = [...inked].map(letter => look + letter);
+        if (!element.checkVisibility() || letters.every(letter => seen.has(letter))) continue;
+        letters.forEach(letter => seen.add(letter));
+        element.dataset.ask = "";
+    }
+    return document.querySelectorAll("[data-ask]").length;
+}"""
+"""Mark elements until every letter in every look of a page stands in one of them."""
+
+
 def drawn_with(tab):
-    """Ask the browser which fonts it took for the words of a page, and where they came from."""
+    """Ask the browser which fonts it took for the letters of a page, and where they came from."""
+    marked = tab.evaluate(TO_ASK)
     session = tab.context.new_cdp_session(tab)
     session.send("DOM.enable")
     session.send("CSS.enable")
     root = session.send("DOM.getDocument")["root"]["nodeId"]
-    selection = {"nodeId": root, "selector": "body *:not(math, math *)"}
-    for node in session.send("DOM.querySelectorAll", selection)["nodeIds"]:
+    selection = {"nodeId": root, "selector": "[data-ask]"}
+    nodes = session.send("DOM.querySelectorAll", selection)["nodeIds"]
+    assert len(nodes) == marked > 50
+    for node in nodes:
         fonts = session.send("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"]
+        assert fonts, "letters are drawn with some font"
         for font in fonts:
             yield font["familyName"], font["isCustomFont"]
 
