@@ -4,6 +4,9 @@ BIN := .venv/bin
 READY := .venv/ready
 READY_TO_BUILD := .venv/ready-build
 
+# Hundreds of processes start here, and each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .NOTPARALLEL:
 .PHONY: book test quick notebooks lab worksheets lint pins benchmarks search fuzz clean
 
