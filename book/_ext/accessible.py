@@ -104,18 +104,39 @@ def mark_sentences(app, doctree, page):
             output["classes"].append("sentences")
 
 
-def keep_units(app, doctree, page):
-    """Let a number and its sign for per cent stand on one line."""
+NUMBERED = ("Theorem", "Lemma", "Definition", "Figure", "[Pp]art", "[Pp]arts")
+UNITS = r"(?<=\d) (?=%|(?:ms|g|kg|mm|mmHg|cm|kB|MB|GB|TB|se)\b)|(?<=±) (?=\d)"
+TIES = re.compile("|".join([UNITS, *(rf"(?<=\b{word}) (?=\d)" for word in NUMBERED)]))
+
+
+def keep_together(app, doctree, page):
+    """Let a number stand on one line with its unit, or with what it is the number of.
+
+    So do a letter and what a hyphen ties to it, as in p-value. Code of a few words gets a class, by
+    which a wide screen keeps it on one line.
+    """
     for text in list(doctree.findall(nodes.Text)):
-        if "%" in text and isinstance(text.parent, nodes.TextElement):
+        if isinstance(text.parent, nodes.TextElement) and TIES.search(text):
             if not isinstance(text.parent, (nodes.literal, nodes.FixedTextElement, nodes.math)):
                 place = next(k for k, child in enumerate(text.parent) if child is text)
-                kept = re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", text)
-                text.parent[place] = nodes.Text(kept)
+                text.parent[place] = nodes.Text(TIES.sub("\N{NO-BREAK SPACE}", text))
+    for letter in list(doctree.findall(nodes.math)):
+        word = letter.next_node(descend=False, siblings=True)
+        found = isinstance(word, nodes.Text) and re.match(r"-\w+", word)
+        if found:
+            rest = nodes.Text(word[found.end() :])
+            word.parent.replace(word, rest)
+            kept = nodes.inline("", "", classes=["kept"])
+            letter.replace_self(kept)
+            kept += [letter, nodes.Text(found[0])]
+    for code in doctree.findall(nodes.literal):
+        if len(code.astext()) <= FEW and re.search("[ -]", code.astext()):
+            code["classes"].append("short")
 
 
 MANY = 5  # columns, from which on a phone has no room for them
 LONG = 22  # characters of code in a cell, likewise
+FEW = 32  # characters of code in a paragraph, which stand on one line
 
 
 def mark_wide_tables(app, doctree, page):
@@ -137,6 +158,6 @@ def setup(app):
     app.connect("builder-inited", mend_every_page, priority=900)
     app.connect("doctree-resolved", mark_sentences)
     app.connect("doctree-resolved", mark_wide_tables)
-    app.connect("doctree-resolved", keep_units)
+    app.connect("doctree-resolved", keep_together, priority=900)
     app.add_js_file("accessible.js")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -152,6 +152,9 @@ def test_every_formula_holds_its_tex(site, page):
         assert tex and f"${tex}$" in source, tex
 
 
+TORN = re.compile(  # titles and captions begin with their numbers, where no line ends
+    r"\d (%|(ms|g|kg|mm|mmHg|se)\b)|((?<=\S )|(?<=\())(Theorem|Lemma|Figure|[Pp]arts?) \d"
+)
 MISPLACED = re.compile(r"(?<!\.)\.\.(?![\w.])|,,|;;|::|\(\(|(?<=\w) [.,;:!?](?=\s|$)")
 
 
@@ -171,12 +174,22 @@ def test_punctuation_stands_where_it_belongs(site, page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_no_line_ends_between_what_belongs_together(site, page):
-    """A bracket stays with its formula, a number with its sign for per cent."""
+    """A bracket stays with its formula, a number with its unit and with what it numbers."""
     for formula in article(site, page).select("span.math"):
         before = formula.previous_sibling
         assert not isinstance(before, str) or before[-1:] not in ("(", "["), formula["class"]
     for words in article(site, page).select("p, td"):
-        assert not re.search(r"\d %", said(words)), said(words)
+        assert not TORN.search(said(words)), said(words)
+    for word in article(site, page).find_all(string=re.compile(r"^-values?\b")):
+        assert word.parent["class"] == ["kept"], "a letter stays with its word"
+
+
+def test_a_letter_of_mathematics_is_a_formula():
+    r"""It is a $p$-value on every page, and not a p-value."""
+    for page in PAGES:
+        text = (ROOT / f"{page}.md").read_text(encoding="utf-8")
+        prose = re.sub(r"```.*?```|`[^`]*`|^#.*?$", "", text, flags=re.DOTALL | re.MULTILINE)
+        assert not re.search(r"(?<![\w$])[pt]-(value|test)", prose), page
 
 
 def test_search_knows_the_chapters(site):
