@@ -151,6 +151,52 @@ LOUD = """() => [...document.querySelectorAll('article .cell_input')].filter(box
     !== getComputedStyle(document.querySelector('.bd-sidebar-primary')).borderRightColor).length"""
 
 
+FRAMELESS = """() => [...document.querySelectorAll('article details.hide')].filter(fold => {
+  if (fold.parentElement.closest('details:not([open])')) return false;
+  const shut = !fold.open;
+  fold.open = true;
+  const word = [...fold.querySelectorAll('summary > p')].find(p => p.checkVisibility());
+  const code = fold.querySelector('.cell_input');
+  const askew = word.getBoundingClientRect().left - fold.getBoundingClientRect().left;
+  const framed = code.checkVisibility() && parseFloat(getComputedStyle(code).borderTopWidth) > 0;
+  if (shut) fold.open = false;
+  return !framed || Math.abs(askew) > 1;
+}).length"""
+# The line on which a letter stands is where an empty box in front of it would stand.
+ASTRAY = """() => [...document.querySelectorAll('article div.math > .eqno')].filter(number => {
+  const part = [...number.parentElement.querySelectorAll('m-f > svg')].at(-1);
+  const beside = number.getBoundingClientRect().left - part.getBoundingClientRect().right;
+  const formula = number.parentElement.querySelector('m-f').getBoundingClientRect();
+  if (!number.checkVisibility() || number.getBoundingClientRect().bottom <= formula.top) return false;
+  const box = document.createElement('span');
+  box.style.display = 'inline-block';
+  number.prepend(box);
+  const line = box.getBoundingClientRect().bottom;
+  box.remove();
+  const below = parseFloat(getComputedStyle(part).verticalAlign);
+  return beside < 20 || Math.abs(line - part.getBoundingClientRect().bottom - below) > 1;
+}).map(number => number.textContent)"""
+BROKEN = """() => [...document.querySelectorAll('article :is(code.short, .kept)')]
+  .filter(words => words.checkVisibility() && words.offsetHeight > 40)
+  .map(words => words.textContent)"""
+BURST = """() => [...document.querySelectorAll('article td code')].filter(code => {
+  const box = code.getBoundingClientRect();
+  return code.checkVisibility() && !code.closest('table.many')
+    && (box.width > 392 || box.right > code.closest('td').getBoundingClientRect().right + 1);
+}).map(code => code.textContent)"""
+
+
+def test_numbers_and_code_stand_well(opened):
+    """Numbers on the lines of their formulas, with room; short code is whole, long code breaks."""
+    _, page, _ = opened
+    assert page.evaluate(FRAMELESS) == 0, "code that unfolds is framed, below a word in its place"
+    for width in (1024, 768, 1400):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate(ASTRAY) == [], width
+        assert page.evaluate(BROKEN) == [], width
+        assert page.evaluate(BURST) == [], width
+
+
 def test_nothing_is_cut_on_a_wide_screen(opened):
     """No formula, no code of a cell or an example, nor what it prints; no permalink alone."""
     _, page, _ = opened
@@ -215,10 +261,11 @@ def test_axe_finds_nothing(opened):
 
     name, page, troubles = opened
     page.emulate_media(reduced_motion="reduce")
-    page.evaluate(axe.PLAIN)
     page.evaluate(axe.UNFOLD)
-    check_words(page, 390)
     assert page.evaluate(SMALL) == []
+    assert page.evaluate(CUT, "article div.math > m-f") == []
+    page.evaluate(axe.PLAIN)
+    check_words(page, 390)
     page.evaluate(axe.FLATTEN)
     for width in (390, 1400) if name in WIDE_TOO else (390,):
         page.set_viewport_size({"width": width, "height": 900})
