@@ -166,8 +166,8 @@ FRAMELESS = """() => [...document.querySelectorAll('article details.hide')].filt
 ASTRAY = """() => [...document.querySelectorAll('article div.math > .eqno')].filter(number => {
   const part = [...number.parentElement.querySelectorAll('m-f > svg')].at(-1);
   const beside = number.getBoundingClientRect().left - part.getBoundingClientRect().right;
-  const formula = number.parentElement.querySelector('m-f').getBoundingClientRect();
-  if (!number.checkVisibility() || number.getBoundingClientRect().bottom <= formula.top) return false;
+  const top = number.parentElement.querySelector('m-f').getBoundingClientRect().top;
+  if (!number.checkVisibility() || number.getBoundingClientRect().bottom <= top) return false;
   const box = document.createElement('span');
   box.style.display = 'inline-block';
   number.prepend(box);
