@@ -164,10 +164,13 @@ FRAMELESS = """() => [...document.querySelectorAll('article details.hide')].filt
 }).length"""
 # The line on which a letter stands is where an empty box in front of it would stand.
 ASTRAY = """() => [...document.querySelectorAll('article div.math > .eqno')].filter(number => {
-  const part = [...number.parentElement.querySelectorAll('m-f > svg')].at(-1);
-  const beside = number.getBoundingClientRect().left - part.getBoundingClientRect().right;
+  const parts = [...number.parentElement.querySelectorAll('m-f > svg')];
+  const right = Math.max(...parts.map(part => part.getBoundingClientRect().right));
+  const beside = number.getBoundingClientRect().left - right;
+  const part = parts.at(-1);
   const top = number.parentElement.querySelector('m-f').getBoundingClientRect().top;
   if (!number.checkVisibility() || number.getBoundingClientRect().bottom <= top) return false;
+  if (number.parentElement.querySelector('m-f > br')) return beside < 20;
   const box = document.createElement('span');
   box.style.display = 'inline-block';
   number.prepend(box);
