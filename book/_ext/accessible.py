@@ -1,7 +1,10 @@
 """What the theme leaves without a name gets one, and no id stands twice on a page.
 
-Sentences that code prints are told from tables, so that they can break. A table that a phone has
-no room for stands in stacks there, row by row, and remains a table for those who listen.
+What belongs together stays on one line: a number and its sign, a theorem and its number, the pages
+of a paper, a formula in a title, a short piece of code. Names of functions break behind a dot or
+before their arguments. Sentences that code prints are told from tables, so that they can break. A
+table that a phone has no room for stands in stacks there, row by row, and remains a table for
+those who listen.
 """
 
 import html
@@ -9,7 +12,31 @@ import re
 
 from docutils import nodes
 
+SPACES = re.compile(r"(?<=\w) (?=[×+] \w)|(?<=\w [×+]) (?=\w)")
+DOT = re.compile(r"(?<=\w)\.(?=[A-Za-z])")
+NUMBERED = ("Theorem", "Lemma", "Definition", "Exercise", "Figure", "[Pp]art", "[Pp]arts")
+UNITS = r"(?<=\d) (?=%|(?:ms|g|kg|mm|mmHg|cm|kB|MB|GB|TB|se)\b)|(?<=±) (?=\d)"
+TIES = re.compile("|".join([UNITS, *(rf"(?<=\b{name}) (?=\d)" for name in NUMBERED)]))
+
+
+def on_one_line(words):
+    """Write the title of a page, or what a link says, so that no formula and no number breaks."""
+    return TIES.sub("\N{NO-BREAK SPACE}", SPACES.sub("\N{NO-BREAK SPACE}", words))
+
+
 SUBSTITUTES = [
+    # Titles, and links to pages, theorems and figures.
+    (
+        r'(<h1>|<span class="section-number">[^<]*</span>|<span class="(?:std [\w-]+|doc)">|'
+        r'<a class="[^"]*\breference internal"[^>]*>|<p class="prev-next-title">)([^<]+)',
+        lambda m: m[1] + on_one_line(m[2]),
+    ),
+    # A long name breaks behind a dot of its own, a signature before its first argument.
+    (
+        r'(<span class="sig-prename descclassname"><span class="pre">[^<]*</span></span>)(?!<wbr>)',
+        r"\1<wbr>",
+    ),
+    (r'(<span class="sig-paren">\(</span>)(?=<em )', r"\1<wbr>"),
     # The arrow that unfolds a chapter's pages in the sidebar.
     (
         r'(<a class="[^"]*\breference internal"[^>]*>)([^<]*)(</a><details[^>]*><summary)>',
@@ -41,6 +68,8 @@ def mend(page):
     """Write a page anew where the theme, or an extension, falls short."""
     for pattern, better in SUBSTITUTES:
         page = re.sub(pattern, better, page)
+    if "genindextable" in page:  # names break behind dots
+        page = re.sub(r"(?<=>)[^<>]*(?=</a>)", lambda m: DOT.sub(".<wbr>", m[0]), page)
     return re.sub(
         r'<table class="[^"]*\bstacks\b.*?</table>',
         lambda table: with_roles(table[0]),
@@ -104,39 +133,45 @@ def mark_sentences(app, doctree, page):
             output["classes"].append("sentences")
 
 
-NUMBERED = ("Theorem", "Lemma", "Definition", "Figure", "[Pp]art", "[Pp]arts")
-UNITS = r"(?<=\d) (?=%|(?:ms|g|kg|mm|mmHg|cm|kB|MB|GB|TB|se)\b)|(?<=±) (?=\d)"
-TIES = re.compile("|".join([UNITS, *(rf"(?<=\b{word}) (?=\d)" for word in NUMBERED)]))
+def words_of(doctree):
+    """Yield the texts of a page that are no code and no formula, each with its place."""
+    code = (nodes.literal, nodes.FixedTextElement, nodes.math)
+    for text in list(doctree.findall(nodes.Text)):
+        if isinstance(text.parent, nodes.TextElement) and not isinstance(text.parent, code):
+            yield text, next(k for k, child in enumerate(text.parent) if child is text)
 
 
 def keep_together(app, doctree, page):
-    """Let a number stand on one line with its unit, or with what it is the number of.
+    """Let a number stand on one line with its unit, or with what it is the number of."""
+    for text, place in words_of(doctree):
+        kept = TIES.sub("\N{NO-BREAK SPACE}", text)
+        if place and isinstance(text.parent[place - 1], nodes.literal):
+            kept = re.sub(r"^ (?=\d)", "\N{NO-BREAK SPACE}", kept)
+        if kept != text:
+            text.parent[place] = nodes.Text(kept)
 
-    So do a letter and what a hyphen ties to it, as in p-value. Code of a few words gets a class, by
-    which a wide screen keeps it on one line.
-    """
-    for text in list(doctree.findall(nodes.Text)):
-        if isinstance(text.parent, nodes.TextElement) and TIES.search(text):
-            if not isinstance(text.parent, (nodes.literal, nodes.FixedTextElement, nodes.math)):
-                place = next(k for k, child in enumerate(text.parent) if child is text)
-                text.parent[place] = nodes.Text(TIES.sub("\N{NO-BREAK SPACE}", text))
-    for letter in list(doctree.findall(nodes.math)):
-        word = letter.next_node(descend=False, siblings=True)
-        found = isinstance(word, nodes.Text) and re.match(r"-\w+", word)
-        if found:
-            rest = nodes.Text(word[found.end() :])
-            word.parent.replace(word, rest)
-            kept = nodes.inline("", "", classes=["kept"])
-            letter.replace_self(kept)
-            kept += [letter, nodes.Text(found[0])]
+
+WHOLE = 32  # characters of code that stay on one line
+PAGES = re.compile(r"(\d+\N{EN DASH}\d+|ISBN [\dX-]+)")
+
+
+def keep_whole(app, doctree, page):
+    """Give a class to code, and to numbers, that one line has room for and that might break."""
     for code in doctree.findall(nodes.literal):
-        if len(code.astext()) <= FEW and re.search("[ -]", code.astext()):
-            code["classes"].append("short")
+        if len(code.astext()) <= WHOLE and re.search("[ -]", code.astext()):
+            code["classes"].append("whole")
+    for text, place in words_of(doctree):
+        parts = PAGES.split(text)
+        if len(parts) > 1 and "whole" not in text.parent["classes"]:
+            text.parent[place : place + 1] = [
+                nodes.inline("", part, classes=["whole"]) if k % 2 else nodes.Text(part)
+                for k, part in enumerate(parts)
+                if part
+            ]
 
 
 MANY = 5  # columns, from which on a phone has no room for them
 LONG = 22  # characters of code in a cell, likewise
-FEW = 32  # characters of code in a paragraph, which stand on one line
 
 
 def mark_wide_tables(app, doctree, page):
@@ -159,5 +194,6 @@ def setup(app):
     app.connect("doctree-resolved", mark_sentences)
     app.connect("doctree-resolved", mark_wide_tables)
     app.connect("doctree-resolved", keep_together, priority=900)
+    app.connect("doctree-resolved", keep_whole, priority=900)
     app.add_js_file("accessible.js")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

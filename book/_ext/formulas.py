@@ -251,10 +251,24 @@ def lines_of(tex):
     return split({"\\\\"}, gathered[1]) if gathered else [tex]
 
 
+def flush(texs):
+    """Let each relation that begins a line begin it: the space before it ends the last line."""
+    found = texs[:1]
+    for tex in texs[1:]:
+        relation = tex.removeprefix("{}")
+        if relation != tex and TOKEN.match(relation)[0].strip() in RELATIONS:
+            found[-1] += r"\;"
+            tex = relation
+        found.append(tex)
+    return found
+
+
 def joined_again(cut, display):
     """Draw the pieces of a wide formula; a short one goes with what stands before it.
 
-    In a line of text, where formulas do not break by themselves, each piece may begin a line.
+    In a line of text, where formulas do not break by themselves, each piece may begin a line, and
+    the space before a relation stays at the end of the line before. Of several statements on a
+    line of their own, one that is cut begins a new line before it breaks.
     """
     parts = []
     for gap, piece in cut:
@@ -266,8 +280,19 @@ def joined_again(cut, display):
         else:
             parts.append((gap, piece, width))
     if not display:
-        return "<wbr>".join(picture_of(piece, False)[0] for _, piece, _ in parts)
-    return "".join(gap + picture_of(piece, True)[0] for gap, piece, _ in parts)
+        return "<wbr>".join(
+            picture_of(tex, False)[0] for tex in flush([tex for _, tex, _ in parts])
+        )
+    statements = []
+    for gap, piece, _ in parts:
+        if gap or not statements:
+            statements.append([])
+        statements[-1].append(picture_of(piece, True)[0])
+    drawn = ["".join(pictures) for pictures in statements]
+    if len(statements) > 1:
+        for k, pictures in enumerate(statements):
+            drawn[k] = f"<span>{drawn[k]}</span>" if len(pictures) > 1 else drawn[k]
+    return " ".join(drawn)
 
 
 @functools.cache
@@ -291,7 +316,10 @@ def drawn(node, tex, display):
 
 
 def keep_marks(app, doctree, page):
-    """Let a formula in a line keep the bracket before it, and the comma or full stop after it."""
+    """Let a formula in a line keep the bracket before it, and the comma or full stop after it.
+
+    So it keeps the rest of a word, the value of a p-value.
+    """
     for node in doctree.findall(nodes.math):
         before = node.parent[node.parent.index(node) - 1] if node.parent.index(node) else None
         opening = re.search(r"[(\[]*$", before)[0] if isinstance(before, nodes.Text) else ""
@@ -299,7 +327,7 @@ def keep_marks(app, doctree, page):
             node["opening"] = opening
             node.parent[node.parent.index(node) - 1] = nodes.Text(before[: -len(opening)])
         after = node.next_node(descend=False, siblings=True)
-        mark = re.match(r"[.,;:!?)\]]*", after)[0] if isinstance(after, nodes.Text) else ""
+        mark = re.match(r"(?:-\w+)?[.,;:!?)\]]*", after)[0] if isinstance(after, nodes.Text) else ""
         if mark:
             node["mark"] = mark
             texts = after.parent.children  # equal texts may stand there: this one is meant

@@ -205,7 +205,7 @@ def write_pages(app):
             f'{app.builder.get_relative_uri(f"{PAGES}/index", page)}">{name}</a></li>'
             for name, page in entries
         ]
-        body += f"<h2>{breakable(folder)}</h2>\n<ul>\n{''.join(links)}\n</ul>\n"
+        body += f"<h2>{breakable(folder)}</h2>\n<ul class='files'>\n{''.join(links)}\n</ul>\n"
     yield f"{PAGES}/index", {"title": "The code", "body": body}, "page.html"
 
 

@@ -88,7 +88,7 @@ class Fit(Estimates):
 
     @property
     def residuals(self) -> Array:
-        """Y less ``fitted``, shape (n,). Refused where the fit holds a Gram only."""
+        """The response less ``fitted``, shape (n,). Refused where the fit holds a Gram only."""
         rows = by_row.held(self.rows, "residuals")
         return _read_only(rows.y - by_row.fitted(self, rows))
 

@@ -30,7 +30,7 @@ class Draws(Value):
     random: tuple[Array, ...]
     """beta of each term, shape (S, J_t, q_t)."""
     roots: tuple[Array, ...] = field(repr=False)
-    """A root of each Sigma, shape (S, q_t, q_t): it keeps digits that a product loses."""
+    """A root of each Sigma, shape (S, q_t, q_t), which keeps digits that a product loses."""
     tau2: Array
     """Variance of the noise, shape (S,)."""
     ess: float

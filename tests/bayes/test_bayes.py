@@ -968,6 +968,7 @@ def test_a_term_may_be_called_like_anything(name):
     every_draw_is_told(draws, posterior)
 
 
+@pytest.mark.slow
 def test_columns_of_one_name_and_labels_of_any_kind():
     days = np.datetime64("2020-01-01", "ns") + G * np.timedelta64(1, "D")
     pairs = [(int(g), "x") for g in np.arange(42) % 3]

@@ -14,7 +14,7 @@ def check_formulas(page):
     """All formulas are drawn, each with letters that the page has; folded ones cannot be seen."""
     undrawn = page.evaluate(
         """() => [...document.querySelectorAll('article .math')].filter(formula => {
-             const parts = [...formula.querySelectorAll('m-f > svg *')];
+             const parts = [...formula.querySelectorAll('m-f svg[aria-hidden] *')];
              const seen = formula.checkVisibility() ? part => part.getBBox().width > 0 : () => true;
              return !parts.some(seen) || parts.some(part => part.href
                && !document.getElementById(part.getAttribute('href').slice(1)));
@@ -164,7 +164,7 @@ FRAMELESS = """() => [...document.querySelectorAll('article details.hide')].filt
 }).length"""
 # The line on which a letter stands is where an empty box in front of it would stand.
 ASTRAY = """() => [...document.querySelectorAll('article div.math > .eqno')].filter(number => {
-  const parts = [...number.parentElement.querySelectorAll('m-f > svg')];
+  const parts = [...number.parentElement.querySelectorAll('m-f svg')];
   const right = Math.max(...parts.map(part => part.getBoundingClientRect().right));
   const beside = number.getBoundingClientRect().left - right;
   const part = parts.at(-1);
@@ -179,8 +179,10 @@ ASTRAY = """() => [...document.querySelectorAll('article div.math > .eqno')].fil
   const below = parseFloat(getComputedStyle(part).verticalAlign);
   return beside < 20 || Math.abs(line - part.getBoundingClientRect().bottom - below) > 1;
 }).map(number => number.textContent)"""
-BROKEN = """() => [...document.querySelectorAll('article :is(code.short, .kept)')]
-  .filter(words => words.checkVisibility() && words.offsetHeight > 40)
+BROKEN = """() => [
+  ...document.querySelectorAll('article .whole:not(td *)'),
+  ...document.querySelectorAll('article dt.sig :is(.descname, .n:not(:has(*)), .default_value)'),
+].filter(words => words.checkVisibility() && words.getClientRects().length > 1)
   .map(words => words.textContent)"""
 BURST = """() => [...document.querySelectorAll('article td code')].filter(code => {
   const box = code.getBoundingClientRect();
@@ -225,6 +227,10 @@ def check_narrow(page):
     assert width <= 390, f"the page scrolls sideways: {width} px"
 
 
+CLOSE = """() => [...document.querySelectorAll('article .pst-scrollable-table-container + p')]
+  .filter(words => words.checkVisibility() && words.getBoundingClientRect().top
+    < words.previousElementSibling.getBoundingClientRect().bottom + 8)
+  .map(words => words.textContent)"""
 UNTOLD = """() => [...document.querySelectorAll('article table')]
   .filter(table => getComputedStyle(table).display === 'block')
   .flatMap(table => [table, ...table.querySelectorAll('thead, tbody, tr, th, td')])
@@ -232,14 +238,21 @@ UNTOLD = """() => [...document.querySelectorAll('article table')]
 
 
 def test_page_becomes_narrow(opened):
-    """Tables too: where a telephone has no room, cells stand below each other, and say it."""
-    _, page, troubles = opened
+    """Tables too: where a telephone has no room, cells stand below each other, and say it.
+
+    Names, short code, and the code of exercises stay whole.
+    """
+    name, page, troubles = opened
     page.set_viewport_size({"width": 390, "height": 900})
     check_narrow(page)
     assert page.evaluate(LONE_PERMALINKS) == []
     assert page.evaluate(CUT, "article .sentences pre") == []
     assert page.evaluate(CUT, "article .pst-scrollable-table-container") == []
     assert page.evaluate(UNTOLD) == []
+    assert page.evaluate(BROKEN) == []
+    assert page.evaluate(CLOSE) == []
+    if name.startswith("book/exercises/"):
+        assert page.evaluate(CUT, "article pre") == []
     assert troubles == []
 
 
@@ -280,6 +293,23 @@ def test_axe_finds_nothing(opened):
         page.set_viewport_size({"width": 1400, "height": 900})
         check_words(page, 1400, "article")
     assert troubles == []
+
+
+TOUCHING = """() => [...document.querySelectorAll('.genindextable td + td')].filter(column =>
+  [...column.previousElementSibling.querySelectorAll('a')].some(link => [...link.getClientRects()]
+    .some(line => line.right > column.getBoundingClientRect().left - 8)))
+  .map(column => column.textContent)"""
+TWO_LINES = """() => [...document.querySelectorAll('ul.files a')]
+  .filter(link => link.getClientRects().length > 1).map(link => link.textContent)"""
+
+
+def test_lists_of_names_have_room(turned, site):
+    for width in (768, 1024, 1400):
+        page, _ = turned(f"file://{site}/genindex.html", width)
+        assert page.evaluate(TOUCHING) == []
+        page, _ = turned(f"file://{site}/code/index.html", width)
+        assert page.locator("ul.files a").count() > 300
+        assert page.evaluate(TWO_LINES) == []
 
 
 def test_a_fade_says_where_a_formula_scrolls(turned, site):

@@ -3,6 +3,7 @@
 import base64
 import re
 
+import axe
 import formulas
 import lean
 import nbformat
@@ -96,6 +97,24 @@ def test_a_wide_formula_is_several_pictures_and_said_once():
     assert formulas.draw("a = b", False).count("<svg ") == 1
     in_a_line = formulas.draw(rf"y = {LONG} + D\beta", False)
     assert in_a_line.count("<svg ") == 3 and in_a_line.count("</svg><wbr><svg ") == 2
+
+
+def test_of_several_statements_one_that_is_cut_stays_together():
+    drawing = formulas.draw(rf"a = b, \qquad y = {LONG} + D\beta", True).partition("<math")[0]
+    first, second = drawing.split("</svg> <span><svg ")
+    assert first.count("<svg ") == 1 and second.endswith("</svg></span>")
+    assert second.count("<svg ") == 2, "and two more begin inside"
+    assert "<span>" not in formulas.draw(rf"y = {LONG} + D\beta", True)
+
+
+def test_a_relation_that_begins_a_line_has_no_space_before_it():
+    """The space ends the line before: what is not broken is as wide as ever."""
+    assert formulas.flush(["y", "{}= X", "{}+ D", "= b"]) == ["y\\;", "= X", "{}+ D", "= b"]
+    parts = [formulas.picture_of(tex, False)[2] for tex in formulas.flush(["y", "{}= X"])]
+    assert sum(parts) == pytest.approx(formulas.picture_of("y = X", False)[2], abs=0.01)
+    in_a_line = formulas.draw(rf"y = {LONG} + D\beta", False)
+    starts = re.findall(r"<wbr><svg [^>]*><use [^>]*?(?: x=(\d+))?(?: y=-?\d+)? />", in_a_line)
+    assert starts[0] in ("", "0"), "= stands where its line begins"
 
 
 def test_lines_that_are_gathered_break_each_by_itself():
@@ -261,11 +280,31 @@ def test_formulas_need_no_script(browser, site, page):
     context = browser.new_context(java_script_enabled=False)
     tab = context.new_page()
     tab.goto(f"file://{site}/{page}.html")
-    boxes = tab.locator("article .math m-f > svg:first-child")
+    boxes = tab.locator("article .math m-f > :first-child")
     assert boxes.count() == len(article(site, page).select(".math")) > 0
     for box in boxes.all()[:20]:
         assert box.bounding_box()["width"] > 3
     context.close()
+
+
+SHARED_LINES = """() => [...document.querySelectorAll('article m-f > span')]
+  .filter(part => part.firstChild.getBoundingClientRect().bottom
+    <= part.lastChild.getBoundingClientRect().top)
+  .filter(part => part.previousElementSibling && part.previousElementSibling
+    .getBoundingClientRect().bottom > part.getBoundingClientRect().top + 1)
+  .map(part => part.parentElement.getAttribute('tex'))"""
+BROKEN = "[...document.querySelectorAll('article m-f > span')].length"
+
+
+@pytest.mark.parametrize("width", [390, 1024])
+def test_a_statement_that_breaks_has_its_lines_to_itself(browser, site, width):
+    tab = browser.new_page(viewport={"width": width, "height": 900})
+    for page in ("book/toolbox", "book/solutions/09-variance"):
+        tab.goto(f"file://{site}/{page}.html")
+        tab.evaluate(axe.UNFOLD)
+        assert tab.evaluate(BROKEN) > 0
+        assert tab.evaluate(SHARED_LINES) == []
+    tab.close()
 
 
 ON_THE_LINE = """() => {

@@ -3,6 +3,7 @@
 import functools
 import re
 
+import accessible
 import nbformat
 import notebooks
 import pytest
@@ -23,7 +24,7 @@ def _listed(entries):
 
 PAGES = [TOC["root"], *(page for part in TOC["parts"] for page in _listed(part["chapters"]))]
 CODE = ["code/index", source.find("mixhier_lite.ridge").page]  # a list of files, and a file
-WHOLE_SITE = [*PAGES, *CODE, "search", "genindex", "prf-prf", "py-modindex"]
+WHOLE_SITE = [*PAGES, *CODE, "search", "genindex"]
 PAIRED = [page for page in PAGES if (ROOT / f"{page}.ipynb").exists()]
 LOADING = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
 
@@ -128,7 +129,7 @@ def test_style_sheets_load_nothing_from_elsewhere(site):
 def test_formulas_are_drawn_in_the_page_and_can_be_heard(site, page):
     built = soup(site, page)
     for formula in built.select("article .math"):
-        pictures = len(formula.select("m-f > svg[aria-hidden=true]"))
+        pictures = len(formula.select("m-f svg[aria-hidden=true]"))
         breaks = len(formula.select("m-f > wbr"))
         assert pictures > 0 and breaks == (pictures - 1 if formula.name == "span" else 0)
         assert formula.select_one("m-f > math").get_text().strip()
@@ -172,6 +173,9 @@ def test_punctuation_stands_where_it_belongs(site, page):
         assert not MISPLACED.search(said(words)), said(words)
 
 
+TITLE_TORN = re.compile(r"^(?:Theorem|Lemma|Definition|Exercise|Figure) \d|\w [×+] \w")
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_no_line_ends_between_what_belongs_together(site, page):
     """A bracket stays with its formula, a number with its unit and with what it numbers."""
@@ -181,7 +185,17 @@ def test_no_line_ends_between_what_belongs_together(site, page):
     for words in article(site, page).select("p, td"):
         assert not TORN.search(said(words)), said(words)
     for word in article(site, page).find_all(string=re.compile(r"^-values?\b")):
-        assert word.parent["class"] == ["kept"], "a letter stays with its word"
+        assert "math" in word.parent["class"], "a letter stays with its word"
+    for link in soup(site, page).select("h1, a.reference.internal, p.prev-next-title"):
+        assert not TITLE_TORN.search(said(link).strip()), said(link)
+    for code in article(site, page).select("code.literal"):
+        words = code.get_text()
+        whole = len(words) <= accessible.WHOLE and bool(re.search("[ -]", words))
+        assert ("whole" in code["class"]) == whole
+        after = code.next_sibling
+        assert not isinstance(after, str) or not re.match(r" \d", after), words
+    for pages in article(site, page).find_all(string=re.compile(r"\d–\d|ISBN")):
+        assert pages.find_parent(class_="whole") or pages.find_parent(["code", "pre", "m-f"]), pages
 
 
 def test_a_letter_of_mathematics_is_a_formula():
@@ -190,6 +204,32 @@ def test_a_letter_of_mathematics_is_a_formula():
         text = (ROOT / f"{page}.md").read_text(encoding="utf-8")
         prose = re.sub(r"```.*?```|`[^`]*`|^#.*?$", "", text, flags=re.DOTALL | re.MULTILINE)
         assert not re.search(r"(?<![\w$])[pt]-(value|test)", prose), page
+
+
+def test_every_page_is_led_to(site):
+    """A page that no link leads to is none: an index of labels, say."""
+    pages = [file for file in site.rglob("*.html") if "_static" not in file.parts]
+    led_to = {site / "index.html", site / "search.html"}  # the address, and the button for it
+    for file in pages:
+        links = re.findall(r'<a\b[^>]*? href="([^"#?:]+\.html)', file.read_text(encoding="utf-8"))
+        led_to |= {(file.parent / link).resolve() for link in set(links)}
+    assert {file.resolve() for file in pages} - {file.resolve() for file in led_to} == set()
+
+
+def test_the_api_has_no_words_for_types(site):
+    """What stands before a colon in the line below an attribute would be read as its type."""
+    titles = {title.get_text() for title in article(site, "book/api").select("dl.field-list > dt")}
+    assert titles == {"Parameters:", "Returns:", "Return type:", "Raises:"}
+
+
+PLACE = re.compile(r"(?:tests|mixhier_lite|book)/[\w/.-]+\.\w+")
+
+
+def test_files_that_the_text_names_exist(site):
+    for page in PAGES:
+        for code in article(site, page).select("code.literal"):
+            for place in PLACE.findall(code.get_text()):
+                assert (ROOT / place).exists(), (page, place)
 
 
 def test_search_knows_the_chapters(site):

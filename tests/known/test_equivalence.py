@@ -113,6 +113,7 @@ COUNTER_EXAMPLES = {
 
 
 @pytest.mark.parametrize("label", RECORDS)
+@pytest.mark.slow
 def test_holds_in_its_scope(label):
     record, seen = RECORDS[label], 0
     for seed in SEEDS:

@@ -182,6 +182,7 @@ def right_or_refused(route, seed):
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.slow
 def test_random_models_of_any_size_are_right_or_refused(route):
     answers = sum(right_or_refused(route, seed) for seed in range(300))
     assert answers > ANSWERS[route]

@@ -39,6 +39,7 @@ def test_a_lower_minimum_in_a_long_valley_is_found():
     ("seed", "best"),
     [(118, 132.91220125470988), (1132, 238.05505146730047), (1545, 75.16940971648836)],
 )
+@pytest.mark.slow
 def test_few_rows_with_many_minima(seed, best):
     """Minima that one search in a few found, when a long axis held up a step along all others."""
     y, X, terms, weights, method = random_problem(seed)

@@ -146,6 +146,7 @@ def reml_in_many_digits(y, covariances, shares):
 
 
 @pytest.mark.parametrize("T", [1.0, 1e2, 1e4])
+@pytest.mark.slow
 def test_second_derivatives_of_several_terms_keep_their_digits(T):
     """Along a term's own T, per share of it, for noise of 1 / T of the effects: in 60 digits.
 
