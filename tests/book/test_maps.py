@@ -74,7 +74,7 @@ def test_boxes_lead_to_chapters_and_arrows_to_theorems(site):
         if part in boxes:
             assert not anchor and there.find("h1")
         else:
-            assert re.fullmatch(r"(Theorem|Lemma) [\d.]+", link.get_text())
+            assert re.fullmatch(r"(Theorem|Lemma)\s[\d.]+", link.get_text())
             assert there.find(id=anchor)["class"][0] == "proof"
             condition, theorem = part.find_all("p")
             assert condition.get_text().strip() and link in theorem.descendants

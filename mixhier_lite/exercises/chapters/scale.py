@@ -188,7 +188,7 @@ def sizes(n: int) -> int:
 
 SIZES = exercise(
     "scale-6",
-    Function("f(n)", _many_rows, Number(EXACT), trials=12),
+    Function("f(n)", _many_rows, Number(EXACT), trials=40),
     sizes,
     root_of_n=lambda n: int(n**0.5),
     root_of_2n=lambda n: int((2 * n) ** 0.5),
