@@ -1,4 +1,4 @@
-"""Dial *the seed's scatter*: pooled, no pooling, partial pooling, and the size of groups."""
+"""Dial *which slope*: pooled, no pooling, partial pooling, and the size of groups."""
 
 from collections.abc import Mapping
 
