@@ -68,6 +68,7 @@ def mend(page):
     """Write a page anew where the theme, or an extension, falls short."""
     for pattern, better in SUBSTITUTES:
         page = re.sub(pattern, better, page)
+    page = re.sub(r'<code class="[^"]*\blong\b.*?</code>', lambda m: with_breaks(m[0]), page)
     if "genindextable" in page:  # names break behind dots
         page = re.sub(r"(?<=>)[^<>]*(?=</a>)", lambda m: DOT.sub(".<wbr>", m[0]), page)
     return re.sub(
@@ -114,6 +115,11 @@ def mend_every_page(app):
     templates.render = lambda *names: mend(render(*names))
 
 
+def with_breaks(code):
+    """Let a long call break behind a bracket that opens, and before a method of what it returns."""
+    return re.sub(r"(?<=\w\()(?=[^)])|(?<=\))(?=\.\w)", "<wbr>", code)
+
+
 def holds_sentences(output):
     """Tell whether a line was printed that a phone has no room for, and no table.
 
@@ -158,7 +164,9 @@ PAGES = re.compile(r"(\d+\N{EN DASH}\d+|ISBN [\dX-]+)")
 def keep_whole(app, doctree, page):
     """Give a class to code, and to numbers, that one line has room for and that might break."""
     for code in doctree.findall(nodes.literal):
-        if len(code.astext()) <= WHOLE and re.search("[ -]", code.astext()):
+        if len(code.astext()) > WHOLE:
+            code["classes"].append("long")
+        elif re.search("[ -]", code.astext()):
             code["classes"].append("whole")
     for text, place in words_of(doctree):
         parts = PAGES.split(text)

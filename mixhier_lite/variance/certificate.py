@@ -48,7 +48,8 @@ def certify(entries: ActiveEntries, bare: list[Array]) -> Certificate:
     if curvature is None:
         return _by_differences(entries, bare)
     gradient = entries.criterion.gradient(T)
-    assert gradient is not None
+    if gradient is None:  # nothing is left of y within rounding: no minimum
+        return Certificate(np.inf, -np.inf, None)
     changes = block_diag(*(face.changes for face in faces))
     g = changes @ np.concatenate([slope.ravel() for slope in gradient[1]])
     second = entries.criterion.derivatives([t[None] for t in T]).hessian

@@ -187,7 +187,8 @@ BROKEN = """() => [
 BURST = """() => [...document.querySelectorAll('article td code')].filter(code => {
   const box = code.getBoundingClientRect();
   return code.checkVisibility() && !code.closest('table.many')
-    && (box.width > 392 || box.right > code.closest('td').getBoundingClientRect().right + 1);
+    && (box.right > code.closest('td').getBoundingClientRect().right + 1
+      || box.width > 392 || code.scrollWidth > box.width + 1);
 }).map(code => code.textContent)"""
 
 
@@ -310,6 +311,8 @@ def test_lists_of_names_have_room(turned, site):
         page, _ = turned(f"file://{site}/code/index.html", width)
         assert page.locator("ul.files a").count() > 300
         assert page.evaluate(TWO_LINES) == []
+    page, _ = turned(f"file://{site}/genindex.html", 390)
+    assert page.locator(".genindextable td").first.bounding_box()["width"] > 250, "one column"
 
 
 def test_a_fade_says_where_a_formula_scrolls(turned, site):

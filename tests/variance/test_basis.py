@@ -223,6 +223,17 @@ def test_to_turn_a_root_is_no_direction_of_a_certificate():
         assert found.curvature == pytest.approx(model.certificate.curvature, rel=1e-5)
 
 
+def test_where_nothing_is_left_of_y_is_no_minimum():
+    """A search on its way to no noise may end there; what then follows is no error."""
+    y = np.random.default_rng(0).normal(size=12)
+    terms = [Term(np.arange(12)), Term(np.repeat(np.arange(6), 2))]
+    assembly = assemble(Gram.from_arrays(y, np.ones((12, 1)), terms), True, None)
+    entries = ActiveEntries.all_of(assembly.criterion, assembly.forms)
+    far = [np.full((1, 1), 1e8)] * 2
+    assert assembly.criterion.gradient(far) is None
+    assert not certify(entries, far).ok
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_certificates_where_an_evaluation_counts(seed):
     """Large crossed factors, whose second derivatives are not exact."""
