@@ -43,7 +43,9 @@ class Value:
 def _freeze(value: Value) -> None:
     """Make everything that a value holds read-only."""
     for name, part in list(vars(value).items()):
-        object.__setattr__(value, name, frozen(part))
+        read_only = frozen(part)
+        if read_only is not part:
+            object.__setattr__(value, name, read_only)
 
 
 def frozen(value: Any) -> Any:

@@ -46,12 +46,8 @@ def refuse_gram(gram: Gram, tau2: float | None) -> None:
 
 def left_of_y(gram: Gram) -> float:
     """Residual sum of squares of y given X alone."""
-    R = _correlations(gram.C)
-    p = gram.p
-    alpha = np.linalg.solve(R[:p, :p], R[:p, p])
-    v = np.append(-alpha, 1.0)
-    share = max(v @ R @ v, 0.0)
-    return float(share * gram.C[p, p])
+    v = gram.y_less_X
+    return max(float(v @ gram.C @ v), 0.0)
 
 
 def _of_y(gram: Gram) -> float:

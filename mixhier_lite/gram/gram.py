@@ -128,6 +128,15 @@ class Gram(Value):
         """Number of fixed effects."""
         return len(self.C) - 1
 
+    @cached_property
+    def y_less_X(self) -> Array:
+        """v such that [X' y'] v is what X alone leaves of y, shape (p + 1,)."""
+        squares = np.diag(self.C)
+        size = np.sqrt(np.where(squares > 0, squares, 1.0))
+        R = self.C / np.outer(size, size)
+        alpha = np.linalg.solve(R[:-1, :-1], R[:-1, -1])  # of columns of that size
+        return np.append(-alpha * size[-1] / size[:-1], 1.0)
+
     @classmethod
     def from_arrays(
         cls, y: ArrayLike, X: ArrayLike, terms: Terms, weights: Weights = None, names: Names = None

@@ -16,7 +16,7 @@ from ..gram.gram import Block, Gram
 from ..inputs import Array
 from .criterion import Likelihood, WithNoise
 from .crossing import Dense, crossing
-from .elimination import NormalEquations
+from .elimination import NormalEquations, of_every_level
 from .levels import LARGEST, Levels
 from .scalar import pooled, related
 from .theta import RootForm
@@ -212,10 +212,10 @@ class Parts:
         """
         out = []
         for block, R in zip(self.gram.blocks, self.turns, strict=True):
-            turn = np.linalg.inv(R)
+            turn: Array = np.asarray(np.linalg.inv(R), dtype=np.float64)
             turned = np.einsum("jik,kl->ilj", block.A, turn)
-            A = np.tensordot(turn.T, turned, 1)
-            B = np.tensordot(turn.T, block.B.transpose(1, 2, 0), 1)
+            A = of_every_level(turn.T, turned)
+            B = of_every_level(turn.T, block.B.transpose(1, 2, 0))
             out.append((A, B / self.scale[:, None]))
         return out
 
@@ -259,8 +259,7 @@ def _orthogonal(gram: Gram, block: Block) -> Array:
         return np.diag(unit)
     size = _size_of_K(block) ** 2
     root = np.linalg.cholesky(size * whole / np.outer(unit, unit)).T * unit
-    alpha = np.linalg.solve(gram.C[:-1, :-1], gram.C[:-1, -1])
-    residual = block.B @ np.append(-alpha, 1.0)
+    residual = block.B @ gram.y_less_X
     turned = np.linalg.solve(root.T, residual.T)  # in the columns Z root^-1
     axes = np.linalg.eigh(turned @ turned.T)[1][:, ::-1]
     return np.asarray(axes.T @ root)
@@ -345,6 +344,7 @@ def _equations(
     if first is not None:
         A12 = hstack([moments(first, t) for t in others])
     A12 = A12.tobsr((q, 1))
+    A12.sort_indices()
     values = np.ascontiguousarray(A12.data[:, :, 0].T)
     start = A12.indptr.astype(np.intp)
     columns = A12.indices.astype(np.intp)

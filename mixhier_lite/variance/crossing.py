@@ -27,6 +27,8 @@ BLOCK = 3 * 10**6
 """Numbers of a dense part of A12, or of a product of two, that are held at once."""
 STRIPE = 64
 """Columns that are turned into rows at once."""
+ABOVE = np.triu(np.ones((STRIPE, STRIPE), dtype=bool), 1)
+"""What lies above the diagonal of so many rows and columns."""
 MANY_COLUMNS = 0.1
 """Share of the columns from which on a level that meets them is better kept dense: the products of
 its entries are fewer than those of a dense row, but each costs more."""
@@ -104,7 +106,7 @@ class Sparse(Crossing):
     start: Codes
     """Where the stored entries of each level start, shape (J + 1,)."""
     columns: Codes
-    """Column of each stored entry, shape (e,)."""
+    """Column of each stored entry, shape (e,), in rising order within a level."""
     values: Array
     """Z_j'WZ of a level with a column of the other terms, shape (q, e)."""
     m: int
@@ -235,8 +237,11 @@ class Paired(Sparse):
         """See :meth:`Crossing.fill`."""
         N = len(root)
         P = np.einsum("nakj,nalj->nklj", root, root)
-        half = (self.pairs @ P.reshape(N, -1).T).T.reshape(N, self.m, self.m)
-        return np.asarray(half + half.swapaxes(1, 2))
+        out = (self.pairs @ P.reshape(N, -1).T).T.reshape(N, self.m, self.m)
+        np.einsum("nkk->nk", out)[...] *= 2  # Y + Y' in the place of Y, which is a lower triangle
+        for lower in out:
+            mirror(lower)
+        return np.asarray(out)
 
     def within(self, Q: Array) -> Array:
         """See :meth:`Crossing.within`."""
@@ -323,7 +328,7 @@ def mirror(lower: Array) -> None:
         columns = slice(start, min(start + STRIPE, m))
         lower[columns, columns.stop :] = lower[columns.stop :, columns].T
         own = lower[columns, columns]
-        own[...] = np.tril(own) + np.tril(own, -1).T
+        np.copyto(own, own.T.copy(), where=ABOVE[: len(own), : len(own)])
 
 
 def crossing(start: Codes, columns: Codes, values: Array, m: int) -> Crossing:

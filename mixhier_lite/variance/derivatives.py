@@ -19,7 +19,7 @@ import numpy as np
 from ..inputs import Array
 from .criterion import Profiled
 from .curvature import Blocks, Curvature, Derivatives
-from .elimination import backward, forward, gram
+from .elimination import backward, forward, gram, of_every_level
 from .factor import Factor, solve_triangular
 
 
@@ -49,7 +49,7 @@ def residual(factor: Factor, columns: Array) -> Residual:
     levels = factor.levels
     rows = levels.rows[:1]
     turned = levels.T[:1].swapaxes(1, 2)
-    T_rest = np.tensordot(turned, rest[0], 1)
+    T_rest = of_every_level(turned, rest[0])
     U1 = backward(rows, forward(rows, T_rest))
     E1 = rest - gram(levels.TA[:1], U1)
     return Residual(E1[0], U1[0], E2[0], U2[0])

@@ -64,6 +64,12 @@ def product(A: Array, B: Array) -> Array:
     return np.asarray(np.einsum("nqkj,nkrj->nqrj", A, B))
 
 
+def of_every_level(M: Array, A: Array) -> Array:
+    """M A_j with one M for all levels, (N, q, q) or (q, q), for A of shape (q, ..., J)."""
+    rows = M @ A.reshape(len(A), -1)
+    return np.asarray(rows.reshape(*M.shape[:-1], *A.shape[1:]))
+
+
 @dataclass(frozen=True, eq=False)
 class NormalEquations:
     """[Z X y]'W[Z X y] in the criterion's columns, one term apart and m columns of the others."""

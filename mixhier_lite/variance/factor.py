@@ -19,7 +19,15 @@ from scipy.linalg.lapack import dpotri
 from ..inputs import Array
 from .criterion import roots, triangular_solve
 from .crossing import mirror
-from .elimination import NormalEquations, backward, eliminate, forward, gram, product
+from .elimination import (
+    NormalEquations,
+    backward,
+    eliminate,
+    forward,
+    gram,
+    of_every_level,
+    product,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +46,7 @@ class LevelFactor:
         """Factor for Z_j'W[Z_j X y], shape (q, q + p + 1, J)."""
         q = len(AB)
         turned = T.swapaxes(1, 2)
-        TAB = np.tensordot(turned, AB, 1)
+        TAB = of_every_level(turned, AB)
         TA = TAB[:, :, :q]
         rows = np.empty_like(TAB)
         np.matmul(turned[:, None], TA, out=rows[:, :, :q])  # T'(A T), and A is symmetric
@@ -148,7 +156,7 @@ class Factor:
     def Q_from(self, T_inverse2: Array) -> Array:
         """T M22^-1 T', shape (N, m, m), which takes the place of T M22^-1."""
         turned = T_inverse2.swapaxes(1, 2)
-        return self.equations.times(self.T2, turned, in_place=True).swapaxes(1, 2)
+        return self.equations.times(self.T2, turned, in_place=True)  # Q' = Q
 
     @cached_property
     def Q(self) -> Array:
