@@ -187,6 +187,14 @@ class Criterion(ABC):
         """Whether nothing is left of y at T, within rounding, where tau2 is estimated."""
         return False
 
+    def estimates_of_levels(self, T: Sequence[Array], t: int) -> Array:
+        """Each level's own least squares estimate (:eq:`eq-along-levels`), but for its length.
+
+        It is from what X and the terms other than t leave of y. Shape (levels, q), no levels where
+        the criterion does not know them.
+        """
+        return np.zeros((0, T[t].shape[-1]))
+
 
 @dataclass(frozen=True, eq=False)
 class Place:

@@ -10,11 +10,13 @@ from .boundary import settle
 from .certificate import certify
 from .newton import LARGE_DENSE, STEPS, Minimum, descend
 from .saturated import could_saturate
-from .starts import starts
+from .starts import along_levels, starts
 from .theta import ActiveEntries
 
 LOOKS = (1, 4, 16)
 """How many times as many points are looked at, while a search has ended at no minimum."""
+LOWER = 1e-9
+"""By how much, over the criterion, another minimum must be lower to be one."""
 FIRST_STEPS = 60
 """Steps of a first search where the noise may be zero."""
 
@@ -62,7 +64,20 @@ def descended(
     points = starts(entries, more) if more else np.zeros((0, len(entries.cells)))
     if near is not None:
         points = np.append(points, near, axis=0)
-    return _settled(entries, descend(entries, points, steps=steps), len(points))
+    found = _settled(entries, descend(entries, points, steps=steps), len(points))
+    return _looked_again(entries, found, steps) if more and found.arrived else found
+
+
+def _looked_again(entries: ActiveEntries, found: Optimum, steps: int) -> Optimum:
+    """A minimum, or a lower one that lies along a single level, and from there again."""
+    others = along_levels(entries, entries.pack(found.T))
+    if not len(others):
+        return found
+    again = _settled(entries, descend(entries, others, steps=steps), len(others))
+    here, there = (entries.criterion.values([t[None] for t in k.T])[0] for k in (found, again))
+    if again.arrived and there < here - LOWER * (1.0 + abs(here)):
+        return _looked_again(entries, again, steps)
+    return found
 
 
 def nearby(entries: ActiveEntries, theta: Array) -> Optimum:

@@ -14,6 +14,8 @@ MOST = 2000
 """Points of a look at most."""
 FEW_ROWS = 100
 """Rows up to which there are many valleys."""
+SIZES = 10 ** np.linspace(-1, 2.5, 8)
+"""Roots of a variance over tau2 that are tried along a direction."""
 FEW_ENTRIES = 6
 """Entries of T up to which the valleys of a look are all that there are."""
 
@@ -45,6 +47,33 @@ def starts(entries: ActiveEntries, more: int = 1) -> Array:
     if criterion.dense or len(entries.cells) == 1:
         return np.asarray(x)
     return np.append(scored(entries, x[0]), x[: max(afford, 0)], axis=0)
+
+
+def along_levels(entries: ActiveEntries, x: Array) -> Array:
+    """Other points to descend from, once a minimum x, (k,), is known: shape (N, k).
+
+    With few rows a term may have several valleys in which Sigma is all but of rank one. Such a
+    valley mostly runs where one level points: along its own least squares estimate, from what X and
+    the other terms leave of y (:eq:`eq-along-levels`). So each correlated term in turn is put
+    there, with the best of ``SIZES``, the others as they are.
+    """
+    if entries.criterion.likelihood.n > FEW_ROWS:
+        return np.zeros((0, len(x)))
+    T = entries.unpack(x)
+    found = []
+    for t, form in enumerate(entries.forms):
+        if not form.correlated or form.q == 1:
+            continue
+        along = entries.criterion.estimates_of_levels(T, t)
+        length = np.linalg.norm(along, axis=1)
+        along = along[length > 0] / length[length > 0, None]
+        own = np.array([s == t for s, _, _ in entries.cells])
+        first = np.array([s == t and j == 0 for s, _, j in entries.cells])
+        points = np.tile(np.where(own, 0.0, x), (len(along), len(SIZES), 1))
+        points[:, :, first] = along[:, None] * SIZES[:, None]
+        values = entries.values(points.reshape(-1, len(x))).reshape(-1, len(SIZES))
+        found.append(points[np.arange(len(along)), values.argmin(axis=1)])
+    return np.concatenate([np.zeros((0, len(x))), *found])
 
 
 @lru_cache

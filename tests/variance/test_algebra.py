@@ -14,6 +14,9 @@ import pytest
 from conftest import ROOT
 from scipy.linalg import cholesky, hessenberg, null_space
 
+from mixhier_lite import Gram, Term
+from mixhier_lite.variance.assembly import Parts
+
 PAGE = (ROOT / "book" / "algebra.md").read_text(encoding="utf-8")
 PACKAGE = ROOT / "mixhier_lite"
 LABELS = re.findall(r"^\$\$ \((eq-[\w-]+)\)$", PAGE, re.MULTILINE)
@@ -814,6 +817,29 @@ def test_start_of_several_terms_finds_the_noise_of_a_large_balanced_table():
     assert Theta * tau2 == pytest.approx(between_rows, rel=1e-12)
     assert between_rows == pytest.approx(4, rel=0.3)
     assert between_columns == pytest.approx(2, rel=0.3)
+
+
+@checks("eq-along-levels")
+@pytest.mark.parametrize("of_others", [(), (3,)], ids=["one term", "two terms"])
+def test_what_a_level_says_alone_is_least_squares_with_its_coefficients_free(of_others):
+    """The oracle adds its columns to X. The package knows the direction, in its own columns."""
+    model = Model(seed=18, q=(2, *(1 for _ in of_others)), J=(5, *of_others), n=40)
+    of_other_terms = [0 * model.Thetas[0], *model.Thetas[1:]]
+    Omega = model.omega(of_other_terms)
+    Q = residual_maker(Omega, model.X)
+    whiten = np.linalg.inv(cholesky(Omega, lower=True))
+    codes = [sum(j * each.any(axis=1) for j, each in enumerate(k)) for k in model.columns]
+    terms = [Term(g, sum(k)) for g, k in zip(codes, model.columns, strict=True)]
+    gram = Gram.from_arrays(model.y, model.X, terms, weights=model.w)
+    assembly = Parts.of(gram, True, None).assembled()
+    found = assembly.criterion.estimates_of_levels(assembly.inwards(model.T), 0)
+    for Z, of_package in zip(model.columns[0], found, strict=True):
+        b = np.linalg.pinv(Z.T @ Q @ Z) @ Z.T @ Q @ model.y
+        columns = np.column_stack([model.X, Z])
+        free = np.linalg.lstsq(whiten @ columns, whiten @ model.y, rcond=None)[0]
+        close(b, free[model.p :])
+        along = np.linalg.solve(assembly.columns[0], of_package)
+        close(along / np.linalg.norm(along), b / np.linalg.norm(b))
 
 
 # --- relatives
