@@ -116,8 +116,10 @@ def excess(seed, starts=2):
     for x in places[np.argsort(values)[:starts]]:
         best = min(best, minimize(f, x, jac=True, method="BFGS").fun)
     own = criterion(y, X, [(g, Z, K) for g, Z, K, _ in terms], list(model.T), method, weights)
-    assert abs(own - model.criterion) < 1e-5 * (1 + abs(own)), "the criterion is not what it says"
-    assert model.certificate.ok, model.certificate
+    assert abs(own - model.criterion) < 1e-5 * (1 + abs(own)), (
+        f"seed {seed}: the criterion is not what it says"
+    )
+    assert model.certificate.ok, f"seed {seed}: {model.certificate}"
     return model.criterion - best
 
 

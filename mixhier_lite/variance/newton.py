@@ -13,9 +13,13 @@ LARGE_DENSE = 200
 STEPS = 300
 DEAR_STEPS = 60
 """Steps after which a descent gives up; and where second derivatives are differences."""
-PATIENCE = ((16, STEPS), (4, 40))
-"""Entries of T from which on valleys are long, and the steps there before a point that is far
-above the lowest is given up."""
+PATIENCE = 40
+"""Steps before a point that is far above the lowest is given up, where there may be many minima."""
+SOME_ENTRIES = 4
+MANY_ENTRIES = 16
+"""Entries of T from which on that is so, and from which on no point is given up."""
+FEW_ROWS = 100
+"""Rows up to which there may be many minima."""
 LONGEST = 0.7
 """How far a step goes along one axis."""
 FLAT = 1e-10
@@ -90,7 +94,7 @@ def descend(
     evaluations_count = entries.criterion.dense > LARGE_DENSE
     share = np.ones(len(x))  # of Newton's step
     last = np.ones(len(x))  # length of the last step
-    patience = next((few for many, few in PATIENCE if len(entries.cells) >= many), 0)
+    patience = _patience(entries, steps)
     most = steps if entries.criterion.exact else min(steps, DEAR_STEPS)
     for taken in range(most if x.size else 0):
         step = newton_step(entries, at)
@@ -124,6 +128,14 @@ def descend(
             last = np.maximum(length, EXACT)
     best = lowest(at)
     return Minimum(float(at.value[best]), at.x[best], not x.size)
+
+
+def _patience(entries: ActiveEntries, steps: int) -> int:
+    """Steps, of so many, before a point that is far above the lowest is given up."""
+    if len(entries.cells) >= MANY_ENTRIES:
+        return steps
+    few_rows = entries.criterion.likelihood.n <= FEW_ROWS
+    return PATIENCE if few_rows or len(entries.cells) >= SOME_ENTRIES else 0
 
 
 def flatter(entries: ActiveEntries, new: Points, old: Points) -> npt.NDArray[np.bool_]:

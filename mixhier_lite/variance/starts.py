@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 
 from ..inputs import Array
+from .newton import FEW_ROWS
 from .theta import ActiveEntries, Cells
 
 AFFORDABLE = 10**5
 """Numbers that a look goes through, for a point of it to cost next to nothing."""
 MOST = 2000
 """Points of a look at most."""
-FEW_ROWS = 100
-"""Rows up to which there are many valleys."""
 SIZES = 10 ** np.linspace(-1, 2.5, 8)
 """Roots of a variance over tau2 that are tried along a direction."""
 FEW_ENTRIES = 6
