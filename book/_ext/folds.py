@@ -165,7 +165,7 @@ def second_reading(doctree):
             content = section.children[1:]
             for part in content:
                 section.remove(part)
-            title = nodes.Text(f"Read this section, {words(*content)} words")
+            title = nodes.Text(f"This section, {words(*content)} words")
             section += fold("second", [title], content)
 
 
@@ -180,7 +180,7 @@ def answers(doctree):
                 if "cell_output" in output["classes"] and not dial_in(output):
                     content = output.children[:]
                     output.clear()
-                    output += fold("answer", [nodes.Text("Show the answer")], content)
+                    output += fold("answer", [nodes.Text("The answer")], content)
             after = after.next_node(descend=False, siblings=True)
 
 
