@@ -2,13 +2,14 @@
 
 What belongs together stays on one line: a number and its sign, a theorem and its number, the pages
 of a paper, a formula in a title, a short piece of code. Names of functions break behind a dot or
-before their arguments. Sentences that code prints are told from tables, so that they can break. A
-table that a phone has no room for stands in stacks there, row by row, and remains a table for
-those who listen.
+before their arguments, long calls between their arguments, addresses behind a slash. Sentences that
+code prints are told from tables, so that they can break. A table that a phone has no room for
+stands in stacks there, row by row, and remains a table for those who listen.
 """
 
 import html
 import re
+from itertools import pairwise
 
 from docutils import nodes
 
@@ -49,6 +50,11 @@ SUBSTITUTES = [
     (r'<dialog id="pst-search-dialog"', r'\g<0> aria-label="Search"'),
     # A folded cell is called by the words that are read on it.
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),
+    # An address breaks behind a slash, and not before the full stop that follows it.
+    (
+        r'(<a class="reference external" href="[^"]*">(?:doi:|https?://))([^<]*)(?=</a>)',
+        lambda m: m[1] + re.sub(r"/(?=\w)", "/<wbr>", m[2]),
+    ),
     # Entries of the bibliography: a role that ARIA has given up.
     (r'role="doc-biblioentry"', 'role="listitem"'),
     # Parts of a signature are marked twice; once is enough, and the page of the API is long.
@@ -68,7 +74,6 @@ def mend(page):
     """Write a page anew where the theme, or an extension, falls short."""
     for pattern, better in SUBSTITUTES:
         page = re.sub(pattern, better, page)
-    page = re.sub(r'<code class="[^"]*\blong\b.*?</code>', lambda m: with_breaks(m[0]), page)
     if "genindextable" in page:  # names break behind dots
         page = re.sub(r"(?<=>)[^<>]*(?=</a>)", lambda m: DOT.sub(".<wbr>", m[0]), page)
     return re.sub(
@@ -115,11 +120,6 @@ def mend_every_page(app):
     templates.render = lambda *names: mend(render(*names))
 
 
-def with_breaks(code):
-    """Let a long call break behind a bracket that opens, and before a method of what it returns."""
-    return re.sub(r"(?<=\w\()(?=[^)])|(?<=\))(?=\.\w)", "<wbr>", code)
-
-
 def holds_sentences(output):
     """Tell whether a line was printed that a phone has no room for, and no table.
 
@@ -147,8 +147,25 @@ def words_of(doctree):
             yield text, next(k for k, child in enumerate(text.parent) if child is text)
 
 
+SHORT = 12  # signs of TeX in a formula that has no line to itself
+
+
+def keep_last_formulas(doctree):
+    """Let a short formula that ends a paragraph stand on one line with the word before."""
+    for paragraph in doctree.findall(nodes.paragraph):
+        parts = paragraph.children[:]
+        if parts and not parts[-1].astext():  # the formula has taken its mark
+            del parts[-1]
+        match parts:
+            case [*_, nodes.Text() as before, nodes.math() as formula]:
+                if before.endswith(" ") and len(formula.astext()) <= SHORT:
+                    kept = before.rstrip(" ") + "\N{NO-BREAK SPACE}"
+                    paragraph[len(parts) - 2] = nodes.Text(kept)
+
+
 def keep_together(app, doctree, page):
     """Let a number stand on one line with its unit, or with what it is the number of."""
+    keep_last_formulas(doctree)
     for text, place in words_of(doctree):
         kept = TIES.sub("\N{NO-BREAK SPACE}", text)
         if place and isinstance(text.parent[place - 1], nodes.literal):
@@ -161,11 +178,65 @@ WHOLE = 32  # characters of code that stay on one line
 PAGES = re.compile(r"(\d+\N{EN DASH}\d+|ISBN [\dX-]+)")
 
 
+BRACKETS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
+DEEPEST = 4
+
+
+def breaks(code, deepest):
+    """Yield where code may break: at spaces, behind a bracket of a call, before a method.
+
+    None of these lies within more brackets than `deepest`, and a space in brackets stands behind a
+    comma. Only code that is cut as deep as it can be breaks at any space, also within quotes.
+    """
+    depth = 0
+    quoted = False
+    for k, sign in enumerate(code):
+        before = code[k - 1 : k]
+        after = code[k + 1 : k + 2]
+        quoted ^= sign == '"'
+        if deepest == DEEPEST and sign == " ":
+            yield k + 1
+        if quoted:
+            continue
+        depth += BRACKETS.get(sign, 0)
+        between = before == "," or (depth == 0 and "=" not in (before, after))
+        if depth > deepest:
+            continue
+        if (sign == " " and between) or (sign == "(" and before.isalnum() and after != ")"):
+            yield k + 1
+        if sign == "." and before == ")":
+            yield k
+
+
+def parts_of(code):
+    """Cut a long call into parts that stay whole, as few brackets deep as it takes."""
+    for deepest in range(1, DEEPEST + 1):
+        places = sorted({0, *breaks(code, deepest), len(code)})
+        parts = [code[a:b] for a, b in pairwise(places)]
+        if max(map(len, parts)) <= WHOLE:
+            break
+    return parts
+
+
+def keep_parts_whole(code):
+    """Let a long call break between its parts only."""
+    parts = parts_of(code.astext())
+    code.clear()
+    for k, part in enumerate(parts):
+        code += nodes.inline("", part.rstrip(), classes=["whole"])
+        if part.endswith(" "):
+            code += nodes.Text(" ")
+        elif k < len(parts) - 1:
+            code += nodes.raw("", "<wbr>", format="html")
+
+
 def keep_whole(app, doctree, page):
     """Give a class to code, and to numbers, that one line has room for and that might break."""
-    for code in doctree.findall(nodes.literal):
+    for code in list(doctree.findall(nodes.literal)):
         if len(code.astext()) > WHOLE:
             code["classes"].append("long")
+            if app.builder.format == "html" and len(code) == 1:
+                keep_parts_whole(code)
         elif re.search("[ -]", code.astext()):
             code["classes"].append("whole")
     for text, place in words_of(doctree):
@@ -180,6 +251,14 @@ def keep_whole(app, doctree, page):
 
 MANY = 5  # columns, from which on a phone has no room for them
 LONG = 22  # characters of code in a cell, likewise
+WORDS = 30  # characters in the longest cell of each of three columns, likewise
+NAME = 20  # characters in the name of a row that needs room where the table scrolls
+
+
+def longest_cells(table):
+    """Count the characters in the longest cell of each column."""
+    rows = [row.children for row in table.findall(nodes.row)]
+    return [max(len(cell.astext()) for cell in column) for column in zip(*rows, strict=True)]
 
 
 def mark_wide_tables(app, doctree, page):
@@ -187,9 +266,12 @@ def mark_wide_tables(app, doctree, page):
     for table in doctree.findall(nodes.table):
         columns = len(list(table.findall(nodes.colspec)))
         codes = [len(code.astext()) for code in table.findall(nodes.literal)]
+        widths = longest_cells(table)
         if columns >= MANY:
             table["classes"] += ["stacks", "many"]
-        elif max(codes, default=0) > LONG:
+            if widths[0] > NAME:
+                table["classes"].append("named")
+        elif max(codes, default=0) > LONG or (columns > 2 and min(widths) > WORDS):
             table["classes"].append("stacks")
         for entry in table.findall(nodes.entry):
             if columns >= MANY and entry.astext() == "\N{EN DASH}":

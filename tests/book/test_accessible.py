@@ -71,6 +71,34 @@ def test_a_solution_has_its_exercise_below_its_title():
     )
 
 
+def test_an_address_breaks_behind_a_slash():
+    link = '<a class="reference external" href="https://doi.org/10.1/a/b">doi:10.1/a/b/</a>.'
+    assert accessible.mend(link) == link.replace(">doi:10.1/a/b/<", ">doi:10.1/<wbr>a/<wbr>b/<")
+
+
+@pytest.mark.parametrize(
+    ("code", "parts"),
+    [
+        ('lmer("y ~ Days + (Days | g)", d, method="ML")',
+         ["lmer(", '"y ~ Days + (Days | g)", ', "d, ", 'method="ML")']),
+        ("m.predict(d.drop(columns=x), new_groups=p).mean",
+         ["m.predict(", "d.drop(columns=x), ", "new_groups=p)", ".mean"]),
+        ("prior(sd=priors.half_t(3, 56), noise=priors.half_t(3, 56, 'scale'))",
+         ["prior(", "sd=priors.half_t(", "3, ", "56), ", "noise=priors.half_t(", "3, ", "56, ",
+          "'scale'))"]),
+        ("m = lmer(formula, data_of_a_long_name, 'REML')",
+         ["m = lmer(", "formula, ", "data_of_a_long_name, ", "'REML')"]),
+        ('["a list of words that are one text", 2]',
+         ['["a ', "list ", "of ", "words ", "that ", "are ", "one ", 'text", ', "2]"]),
+        ("an_empty_call() - another_empty_call()",
+         ["an_empty_call() ", "- ", "another_empty_call()"]),
+    ],
+)  # fmt: skip
+def test_a_long_call_breaks_between_its_arguments(code, parts):
+    """It is cut as few brackets deep as it takes; a text breaks where nothing else helps."""
+    assert accessible.parts_of(code) == parts
+
+
 def test_sentences_are_told_from_tables():
     sentence = "right: Each strain counts with one over its variance."
     assert accessible.holds_sentences(sentence)

@@ -164,12 +164,11 @@ FRAMELESS = """() => [...document.querySelectorAll('article details.hide')].filt
 }).length"""
 # The line on which a letter stands is where an empty box in front of it would stand.
 ASTRAY = """() => [...document.querySelectorAll('article div.math > .eqno')].filter(number => {
+  if (!number.checkVisibility()) return false;
   const parts = [...number.parentElement.querySelectorAll('m-f svg')];
   const right = Math.max(...parts.map(part => part.getBoundingClientRect().right));
   const beside = number.getBoundingClientRect().left - right;
   const part = parts.at(-1);
-  const top = number.parentElement.querySelector('m-f').getBoundingClientRect().top;
-  if (!number.checkVisibility() || number.getBoundingClientRect().bottom <= top) return false;
   if (number.parentElement.querySelector('m-f > br')) return beside < 20;
   const box = document.createElement('span');
   box.style.display = 'inline-block';
@@ -182,18 +181,34 @@ ASTRAY = """() => [...document.querySelectorAll('article div.math > .eqno')].fil
 BROKEN = """() => [
   ...document.querySelectorAll('article .whole:not(td *)'),
   ...document.querySelectorAll('article dt.sig :is(.descname, .n:not(:has(*)), .default_value)'),
-].filter(words => words.checkVisibility() && words.getClientRects().length > 1)
+].filter(words => words.checkVisibility()
+    && new Set([...words.getClientRects()].map(part => Math.round(part.top))).size > 1)
   .map(words => words.textContent)"""
+BEHIND = """() => [...document.querySelectorAll('article td code')].filter(code => {
+  const next = code.nextSibling;
+  if (!code.checkVisibility() || !/^[.,:;)]/.test(next?.textContent)) return false;
+  const mark = document.createRange();
+  mark.setStart(next, 0);
+  mark.setEnd(next, 1);
+  const line = [...code.getClientRects()].at(-1);
+  const {left, bottom} = mark.getBoundingClientRect();
+  return left < line.right - 1 || bottom < line.top || bottom > line.bottom + 4;
+}).map(code => code.parentElement.textContent)"""
 BURST = """() => [...document.querySelectorAll('article td code')].filter(code => {
   const box = code.getBoundingClientRect();
   return code.checkVisibility() && !code.closest('table.many')
     && (box.right > code.closest('td').getBoundingClientRect().right + 1
-      || box.width > 392 || code.scrollWidth > box.width + 1);
+      || code.matches('.long')
+        && 4 * code.closest('td').offsetWidth > 3 * code.closest('table').offsetWidth
+      || code.scrollWidth > box.width + 1);
 }).map(code => code.textContent)"""
 
 
 def test_numbers_and_code_stand_well(opened):
-    """Numbers on the lines of their formulas, with room; short code is whole, long code breaks."""
+    """Numbers on the lines of their formulas, with room; short code is whole, long code breaks.
+
+    So the words beside it have a quarter of the table.
+    """
     _, page, _ = opened
     assert page.evaluate(FRAMELESS) == 0, "code that unfolds is framed, below a word in its place"
     for width in (1024, 768, 1400):
@@ -201,6 +216,7 @@ def test_numbers_and_code_stand_well(opened):
         assert page.evaluate(ASTRAY) == [], width
         assert page.evaluate(BROKEN) == [], width
         assert page.evaluate(BURST) == [], width
+        assert page.evaluate(BEHIND) == [], "a mark stands on the line of the code before it"
 
 
 def test_nothing_is_cut_on_a_wide_screen(opened):
@@ -302,6 +318,23 @@ TOUCHING = """() => [...document.querySelectorAll('.genindextable td + td')].fil
   .map(column => column.textContent)"""
 TWO_LINES = """() => [...document.querySelectorAll('ul.files a')]
   .filter(link => link.getClientRects().length > 1).map(link => link.textContent)"""
+
+
+PRE = "article .cell_input pre"
+
+
+def test_a_hundred_signs_of_code_fit_between_a_phone_and_a_wide_screen(turned, site):
+    """In a chapter; in the narrower frame of a solution ninety-six do."""
+    page, _ = turned(f"file://{site}/book/14-bayes.html", 1024)
+    page.evaluate(axe.UNFOLD)
+    lines = page.locator(PRE).evaluate_all(
+        "all => all.flatMap(pre => pre.textContent.split('\\n'))"
+    )
+    assert max(map(len, lines)) == 100
+    assert page.evaluate(CUT, PRE) == []
+    page, _ = turned(f"file://{site}/book/solutions/01-groups.html", 1024)
+    page.evaluate(axe.UNFOLD)
+    assert page.evaluate(CUT, PRE) == []
 
 
 def test_lists_of_names_have_room(turned, site):

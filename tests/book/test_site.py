@@ -198,6 +198,40 @@ def test_no_line_ends_between_what_belongs_together(site, page):
         assert pages.find_parent(class_="whole") or pages.find_parent(["code", "pre", "m-f"]), pages
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_no_line_holds_one_sign(site, page):
+    """A short formula that ends a paragraph stays with the word before it."""
+    for formula in article(site, page).select("p > span.math:last-of-type"):
+        before, after = formula.previous_sibling, formula.next_sibling
+        ends = after is None or str(after).strip() in tuple(".,;:")
+        if ends and len(formula.find("m-f")["tex"]) <= accessible.SHORT:
+            assert not str(before).endswith(" "), formula.parent.get_text()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_long_call_is_made_of_parts_that_stay_whole(site, page):
+    for code in article(site, page).select("code.long"):
+        parts = [part.get_text() for part in code.select("span.whole")]
+        cut = accessible.parts_of(code.get_text())
+        assert parts == [part.rstrip() for part in cut], code.get_text()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_goes_on_behind_a_formula_stands_where_it_began(site, page):
+    """A formula of an item, and the sentence that it belongs to, stand in the item."""
+    for formula in article(site, page).select("ol + div.math, ul + div.math"):
+        after = formula.find_next_sibling()
+        goes_on = after is not None and after.name == "p" and not after.find("strong")
+        assert not goes_on, after.get_text()
+
+
+def test_three_columns_of_words_stand_below_each_other_on_a_phone(site):
+    """One of a letter and two of words do not."""
+    assert "stacks" in article(site, "book/index").select_one("#who-needs-what table")["class"]
+    letters = article(site, "book/notation").select_one("#the-letters-of-this-book table")
+    assert "stacks" not in letters["class"]
+
+
 def test_a_letter_of_mathematics_is_a_formula():
     r"""It is a $p$-value on every page, and not a p-value."""
     for page in PAGES:
