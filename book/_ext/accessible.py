@@ -180,13 +180,15 @@ PAGES = re.compile(r"(\d+\N{EN DASH}\d+|ISBN [\dX-]+)")
 
 BRACKETS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 DEEPEST = 4
+OPTION = re.compile(r" -\w$")
 
 
 def breaks(code, deepest):
     """Yield where code may break: at spaces, behind a bracket of a call, before a method.
 
     None of these lies within more brackets than `deepest`, and a space in brackets stands behind a
-    comma. Only code that is cut as deep as it can be breaks at any space, also within quotes.
+    comma; an option of a command stays with its value. Only code that is cut as deep as it can be
+    breaks at any space, also within quotes.
     """
     depth = 0
     quoted = False
@@ -199,7 +201,8 @@ def breaks(code, deepest):
         if quoted:
             continue
         depth += BRACKETS.get(sign, 0)
-        between = before == "," or (depth == 0 and "=" not in (before, after))
+        joined = "=" in (before, after) or OPTION.search(code[:k])
+        between = before == "," or (depth == 0 and not joined)
         if depth > deepest:
             continue
         if (sign == " " and between) or (sign == "(" and before.isalnum() and after != ")"):

@@ -92,6 +92,8 @@ def test_an_address_breaks_behind_a_slash():
          ['["a ', "list ", "of ", "words ", "that ", "are ", "one ", 'text", ', "2]"]),
         ("an_empty_call() - another_empty_call()",
          ["an_empty_call() ", "- ", "another_empty_call()"]),
+        ("pytest tests/known/test_toolbox.py -k woodbury",
+         ["pytest ", "tests/known/test_toolbox.py ", "-k woodbury"]),
     ],
 )  # fmt: skip
 def test_a_long_call_breaks_between_its_arguments(code, parts):
