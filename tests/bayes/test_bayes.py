@@ -1,5 +1,6 @@
 """The posterior of the variances against dense algebra, published numbers and brute force."""
 
+import functools
 import warnings
 from dataclasses import replace
 
@@ -95,14 +96,19 @@ def given_sigma(sigma):
     return np.exp(log_L), np.column_stack([mu, mean]), np.column_stack([1 / A, var])
 
 
+def half(distribution):
+    """The density of the absolute value of what lies as often above zero as below."""
+    return lambda s: 2 * distribution.pdf(s)
+
+
 @pytest.mark.parametrize(
     ("prior", "density"),
     [
         (priors.flat(), lambda s: 1.0),
         (priors.flat_variance(), lambda s: 2 * s),
         (priors.half_normal(7), halfnorm(scale=7).pdf),
-        (priors.half_cauchy(7), lambda s: 2 * cauchy(scale=7).pdf(s)),
-        (priors.half_t(4, 7), lambda s: 2 * t(4, scale=7).pdf(s)),
+        (priors.half_cauchy(7), half(cauchy(scale=7))),
+        (priors.half_t(4, 7), half(t(4, scale=7))),
         (priors.exponential(7), expon(scale=7).pdf),
     ],
     ids=lambda value: repr(value) if isinstance(value, priors.SdPrior) else "",
@@ -136,12 +142,32 @@ def test_eight_schools_against_one_dimensional_quadrature(prior, density):
     assert told.mean.tau == pytest.approx(1) and told.sd.tau < 1e-9
 
 
+PIECES = np.array([0, 1e-4, 1e-2, 0.1, 1, 10, 100, 1e3, 1e5])
+
+
+@functools.cache
+def mass_of_schools(density, *ends):
+    """Mass of the eight schools between the first end and the last, in pieces."""
+
+    def at(s):
+        return given_sigma([s])[0][0] * density(s)
+
+    pieces = zip(ends[:-1], ends[1:], strict=True)
+    return sum(quad(at, low, high, epsabs=0, limit=500)[0] for low, high in pieces)
+
+
+@functools.cache
+def told_of_schools(prior):
+    """What the package says of the eight schools."""
+    return integrate(schools(), prior)
+
+
 @pytest.mark.parametrize(
     ("prior", "density"),
     [
         (priors.flat(), lambda s: 1.0),
-        (priors.half_cauchy(0.5), lambda s: 2 * cauchy(scale=0.5).pdf(s)),
-        (priors.half_t(3, 1), lambda s: 2 * t(3).pdf(s)),
+        (priors.half_cauchy(0.5), half(cauchy(scale=0.5))),
+        (priors.half_t(3, 1), half(t(3))),
     ],
     ids=["flat", "half-Cauchy", "half-t"],
 )
@@ -149,22 +175,13 @@ def test_eight_schools_against_one_dimensional_quadrature(prior, density):
 @pytest.mark.slow
 def test_extreme_quantiles_of_a_standard_deviation(prior, density, p):
     """The share of an adaptive quadrature of its own below the quantile, and near zero p itself."""
-
-    def mass(low, high):
-        return quad(lambda s: given_sigma([s])[0][0] * density(s), low, high, epsabs=0, limit=500)[
-            0
-        ]
-
-    pieces = np.array([0, 1e-4, 1e-2, 0.1, 1, 10, 100, 1e3, 1e5])
-    total = sum(map(mass, pieces[:-1], pieces[1:]))
-    q = integrate(schools(), prior).quantile(p).sds[0][0]
+    q = told_of_schools(prior).quantile(p).sds[0][0]
+    total = mass_of_schools(density, *PIECES)
     if p < 0.5:
-        ends = np.append(pieces[pieces < q], q)
-        share = sum(map(mass, ends[:-1], ends[1:])) / total
+        share = mass_of_schools(density, *PIECES[PIECES < q], q) / total
         assert share == pytest.approx(p, rel=1e-5)
     else:
-        ends = np.append(q, pieces[pieces > q])
-        share = sum(map(mass, ends[:-1], ends[1:])) / total
+        share = mass_of_schools(density, q, *PIECES[PIECES > q]) / total
         assert share == pytest.approx(1 - p, abs=1e-8, rel=1e-3)
 
 

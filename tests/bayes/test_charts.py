@@ -217,7 +217,7 @@ def halves(told, into, log_det):
     sds = np.sqrt(np.einsum("nkk->nk", Sigma))[:, None] * nodes.tau[..., None]
     readers = np.sqrt(np.einsum("nkk->nk", new))[:, None] * nodes.tau[..., None]
     alpha = over.fixed(nodes.given.alpha)  # its mean given the variances, under a flat prior
-    means = [np.einsum("nm,nmk->k", mass, s / (1 + s)) for s in (sds, readers)]
+    means = [mass.ravel() @ (s / (1 + s)).reshape(-1, 2) for s in (sds, readers)]
     return log_half, mass.ravel() @ tau.ravel(), mass.sum(axis=1) @ alpha, *means
 
 
