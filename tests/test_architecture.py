@@ -1,6 +1,7 @@
 """The house of CONTRIBUTING.md: one concept is one chapter, one module, one test file."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -142,7 +143,6 @@ def _module(path):
 
 def _arrows(path):
     """Modules that a module imports: files, and the ``__init__`` of other rooms."""
-    known = {_module(other) for other in MODULES}
     inside = path.relative_to(ROOT).with_suffix("").parts
     own_room = ".".join(inside[1:-1])
     for name in _imported(path.read_text(encoding="utf-8"), inside):
@@ -150,10 +150,16 @@ def _arrows(path):
         found = {name, room, f"{name}.__init__"}
         if room != own_room:
             found.add(f"{room}.__init__")
-        yield from (found & known) - {_module(path)}
+        yield from (found & KNOWN) - {_module(path)}
 
 
-ARROWS = {_module(path): set(_arrows(path)) for path in MODULES}
+KNOWN = {_module(path) for path in MODULES}
+
+
+@functools.cache
+def arrows():
+    """What each module imports; found by the tests that ask, for every process collects."""
+    return {_module(path): set(_arrows(path)) for path in MODULES}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=_name)
@@ -168,13 +174,13 @@ def test_imports_go_one_way_between_rooms(module):
 
 def test_no_imports_go_in_circles():
     """Those of TYPE_CHECKING and inside functions included."""
-    list(TopologicalSorter(ARROWS).static_order())
+    list(TopologicalSorter(arrows()).static_order())
 
 
 def test_exercises_have_rooms_too():
     """What chapters are written with knows no chapter, and neither of them who grades."""
     order = "framework chapters registry session __init__ grading grade".split()
-    for name, used in ARROWS.items():
+    for name, used in arrows().items():
         if name.startswith("exercises."):
             inside = {other.split(".")[1] for other in used if other.startswith("exercises.")}
             place = order.index(name.split(".")[1])

@@ -38,8 +38,8 @@ def of_common_line(y, X, D, Sigma, tau2):
     return (y - X @ found.fixed) / np.sqrt(spread)
 
 
-def without_each(column=1):
-    """Moves of a coefficient, each county left out of a sum of Grams."""
+def without_each():
+    """Moves of both coefficients, each county left out of a sum of Grams."""
     X = np.column_stack([np.ones(919), radon["floor"]])
     y, county = radon["y_gh"].to_numpy(), radon["county"].to_numpy()
     chunks = []
@@ -55,12 +55,11 @@ def without_each(column=1):
         for b, a in zip(before, after[::-1], strict=True)
     ]
     full = fit(before[-1] + chunks[-1])
-    moves = np.array([fit(gram).fixed[column] for gram in sums]) - full.fixed[column]
-    return moves, full.fixed_se[column]
+    moves = np.array([fit(gram).fixed for gram in sums]) - full.fixed
+    return moves.T, full.fixed_se
 
 
-moves, se = without_each()
-intercepts, se_intercept = without_each(0)
+(intercepts, moves), (se_intercept, se) = without_each()
 low, high = -moves.min(), moves.max()
 
 
