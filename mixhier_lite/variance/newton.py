@@ -132,10 +132,11 @@ def descend(
 
 def _patience(entries: ActiveEntries, steps: int) -> int:
     """Steps, of so many, before a point that is far above the lowest is given up."""
-    if len(entries.cells) >= MANY_ENTRIES:
+    count = len(entries.cells)
+    if count >= MANY_ENTRIES:
         return steps
     few_rows = entries.criterion.likelihood.n <= FEW_ROWS
-    return PATIENCE if few_rows or len(entries.cells) >= SOME_ENTRIES else 0
+    return PATIENCE if count >= SOME_ENTRIES or (few_rows and count > 1) else 0
 
 
 def flatter(entries: ActiveEntries, new: Points, old: Points) -> npt.NDArray[np.bool_]:
