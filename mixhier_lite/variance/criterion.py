@@ -187,13 +187,12 @@ class Criterion(ABC):
         """Whether nothing is left of y at T, within rounding, where tau2 is estimated."""
         return False
 
-    def estimates_of_levels(self, T: Sequence[Array], t: int) -> Array:
-        """Each level's own least squares estimate (:eq:`eq-along-levels`), but for its length.
+    def without_term(self, T: Sequence[Array], t: int) -> tuple[Array, Array] | None:
+        """Z'QZ and Z'Qy of the levels of term t at T, but for its own T, which is zero there.
 
-        It is from what X and the terms other than t leave of y. Shape (levels, q), no levels where
-        the criterion does not know them.
+        Shapes (J, q, J, q) and (J, q); y in some unit. None where the criterion does not know them.
         """
-        return np.zeros((0, T[t].shape[-1]))
+        return None
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from ..inputs import Array
 from .criterion import Place, WithNoise
@@ -126,26 +127,25 @@ class Levels(WithNoise):
         factor = self.factor([t[None] for t in T])
         return Place(factor.log_det, factor.S, lambda c: self.join(*gradient(factor, c)))
 
-    def estimates_of_levels(self, T: Sequence[Array], t: int) -> Array:
-        """See :meth:`Criterion.estimates_of_levels`."""
-        q = T[t].shape[-1]
+    def without_term(self, T: Sequence[Array], t: int) -> tuple[Array, Array] | None:
+        """See :meth:`Criterion.without_term`."""
         if self.equations.m and self.equations.J:
-            return np.zeros((0, q))
+            return None
+        q = T[t].shape[-1]
         without = [0 * each if s == t else each for s, each in enumerate(T)]
         factor = self.factor([each[None] for each in without])
         at = self.likelihood.profiled(factor.log_det, factor.S)
         if self.equations.m:
             terms = DenseTerms.of(factor, at)
             a, b, _ = self.equations.slices[t]
-            R = np.einsum("jkjl->jkl", terms.R[0, a:b, a:b].reshape(-1, q, (b - a) // q, q))
-            E = terms.E[0, a:b].reshape(len(R), q, -1)
+            R = terms.R[0, a:b, a:b]
+            E = terms.E[0, a:b]
         else:
-            to_unit = np.linalg.inv(at.L[0]).T
-            R = np.moveaxis(self.equations.A, -1, 0)
-            E = np.moveaxis(self.equations.B, -1, 0) @ to_unit
-        E_x = E[:, :, :-1]
-        ZQZ = R - E_x @ E_x.swapaxes(1, 2)
-        return np.asarray((np.linalg.pinv(ZQZ, 1e-9, hermitian=True) @ E[:, :, -1:])[..., 0])
+            R = block_diag(*np.moveaxis(self.equations.A, -1, 0))
+            B = np.moveaxis(self.equations.B, -1, 0)
+            E = np.concatenate(B @ np.linalg.inv(at.L[0]).T)
+        E_x = E[:, :-1]
+        return (R - E_x @ E_x.T).reshape(-1, q, len(R) // q, q), E[:, -1].reshape(-1, q)
 
     def slope_of_S(self, T: Sequence[Array]) -> list[Array]:
         """See :meth:`WithNoise.slope_of_S`."""

@@ -69,7 +69,7 @@ def descended(
 
 
 def _looked_again(entries: ActiveEntries, found: Optimum, steps: int) -> Optimum:
-    """A minimum, or a lower one that lies along a single level, and from there again."""
+    """A minimum, or a lower one that lies along one level or two, and from there again."""
     others = along_levels(entries, entries.pack(found.T))
     if not len(others):
         return found

@@ -1,6 +1,7 @@
 """Where to look: points from which a search descends."""
 
 from functools import lru_cache
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,11 @@ MOST = 2000
 """Points of a look at most."""
 SIZES = 10 ** np.linspace(-1, 2.5, 8)
 """Roots of a variance over tau2 that are tried along a direction."""
+PAIRED = 8
+"""Levels, those that say most, of which each two are tried."""
+FOLLOWED = 16
+SAME_WAY = 0.98
+"""Directions that are followed at most, and the cosine from which on two are the same."""
 FEW_ENTRIES = 6
 """Entries of T up to which the valleys of a look are all that there are."""
 
@@ -52,27 +58,57 @@ def along_levels(entries: ActiveEntries, x: Array) -> Array:
     """Other points to descend from, once a minimum x, (k,), is known: shape (N, k).
 
     With few rows a term may have several valleys in which Sigma is all but of rank one. Such a
-    valley mostly runs where one level points: along its own least squares estimate, from what X and
-    the other terms leave of y (:eq:`eq-along-levels`). So each correlated term in turn is put
-    there, with the best of ``SIZES``, the others as they are.
+    valley mostly runs where one level points, or two. So each correlated term in turn is put there,
+    with the best of ``SIZES``, the others as they are.
     """
-    if entries.criterion.likelihood.n > FEW_ROWS:
-        return np.zeros((0, len(x)))
     T = entries.unpack(x)
-    found = []
+    found: list[Array] = [np.zeros((0, len(x)))]
     for t, form in enumerate(entries.forms):
-        if not form.correlated or form.q == 1:
+        if entries.criterion.likelihood.n > FEW_ROWS or not form.correlated or form.q == 1:
             continue
-        along = entries.criterion.estimates_of_levels(T, t)
-        length = np.linalg.norm(along, axis=1)
-        along = along[length > 0] / length[length > 0, None]
+        told = entries.criterion.without_term(T, t)
+        along = np.zeros((0, form.q)) if told is None else _directions(*told)
         own = np.array([s == t for s, _, _ in entries.cells])
         first = np.array([s == t and j == 0 for s, _, j in entries.cells])
         points = np.tile(np.where(own, 0.0, x), (len(along), len(SIZES), 1))
         points[:, :, first] = along[:, None] * SIZES[:, None]
         values = entries.values(points.reshape(-1, len(x))).reshape(-1, len(SIZES))
-        found.append(points[np.arange(len(along)), values.argmin(axis=1)])
-    return np.concatenate([np.zeros((0, len(x))), *found])
+        best = points[np.arange(len(along)), values.argmin(axis=1)]
+        found.append(best[_apart(along, values.min(axis=1))])
+    return np.concatenate(found)
+
+
+def _directions(ZQZ: Array, Zy: Array) -> Array:
+    """Where levels point (:eq:`eq-along-levels`): unit vectors, shape (N, q).
+
+    Each level alone, and each two of those that say most, with coefficients that are equal or
+    opposite. ``ZQZ`` and ``Zy`` as ``Criterion.without_term`` has them.
+    """
+    of_levels = np.einsum("jkjl->jkl", ZQZ)
+    alone = _least_squares(of_levels, Zy)
+    most = np.argsort((alone * Zy).sum(axis=1))[-PAIRED:]
+    pairs = [(i, j, sign) for i, j in combinations(most, 2) for sign in (1.0, -1.0)]
+    across = [sign * (ZQZ[i, :, j] + ZQZ[j, :, i]) for i, j, sign in pairs]
+    of_pairs = [of_levels[i] + of_levels[j] + c for (i, j, _), c in zip(pairs, across, strict=True)]
+    both = _least_squares(np.array(of_pairs), np.array([Zy[i] + s * Zy[j] for i, j, s in pairs]))
+    along = np.concatenate([alone, both])
+    length = np.linalg.norm(along, axis=1)
+    unit: Array = along[length > 0] / length[length > 0, None]
+    return unit
+
+
+def _least_squares(A: Array, b: Array) -> Array:
+    """The shortest x with A x = b for many A, (N, q, q), and b, (N, q)."""
+    return np.asarray((np.linalg.pinv(A, 1e-9, hermitian=True) @ b[..., None])[..., 0])
+
+
+def _apart(along: Array, values: Array) -> list[int]:
+    """The lowest of some directions, (N, q), that are not all but the same: their positions."""
+    kept: list[int] = []
+    for k in np.argsort(values):
+        if len(kept) < FOLLOWED and (np.abs(along[kept] @ along[k]) < SAME_WAY).all():
+            kept.append(int(k))
+    return kept
 
 
 @lru_cache

@@ -16,6 +16,7 @@ from scipy.linalg import cholesky, hessenberg, null_space
 
 from mixhier_lite import Gram, Term
 from mixhier_lite.variance.assembly import Parts
+from mixhier_lite.variance.starts import _directions
 
 PAGE = (ROOT / "book" / "algebra.md").read_text(encoding="utf-8")
 PACKAGE = ROOT / "mixhier_lite"
@@ -822,7 +823,7 @@ def test_start_of_several_terms_finds_the_noise_of_a_large_balanced_table():
 @checks("eq-along-levels")
 @pytest.mark.parametrize("of_others", [(), (3,)], ids=["one term", "two terms"])
 def test_what_a_level_says_alone_is_least_squares_with_its_coefficients_free(of_others):
-    """The oracle adds its columns to X. The package knows the direction, in its own columns."""
+    """The oracle adds its columns to X. The package knows the directions."""
     model = Model(seed=18, q=(2, *(1 for _ in of_others)), J=(5, *of_others), n=40)
     of_other_terms = [0 * model.Thetas[0], *model.Thetas[1:]]
     Omega = model.omega(of_other_terms)
@@ -832,14 +833,19 @@ def test_what_a_level_says_alone_is_least_squares_with_its_coefficients_free(of_
     terms = [Term(g, sum(k)) for g, k in zip(codes, model.columns, strict=True)]
     gram = Gram.from_arrays(model.y, model.X, terms, weights=model.w)
     assembly = Parts.of(gram, True, None).assembled()
-    found = assembly.criterion.estimates_of_levels(assembly.inwards(model.T), 0)
-    for Z, of_package in zip(model.columns[0], found, strict=True):
+    found = _directions(*assembly.criterion.without_term(assembly.inwards(model.T), 0))
+    of_package = np.linalg.solve(assembly.columns[0], found.T)
+    of_package /= np.linalg.norm(of_package, axis=0)
+    levels = model.columns[0]
+    pairs = itertools.combinations(levels, 2)
+    shared = [one + sign * other for one, other in pairs for sign in (1, -1)]
+    assert len(found) == len(levels) + len(shared)
+    for Z in [*levels, *shared]:
         b = np.linalg.pinv(Z.T @ Q @ Z) @ Z.T @ Q @ model.y
         columns = np.column_stack([model.X, Z])
         free = np.linalg.lstsq(whiten @ columns, whiten @ model.y, rcond=None)[0]
         close(b, free[model.p :])
-        along = np.linalg.solve(assembly.columns[0], of_package)
-        close(along / np.linalg.norm(along), b / np.linalg.norm(b))
+        assert np.abs(b / np.linalg.norm(b) @ of_package).max() == pytest.approx(1, abs=1e-12)
 
 
 # --- relatives

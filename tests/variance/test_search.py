@@ -37,9 +37,14 @@ def test_a_lower_minimum_in_a_long_valley_is_found():
 
 @pytest.mark.parametrize(
     ("seed", "best"),
-    [(60091, 107.12259731249942), (60398, 262.86121048301027), (80890, 78.93851870296908)],
+    [
+        (60091, 107.12259731249942),
+        (60398, 262.86121048301027),
+        (80890, 78.93851870296908),
+        (200436, 62.24094781447985),
+    ],
 )
-def test_a_minimum_along_a_single_level_is_found(seed, best):
+def test_a_minimum_along_one_level_or_two_is_found(seed, best):
     """Of rank one; scattered points ended .04 to 2.2 above. ``best`` is what the oracle finds."""
     y, X, terms, weights, method = random_problem(seed)
     model = fit(y, X, [Term(g, Z, K, c) for g, Z, K, c in terms], method, weights)
