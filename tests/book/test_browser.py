@@ -312,6 +312,22 @@ def test_axe_finds_nothing(opened):
     assert troubles == []
 
 
+OUTSIDE = """() => [...document.querySelectorAll('.solution button.toggle-button')].filter(
+  button => {
+    const own = button.getBoundingClientRect();
+    const frame = button.closest('.solution').getBoundingClientRect();
+    return own.top < frame.top || own.bottom > frame.bottom || own.right > frame.right;
+  }).map(button => button.dataset.target)"""
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+def test_what_opens_a_solution_is_seen(turned, site, width):
+    """Beside a title of one line and of two, where a frame cuts off what lies below it."""
+    page, _ = turned(f"file://{site}/book/solutions/18-few.html", width)
+    assert page.locator(".solution button.toggle-button").count() == 4
+    assert page.evaluate(OUTSIDE) == []
+
+
 TOUCHING = """() => [...document.querySelectorAll('.genindextable td + td')].filter(column =>
   [...column.previousElementSibling.querySelectorAll('a')].some(link => [...link.getClientRects()]
     .some(line => line.right > column.getBoundingClientRect().left - 8)))
