@@ -67,7 +67,11 @@ def along_levels(entries: ActiveEntries, x: Array) -> Array:
         if entries.criterion.likelihood.n > FEW_ROWS or not form.correlated or form.q == 1:
             continue
         told = entries.criterion.without_term(T, t)
-        along = np.zeros((0, form.q)) if told is None else _directions(*told)
+        if told is None:
+            continue
+        along = _directions(*told)
+        if not len(along):  # nothing is left of y in any level
+            continue
         own = np.array([s == t for s, _, _ in entries.cells])
         first = np.array([s == t and j == 0 for s, _, j in entries.cells])
         points = np.tile(np.where(own, 0.0, x), (len(along), len(SIZES), 1))

@@ -51,6 +51,16 @@ def test_a_minimum_along_one_level_or_two_is_found(seed, best):
     assert model.criterion == pytest.approx(best, abs=1e-6)
 
 
+def test_few_rows_and_more_effects_than_one_matrix_is_made_of():
+    """There the criterion does not know what single levels say, and the search does without."""
+    rng = np.random.default_rng(6)
+    n = 100
+    people, days = np.arange(n) % 40, rng.permutation(n) % 80
+    X = np.column_stack([np.ones(n), rng.normal(size=n)])
+    y = rng.normal(size=40)[people] + rng.normal(size=80)[days] + rng.normal(size=n)
+    assert fit(y, X, [Term(people, X), Term(days)]).certificate.ok
+
+
 @pytest.mark.parametrize(
     ("seed", "best"),
     [(118, 132.91220125470988), (1132, 238.05505146730047), (1545, 75.16940971648836)],
