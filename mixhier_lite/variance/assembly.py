@@ -344,7 +344,7 @@ def _equations(
     if first is not None:
         A12 = hstack([moments(first, t) for t in others])
     A12 = A12.tobsr((q, 1))
-    A12.sort_indices()
+    A12.sort_indices()  # scipy promises no order of what a product gives
     values = np.ascontiguousarray(A12.data[:, :, 0].T)
     start = A12.indptr.astype(np.intp)
     columns = A12.indices.astype(np.intp)

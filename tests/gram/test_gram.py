@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from mixhier_lite import Gram, InputError, Term, fit
+from mixhier_lite.gram.estimable import left_of_y
 
 
 def data(seed, n=120):
@@ -96,6 +97,21 @@ def test_many_groups_are_pooled_exactly():
     slow = fit(more, np.ones((len(more), 1)), Term(alone), weights=w)
     assert both.criterion == pytest.approx(slow.criterion, rel=1e-9)
     assert both.random[0].shape == (J + 1000, 1)
+
+
+@pytest.mark.parametrize("shift", [0.0, 2000.0])
+def test_what_X_alone_leaves_of_y_is_that_of_least_squares(shift):
+    """By lstsq on the rows; the Gram has columns of its own, and columns of any size."""
+    rng = np.random.default_rng(31)
+    n = 40
+    x = rng.normal(size=n) + shift
+    X = np.column_stack([np.ones(n), x, 1e-5 * rng.normal(size=n)])
+    y = 3 * x + rng.normal(size=n)
+    w = rng.uniform(0.5, 2, n)
+    gram = Gram.from_arrays(y, X, Term(np.arange(n) % 7), weights=w)
+    root = np.sqrt(w)
+    alpha = np.linalg.lstsq(root[:, None] * X, root * y, rcond=None)[0]
+    assert left_of_y(gram) == pytest.approx((w * (y - X @ alpha) ** 2).sum(), rel=1e-9)
 
 
 def test_a_term_keeps_nothing_of_the_caller():
